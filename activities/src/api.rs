@@ -1,0 +1,100 @@
+//! The contract between workflows and activities: names and the shape of inputs and outputs.
+//!
+//! Both the real activities and the simulated ones of tests implement these definitions, so a workflow cannot tell them
+//! apart. Inputs and outputs stand in workflow histories: fields are added with defaults, never renamed.
+#![allow(missing_docs, reason = "activity_definitions expands every declaration to an undocumented constant")]
+
+use std::time::Duration;
+
+use dixmgr_model::{ActionReport, ActionRequest, PlanPage, ServiceSpec, ServiceState};
+use serde::{Deserialize, Serialize};
+use temporalio_macros::activity_definitions;
+use temporalio_sdk::activities::ActivityError;
+
+/// What to watch, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatchRequest {
+    /// The service.
+    pub spec: ServiceSpec,
+    /// What the workflow last decided on. The watch returns as soon as what it sees differs from this
+    /// ([`ServiceState::differs`]); absent on the first watch, which then returns after its first complete look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<ServiceState>,
+}
+
+/// Why a watch returned: the service as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatchReport {
+    /// What was seen.
+    pub state: ServiceState,
+}
+
+/// How long one dependency kept a service waiting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DependencyWait {
+    /// The service that waited.
+    pub service: String,
+    /// What it waited for.
+    pub dependency: String,
+    /// How long, until it was ready or until the timeout.
+    #[serde(with = "dixmgr_model::duration")]
+    pub waited: Duration,
+    /// Whether `dependency_timeout` passed first. The service goes on waiting.
+    pub timed_out: bool,
+}
+
+/// Asks for a part of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRequest {
+    /// Index of the first service wanted.
+    pub from: usize,
+}
+
+/// Activities of the service workflows, by their Temporal names.
+#[derive(Debug)]
+pub struct ServiceActivities;
+
+#[allow(
+    clippy::unimplemented,
+    unused_variables,
+    missing_docs,
+    reason = "the macro wants exactly this body and documents nothing"
+)]
+#[activity_definitions]
+impl ServiceActivities {
+    /// Watches a service for as long as nothing changes. Heartbeats; cancellable.
+    #[activity(name = "watch_service")]
+    pub fn watch_service(request: WatchRequest) -> Result<WatchReport, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Starts a unit that is not running.
+    #[activity(name = "start_unit")]
+    pub fn start_unit(request: ActionRequest) -> Result<ActionReport, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Restarts a unit, following its job to the end.
+    #[activity(name = "restart_unit")]
+    pub fn restart_unit(request: ActionRequest) -> Result<ActionReport, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Stops a unit, following its job to the end.
+    #[activity(name = "stop_unit")]
+    pub fn stop_unit(request: ActionRequest) -> Result<ActionReport, ActivityError> {
+        unimplemented!()
+    }
+
+    /// Counts a dependency wait in the metrics.
+    #[activity(name = "record_dependency_wait")]
+    pub fn record_dependency_wait(wait: DependencyWait) -> Result<(), ActivityError> {
+        unimplemented!()
+    }
+
+    /// A page of the plan that this daemon was configured with.
+    #[activity(name = "plan_page")]
+    pub fn plan_page(request: PlanRequest) -> Result<PlanPage, ActivityError> {
+        unimplemented!()
+    }
+}

@@ -1,0 +1,7 @@
+//! The only room that touches the world: systemd, processes, `/proc`, HTTP, JSON-RPC, metrics.
+//!
+//! Workflows know this room through [`api`] alone: names, inputs and outputs. What stands behind them may use clocks and
+//! sockets; it may not decide anything that a workflow should (when to restart, when to give up).
+
+pub mod api;
+pub mod manager;

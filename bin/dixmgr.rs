@@ -1,0 +1,2 @@
+//! dixmgr's binary.
+fn main() {}

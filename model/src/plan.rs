@@ -1,0 +1,36 @@
+//! What a configuration means, once resolved.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ServiceSpec;
+
+/// Everything that dixmgr keeps, in start order: a service stands after all that it needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Changes whenever anything in the plan does: a hash of its content, in hex.
+    pub revision: String,
+    /// The services, topologically ordered by `needs`.
+    pub services: Vec<ServiceSpec>,
+}
+
+/// A part of a plan, small enough for a workflow history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanPage {
+    /// Revision of the plan that this is a part of.
+    pub revision: String,
+    /// Services of this page.
+    pub services: Vec<ServiceSpec>,
+    /// Where the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<usize>,
+}
+
+/// Whether decisions are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// `-watch`: observe, and say what would be done.
+    Watch,
+    /// `-exec`: also act.
+    Exec,
+}
