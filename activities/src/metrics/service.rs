@@ -1,0 +1,356 @@
+//! Series of the services: atomics that the watch sets, and how they are written to the page.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use dixmgr_model::{ServiceSpec, UnitPhase};
+use prometheus::core::{Atomic, AtomicF64};
+
+use super::label;
+use super::text::{Family, Kind};
+
+/// Phases in the order of their `state` series.
+const PHASES: [UnitPhase; 10] = [
+    UnitPhase::Unknown,
+    UnitPhase::Missing,
+    UnitPhase::Masked,
+    UnitPhase::Inactive,
+    UnitPhase::Completed,
+    UnitPhase::Activating,
+    UnitPhase::AutoRestart,
+    UnitPhase::Active,
+    UnitPhase::Deactivating,
+    UnitPhase::Failed,
+];
+
+/// Upper bounds of the dependency wait histogram, in seconds: 1 s × 2ⁿ.
+const WAIT_BOUNDS: [f64; 12] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0];
+
+/// Handles of one service's series. Every call is one or two atomic operations, with no lookup and no allocation.
+#[derive(Debug)]
+pub struct ServiceMetrics {
+    health: AtomicU8,
+    phase: AtomicU8,
+    synced: AtomicU8,
+    restarts: AtomicU64,
+    downtime_seconds: AtomicF64,
+    cpu_percent: AtomicF64,
+    memory_bytes: AtomicU64,
+    disk_read_rate: AtomicF64,
+    disk_write_rate: AtomicF64,
+    cpu_seconds: AtomicF64,
+    read_bytes: AtomicU64,
+    written_bytes: AtomicU64,
+    peers: AtomicU64,
+}
+
+impl ServiceMetrics {
+    fn new() -> Self {
+        Self {
+            health: AtomicU8::new(0),
+            phase: AtomicU8::new(0),
+            synced: AtomicU8::new(0),
+            restarts: AtomicU64::new(0),
+            downtime_seconds: AtomicF64::new(0.0),
+            cpu_percent: AtomicF64::new(0.0),
+            memory_bytes: AtomicU64::new(0),
+            disk_read_rate: AtomicF64::new(0.0),
+            disk_write_rate: AtomicF64::new(0.0),
+            cpu_seconds: AtomicF64::new(0.0),
+            read_bytes: AtomicU64::new(0),
+            written_bytes: AtomicU64::new(0),
+            peers: AtomicU64::new(0),
+        }
+    }
+
+    /// `service_health`: 1 when it runs and its checks pass.
+    pub fn set_health(&self, healthy: bool) {
+        self.health.store(u8::from(healthy), Ordering::Relaxed);
+    }
+
+    /// `service_unit_state`: 1 for this phase, 0 for all others.
+    pub fn set_phase(&self, phase: UnitPhase) {
+        let index = PHASES.iter().position(|known| *known == phase).unwrap_or(0);
+        self.phase.store(u8::try_from(index).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// `service_restarts_total`.
+    pub fn add_restart(&self) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// `service_downtime_seconds_total`: more time that it was down.
+    pub fn add_downtime(&self, down: Duration) {
+        self.downtime_seconds.inc_by(down.as_secs_f64());
+    }
+
+    /// `service_cpu_percent`: 100 is one core busy.
+    pub fn set_cpu_percent(&self, percent: f64) {
+        self.cpu_percent.set(percent);
+    }
+
+    /// `service_memory_bytes`: resident memory.
+    pub fn set_memory_bytes(&self, bytes: u64) {
+        self.memory_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// `service_disk_io_bytes_per_second`, both directions.
+    pub fn set_disk_rates(&self, read: f64, write: f64) {
+        self.disk_read_rate.set(read);
+        self.disk_write_rate.set(write);
+    }
+
+    /// `service_cpu_seconds_total`: more CPU time used. Anything that is not a positive number is ignored.
+    pub fn add_cpu_seconds(&self, delta: f64) {
+        if delta > 0.0 && delta.is_finite() {
+            self.cpu_seconds.inc_by(delta);
+        }
+    }
+
+    /// `service_read_bytes_total` and `service_written_bytes_total`: more bytes from and to disks.
+    pub fn add_disk_bytes(&self, read: u64, written: u64) {
+        self.read_bytes.fetch_add(read, Ordering::Relaxed);
+        self.written_bytes.fetch_add(written, Ordering::Relaxed);
+    }
+
+    /// `node_sync_status`: 1 when synced. Shown only for services with a sync check.
+    pub fn set_synced(&self, synced: bool) {
+        self.synced.store(u8::from(synced), Ordering::Relaxed);
+    }
+
+    /// `node_peer_count`. Shown only for services with a sync check.
+    pub fn set_peers(&self, peers: u64) {
+        self.peers.store(peers, Ordering::Relaxed);
+    }
+
+    /// `service_restarts_total` now.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// `service_downtime_seconds_total` now.
+    pub fn downtime_seconds(&self) -> f64 {
+        self.downtime_seconds.get()
+    }
+}
+
+/// A service on the page: its values, and its labels in rendered form.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) metrics: Arc<ServiceMetrics>,
+    kind: String,
+    chain: String,
+    /// `service`, `type`.
+    labels: String,
+    /// `service`, `type`, `chain`.
+    labels_with_chain: String,
+    /// `node`, `chain`, when it has a sync check.
+    node_labels: Option<String>,
+    waits: Vec<DependencyWaits>,
+}
+
+/// Waits for one dependency.
+#[derive(Debug)]
+struct DependencyWaits {
+    dependency: String,
+    labels: String,
+    /// Observations by the first bound that holds them (not cumulative); those beyond the last bound are in `count` alone.
+    buckets: [AtomicU64; WAIT_BOUNDS.len()],
+    count: AtomicU64,
+    sum: AtomicF64,
+    timeouts: AtomicU64,
+}
+
+impl Entry {
+    /// A service as `spec` has it, with the values of what stood there before.
+    pub(super) fn new(spec: &ServiceSpec, previous: Option<Self>) -> Self {
+        let (metrics, mut old_waits) = match previous {
+            Some(previous) => (previous.metrics, previous.waits),
+            None => (Arc::new(ServiceMetrics::new()), Vec::new()),
+        };
+        let mut labels = String::new();
+        label::render(&mut labels, "service", &spec.name);
+        label::render(&mut labels, "type", &spec.labels.kind);
+        let mut labels_with_chain = labels.clone();
+        label::render(&mut labels_with_chain, "chain", &spec.labels.chain);
+        let node_labels = spec.probes.sync.is_some().then(|| {
+            let mut labels = String::new();
+            label::render(&mut labels, "node", &spec.name);
+            label::render(&mut labels, "chain", &spec.labels.chain);
+            labels
+        });
+        let mut waits: Vec<DependencyWaits> = Vec::with_capacity(spec.needs.len());
+        for need in &spec.needs {
+            // A dependency that is named twice is one series; twice on the page would spoil the page.
+            if waits.iter().any(|known| known.dependency == need.service) {
+                continue;
+            }
+            let kept = old_waits.iter().position(|old| old.dependency == need.service);
+            waits.push(match kept {
+                Some(index) => old_waits.swap_remove(index),
+                None => DependencyWaits::new(&spec.name, &need.service),
+            });
+        }
+        let (kind, chain) = (spec.labels.kind.clone(), spec.labels.chain.clone());
+        Self { metrics, kind, chain, labels, labels_with_chain, node_labels, waits }
+    }
+
+    /// Whether nothing that is on the page has changed in `spec`.
+    pub(super) fn describes(&self, spec: &ServiceSpec) -> bool {
+        self.kind == spec.labels.kind
+            && self.chain == spec.labels.chain
+            && self.node_labels.is_some() == spec.probes.sync.is_some()
+            && spec.needs.iter().all(|need| self.waits.iter().any(|known| known.dependency == need.service))
+            && self.waits.iter().all(|known| spec.needs.iter().any(|need| known.dependency == need.service))
+    }
+
+    pub(super) fn record_wait(&self, dependency: &str, waited: Duration, timed_out: bool) -> bool {
+        let Some(waits) = self.waits.iter().find(|waits| waits.dependency == dependency) else {
+            return false;
+        };
+        waits.record(waited, timed_out);
+        true
+    }
+}
+
+impl DependencyWaits {
+    fn new(service: &str, dependency: &str) -> Self {
+        let mut labels = String::new();
+        label::render(&mut labels, "service", service);
+        label::render(&mut labels, "dependency", dependency);
+        Self {
+            dependency: dependency.to_owned(),
+            labels,
+            buckets: Default::default(),
+            count: AtomicU64::new(0),
+            sum: AtomicF64::new(0.0),
+            timeouts: AtomicU64::new(0),
+        }
+    }
+
+    fn record(&self, waited: Duration, timed_out: bool) {
+        let seconds = waited.as_secs_f64();
+        if let Some(index) = WAIT_BOUNDS.iter().position(|bound| seconds <= *bound) {
+            self.buckets[index].fetch_add(1, Ordering::Relaxed);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.sum.inc_by(seconds);
+        if timed_out {
+            self.timeouts.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn write_histogram(&self, family: &mut Family<'_>) {
+        let mut seen = 0;
+        let cumulative: [u64; WAIT_BOUNDS.len()] = std::array::from_fn(|index| {
+            seen += self.buckets[index].load(Ordering::Relaxed);
+            seen
+        });
+        // A wait that is being recorded may be in its bucket and not in the count yet.
+        let count = self.count.load(Ordering::Relaxed).max(seen);
+        family.histogram(&self.labels, &WAIT_BOUNDS, &cumulative, count, self.sum.get());
+    }
+}
+
+/// One family of the services: its name, type, help, and the value that each service has in it.
+type Column = (&'static str, Kind, &'static str, fn(&mut Family<'_>, &Entry));
+
+const COLUMNS: [Column; 13] = [
+    (
+        "service_health",
+        Kind::Gauge,
+        "Whether the service runs and its health checks pass (1) or not (0).",
+        |family, entry| {
+            family.integer(&entry.labels_with_chain, entry.metrics.health.load(Ordering::Relaxed).into());
+        },
+    ),
+    (
+        "service_unit_state",
+        Kind::Gauge,
+        "State of the service's unit: 1 for the state it is in, 0 for the others.",
+        |family, entry| {
+            let current = usize::from(entry.metrics.phase.load(Ordering::Relaxed));
+            for (index, phase) in PHASES.iter().enumerate() {
+                family.integer(&format!("{},state=\"{phase}\"", entry.labels), u64::from(index == current));
+            }
+        },
+    ),
+    ("service_restarts_total", Kind::Counter, "Restarts of the service by dixmgr.", |family, entry| {
+        family.integer(&entry.labels, entry.metrics.restarts.load(Ordering::Relaxed));
+    }),
+    ("service_downtime_seconds_total", Kind::Counter, "Time that the service was down.", |family, entry| {
+        family.float(&entry.labels, entry.metrics.downtime_seconds.get());
+    }),
+    (
+        "service_cpu_percent",
+        Kind::Gauge,
+        "CPU used by all processes of the service; 100 is one core.",
+        |family, entry| {
+            family.float(&entry.labels, entry.metrics.cpu_percent.get());
+        },
+    ),
+    ("service_cpu_seconds_total", Kind::Counter, "CPU time used by all processes of the service.", |family, entry| {
+        family.float(&entry.labels, entry.metrics.cpu_seconds.get());
+    }),
+    ("service_memory_bytes", Kind::Gauge, "Resident memory of all processes of the service.", |family, entry| {
+        family.integer(&entry.labels, entry.metrics.memory_bytes.load(Ordering::Relaxed));
+    }),
+    (
+        "service_disk_io_bytes_per_second",
+        Kind::Gauge,
+        "Disk traffic of all processes of the service.",
+        |family, entry| {
+            let metrics = &entry.metrics;
+            family.float(&format!("{},direction=\"read\"", entry.labels), metrics.disk_read_rate.get());
+            family.float(&format!("{},direction=\"write\"", entry.labels), metrics.disk_write_rate.get());
+        },
+    ),
+    ("service_read_bytes_total", Kind::Counter, "Bytes that the service read from disks.", |family, entry| {
+        family.integer(&entry.labels, entry.metrics.read_bytes.load(Ordering::Relaxed));
+    }),
+    ("service_written_bytes_total", Kind::Counter, "Bytes that the service wrote to disks.", |family, entry| {
+        family.integer(&entry.labels, entry.metrics.written_bytes.load(Ordering::Relaxed));
+    }),
+    (
+        "node_sync_status",
+        Kind::Gauge,
+        "Whether the node is at the head of its chain (1) or not (0).",
+        |family, entry| {
+            if let Some(labels) = &entry.node_labels {
+                family.integer(labels, entry.metrics.synced.load(Ordering::Relaxed).into());
+            }
+        },
+    ),
+    ("node_peer_count", Kind::Gauge, "Peers that the node is connected to.", |family, entry| {
+        if let Some(labels) = &entry.node_labels {
+            family.integer(labels, entry.metrics.peers.load(Ordering::Relaxed));
+        }
+    }),
+    (
+        "dependency_timeouts_total",
+        Kind::Counter,
+        "Waits for a dependency that outlasted dependency_timeout.",
+        |family, entry| {
+            for waits in &entry.waits {
+                family.integer(&waits.labels, waits.timeouts.load(Ordering::Relaxed));
+            }
+        },
+    ),
+];
+
+/// Writes all families of the services.
+pub(super) fn write(page: &mut String, namespace: &str, services: &BTreeMap<String, Entry>) {
+    for (name, kind, help, column) in COLUMNS {
+        let mut family = Family::begin(page, namespace, name, kind, help);
+        for entry in services.values() {
+            column(&mut family, entry);
+        }
+    }
+    let help = "Time that a service waited for a dependency to be ready.";
+    let mut family = Family::begin(page, namespace, "dependency_wait_time_seconds", Kind::Histogram, help);
+    for waits in services.values().flat_map(|entry| &entry.waits) {
+        waits.write_histogram(&mut family);
+    }
+}
