@@ -4,13 +4,18 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fmt};
+
+use crate::namespace::unshare_arguments;
 
 /// Something real that tests run against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Component {
     /// systemd in namespaces: the programs, and the right to make namespaces.
     Systemd,
+    /// Process namespaces, which keep what a test starts from outliving it.
+    ProcessNamespaces,
     /// The `temporal` command line, which holds the server.
     Temporal,
     /// `monit`, which the bench measures beside us.
@@ -23,6 +28,7 @@ impl fmt::Display for Component {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Systemd => "systemd in namespaces",
+            Self::ProcessNamespaces => "process namespaces",
             Self::Temporal => "the temporal server",
             Self::Monit => "monit",
             Self::Promtool => "promtool",
@@ -36,6 +42,7 @@ impl Component {
     pub fn missing(self) -> Option<String> {
         match self {
             Self::Systemd => missing_for_systemd(),
+            Self::ProcessNamespaces => missing_for_process_namespaces(),
             Self::Temporal => {
                 let path = temporal_program();
                 (!path.exists()).then(|| format!("{} does not exist", path.display()))
@@ -88,7 +95,19 @@ fn missing_for_systemd() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("only root may make the namespaces it runs in".to_owned());
     }
-    missing_programs(&["dbus-daemon", "systemctl", "unshare", "nsenter", "mount"])
+    missing_programs(&["dbus-daemon", "systemctl", "busctl", "unshare", "nsenter", "mount"])
+}
+
+fn missing_for_process_namespaces() -> Option<String> {
+    missing_programs(&["unshare", "nsenter"]).or_else(|| {
+        let arguments = unshare_arguments();
+        let output = Command::new(arguments[0]).args(&arguments[1..]).arg("true").output();
+        match output {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Some(error.to_string()),
+        }
+    })
 }
 
 fn missing_programs(programs: &[&str]) -> Option<String> {

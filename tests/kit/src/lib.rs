@@ -5,13 +5,24 @@
 #![allow(clippy::expect_used, reason = "a test that cannot set up its world has failed")]
 
 pub mod component;
+pub mod daemon;
+mod guard;
+pub mod http;
+pub mod metrics;
+pub mod namespace;
 pub mod port;
 pub mod systemd;
 pub mod temporal;
+pub mod units;
 pub mod wait;
 
 pub use component::{Component, require};
+pub use daemon::Daemon;
+pub use http::{HttpFixture, Reply};
+pub use metrics::Metrics;
+pub use namespace::{Namespace, ProcessNamespace};
 pub use port::free_port;
 pub use systemd::SystemdNamespace;
 pub use temporal::TemporalServer;
+pub use units::CountedUnit;
 pub use wait::{eventually, eventually_async, wait_until};

@@ -3,15 +3,17 @@
 //! Every [`SystemdNamespace`] has its own process, mount, IPC, host-name and control-group namespaces, its own `/run`, D-Bus
 //! daemon and units; the network and the file system are the host's. Many run side by side. Needs root.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::component::{Component, require};
+use crate::guard::Guarded;
+use crate::namespace::{Namespace, child_of};
 use crate::wait::wait_until;
 
 /// systemd boots in some 50 ms; a machine that is busy with other tests may take far longer.
@@ -37,8 +39,8 @@ const BASE_UNITS: [(&str, &str); 5] = [
 #[derive(Debug)]
 pub struct SystemdNamespace {
     directory: TempDir,
-    guardian: Child,
     init: u32,
+    unshare: Guarded,
 }
 
 impl SystemdNamespace {
@@ -56,56 +58,58 @@ impl SystemdNamespace {
     fn boot() -> Self {
         let directory = tempfile::Builder::new().prefix("dixmgr-systemd-").tempdir().expect("a temporary directory");
         let path = directory.path();
-        fs::create_dir(path.join("units")).expect("create the units directory");
+        for directory in ["units", "starts"] {
+            fs::create_dir(path.join(directory)).expect("create a directory");
+        }
         for (name, text) in BASE_UNITS {
             fs::write(path.join("units").join(name), text).expect("write a base unit");
         }
         fs::write(path.join("guardian.sh"), include_str!("systemd/guardian.sh")).expect("write guardian.sh");
         fs::write(path.join("init.sh"), include_str!("systemd/init.sh")).expect("write init.sh");
         let name = path.file_name().expect("a temporary directory has a name");
-        let mut guardian = Command::new("sh")
+        let guardian = Command::new("sh")
             .arg(path.join("guardian.sh"))
             .args([path.as_os_str(), name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("start guardian.sh");
-        let unshare = first_line(&mut guardian).parse().expect("guardian.sh prints a pid");
-        let mut namespace = Self { directory, guardian, init: 0 };
-        namespace.await_boot(unshare);
+        let unshare = Guarded::adopt(guardian).expect("guardian.sh prints a pid");
+        let mut namespace = Self { directory, init: 0, unshare };
+        namespace.await_boot();
         namespace
     }
 
-    fn await_boot(&mut self, unshare: u32) {
-        let up = wait_until(BOOT_TIMEOUT, || match child_of(unshare) {
+    fn await_boot(&mut self) {
+        let up = wait_until(BOOT_TIMEOUT, || match child_of(self.unshare.pid()) {
             None => false,
             Some(init) => {
                 self.init = init;
                 self.root().join("run/systemd/private").exists()
                     && self.bus_socket().exists()
-                    && self.try_systemctl(&["is-active", "basic.target"]).is_some_and(|output| output.status.success())
+                    && self.runs("systemctl", &["is-active", "basic.target"])
             }
         });
         assert!(up, "systemd did not come up within {BOOT_TIMEOUT:?}; its log:\n{}", self.log());
+        self.await_bus();
     }
 
-    /// Process 1 of the namespace, as numbered outside.
-    #[must_use]
-    pub fn init_pid(&self) -> u32 {
-        self.init
+    /// The bus answers before systemd itself is on it, for a few milliseconds.
+    fn await_bus(&self) {
+        self.systemctl(&["start", "dbus.service"]);
+        let up = wait_until(BOOT_TIMEOUT, || self.runs("busctl", &["status", "org.freedesktop.systemd1"]));
+        assert!(up, "systemd was not on the bus within {BOOT_TIMEOUT:?}; its log:\n{}", self.log());
+    }
+
+    fn runs(&self, program: &str, arguments: &[&str]) -> bool {
+        let mut command = self.command_inside(program.as_ref());
+        command.args(arguments).stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
     }
 
     /// The namespace's root directory, as seen from outside.
     #[must_use]
     pub fn root(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/root", self.init))
-    }
-
-    /// A directory with the same path inside and outside, for scripts, data and the counts that services leave. Ends with
-    /// the namespace.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
     }
 
     /// D-Bus address of the namespace's system bus, usable from outside (`DBUS_SYSTEM_BUS_ADDRESS`).
@@ -123,14 +127,6 @@ impl SystemdNamespace {
     pub fn write_unit(&self, name: &str, text: &str) {
         let path = self.root().join("run/systemd/system").join(name);
         fs::write(&path, text).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
-    }
-
-    /// Writes a script that systemd and the test can run, and answers its path.
-    pub fn write_script(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.directory().join(name);
-        // A script must never be open for writing while another thread forks ("text file busy"), so `sh` runs it.
-        fs::write(&path, text).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
-        path
     }
 
     /// Makes systemd read its unit files again.
@@ -156,7 +152,7 @@ impl SystemdNamespace {
     /// Runs `systemctl` inside, whatever comes of it; `None` when it could not be run.
     #[must_use]
     pub fn try_systemctl(&self, arguments: &[&str]) -> Option<Output> {
-        self.command_inside("systemctl").args(arguments).stdin(Stdio::null()).output().ok()
+        self.command_inside("systemctl".as_ref()).args(arguments).stdin(Stdio::null()).output().ok()
     }
 
     /// One property of a unit, such as `ActiveState` or `InvocationID`.
@@ -176,14 +172,6 @@ impl SystemdNamespace {
         self.systemctl(&["kill", "--signal=KILL", unit]);
     }
 
-    /// A command that runs inside the namespace (`nsenter`): it sees its processes, `/run` and control groups.
-    #[must_use]
-    pub fn command_inside(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args(["-t", &self.init.to_string(), "-m", "-p", "-i", "-u", "-C", "--"]).arg(program);
-        command
-    }
-
     /// Kills the D-Bus daemon. Its socket unit starts a new one at the next connection; everyone has lost the old one.
     pub fn kill_dbus_daemon(&self) {
         self.kill_unit("dbus.service");
@@ -197,6 +185,7 @@ impl SystemdNamespace {
     /// Brings the bus back after [`Self::stop_dbus`].
     pub fn restore_dbus(&self) {
         self.systemctl(&["start", "basic.target"]); // which fell with the socket that it requires
+        self.await_bus();
     }
 
     /// What systemd has printed so far.
@@ -206,22 +195,18 @@ impl SystemdNamespace {
     }
 }
 
-impl Drop for SystemdNamespace {
-    fn drop(&mut self) {
-        drop(self.guardian.stdin.take());
-        let _ = self.guardian.wait();
+impl Namespace for SystemdNamespace {
+    fn init_pid(&self) -> u32 {
+        self.init
     }
-}
 
-fn first_line(child: &mut Child) -> String {
-    let mut line = String::new();
-    let output = child.stdout.take().expect("standard output is piped");
-    BufReader::new(output).read_line(&mut line).expect("read a line");
-    line.trim().to_owned()
-}
+    fn directory(&self) -> &Path {
+        self.directory.path()
+    }
 
-/// The one child of a process, if it has forked yet.
-fn child_of(parent: u32) -> Option<u32> {
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
-    children.split_whitespace().next()?.parse().ok()
+    fn command_inside(&self, program: &OsStr) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.init.to_string(), "-m", "-p", "-i", "-u", "-C", "--"]).arg(program);
+        command
+    }
 }

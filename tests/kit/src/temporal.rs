@@ -1,14 +1,16 @@
 //! A real Temporal server, the oracle that the embedded engine is measured against.
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{fs, io};
 
 use tempfile::TempDir;
 
 use crate::component::{Component, require, temporal_program};
+use crate::guard::Guarded;
 use crate::port::free_port;
 use crate::wait::wait_until;
 
@@ -23,7 +25,7 @@ pub const NAMESPACE: &str = "dotidx";
 pub struct TemporalServer {
     directory: TempDir,
     port: u16,
-    guardian: Option<Child>,
+    server: Option<Guarded>,
 }
 
 impl TemporalServer {
@@ -39,7 +41,7 @@ impl TemporalServer {
             return None;
         }
         let directory = tempfile::Builder::new().prefix("dixmgr-temporal-").tempdir().expect("a temporary directory");
-        let mut this = Self { directory, port: free_port(), guardian: None };
+        let mut this = Self { directory, port: free_port(), server: None };
         this.launch();
         Some(this)
     }
@@ -58,9 +60,7 @@ impl TemporalServer {
 
     /// Kills the server with SIGKILL; what it has made durable stays.
     pub fn kill(&mut self) {
-        if let Some(mut guardian) = self.guardian.take() {
-            let _ = guardian.wait(); // closes its standard input first
-        }
+        self.server = None;
     }
 
     /// Starts the server again on the same port and database, killing it first if it runs.
@@ -91,26 +91,21 @@ impl TemporalServer {
     }
 
     fn launch(&mut self) {
-        self.guardian = Some(self.spawn().expect("start the temporal server"));
+        self.server = Some(self.spawn().expect("start the temporal server"));
         let up = wait_until(START_TIMEOUT, || self.answers());
         assert!(up, "the temporal server did not answer within {START_TIMEOUT:?}; its log:\n{}", self.log());
     }
 
-    /// `sh` stands between, so that the server ends with the test however the test ends: it waits for its standard input
-    /// to close.
-    fn spawn(&self) -> io::Result<Child> {
+    fn spawn(&self) -> io::Result<Guarded> {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path())?;
-        let script = "\"$@\" </dev/null & server=$!; read -r _; kill -KILL $server; wait $server";
-        Command::new("sh")
-            .args(["-c", script, "sh"])
-            .arg(temporal_program())
-            .args(["server", "start-dev", "--headless", "--log-level", "error", "--namespace", NAMESPACE])
-            .args(["--port", &self.port.to_string(), "--db-filename"])
-            .arg(self.directory.path().join("temporal.db"))
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
+        let program = temporal_program();
+        let port = self.port.to_string();
+        let database = self.directory.path().join("temporal.db");
+        let mut arguments: Vec<&OsStr> = vec![program.as_ref()];
+        let options = ["server", "start-dev", "--headless", "--log-level", "error", "--namespace", NAMESPACE];
+        arguments.extend(options.map(OsStr::new));
+        arguments.extend([OsStr::new("--port"), port.as_ref(), OsStr::new("--db-filename"), database.as_ref()]);
+        Guarded::spawn(&arguments, log)
     }
 
     fn answers(&self) -> bool {
@@ -121,11 +116,5 @@ impl TemporalServer {
                 .stderr(Stdio::null())
                 .status()
                 .is_ok_and(|status| status.success())
-    }
-}
-
-impl Drop for TemporalServer {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

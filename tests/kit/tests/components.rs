@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use dixmgr_testkit::{SystemdNamespace, TemporalServer, eventually, wait_until};
+use dixmgr_testkit::{
+    CountedUnit, Namespace, ProcessNamespace, SystemdNamespace, TemporalServer, eventually, wait_until,
+};
 
 const SLEEPER: &str = "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=sleep infinity\n";
 
@@ -73,4 +75,32 @@ fn a_temporal_server_keeps_its_state_over_a_kill() {
     temporal.restart();
     let described = temporal.command(&["workflow", "describe", "--workflow-id", "kept"]).output().unwrap();
     assert!(described.status.success(), "{}", String::from_utf8_lossy(&described.stderr));
+}
+
+#[test]
+fn counted_units_count_their_starts() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    systemd.install(&[CountedUnit::new("one.service"), CountedUnit::new("many@.service")]);
+    systemd.start_units(&["one.service", "many@a.service"]);
+    systemd.systemctl(&["restart", "one.service"]);
+    assert_eq!((systemd.starts("one.service"), systemd.starts("many@a.service")), (2, 1));
+    let instances = systemd.write_instances("idle", 50);
+    let names: Vec<&str> = instances.iter().map(String::as_str).collect();
+    systemd.start_units(&names);
+    assert_eq!(systemd.property("idle@49.service", "ActiveState"), "active");
+}
+
+#[test]
+fn what_runs_in_a_process_namespace_ends_with_it() {
+    let Some(namespace) = ProcessNamespace::start() else { return };
+    let mark = namespace.directory().join("alive");
+    let script = format!("(while :; do touch {0}; sleep 0.02; done) >/dev/null 2>&1 &", mark.display());
+    assert!(namespace.command_inside("sh".as_ref()).args(["-c", &script]).status().unwrap().success());
+    assert!(wait_until(Duration::from_secs(5), || mark.exists()), "the orphan lives on");
+    let mark_after = std::env::temp_dir().join(format!("dixmgr-kit-{}", std::process::id()));
+    let script = format!("(sleep 0.5; touch {0}) >/dev/null 2>&1 &", mark_after.display());
+    assert!(namespace.command_inside("sh".as_ref()).args(["-c", &script]).status().unwrap().success());
+    drop(namespace);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!mark_after.exists(), "the orphan ended with the namespace");
 }
