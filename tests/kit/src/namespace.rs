@@ -31,9 +31,16 @@ pub trait Namespace {
         path
     }
 
-    /// How often the file `starts/<name>` was appended to: the kit's services add a line at each start.
+    /// How often a service was started: the kit's services add a line to `starts/<name>` each time.
     fn starts(&self, name: &str) -> usize {
-        fs::read_to_string(self.directory().join("starts").join(name)).unwrap_or_default().lines().count()
+        self.start_times(name).len()
+    }
+
+    /// When a service was started each time, as time since the Unix epoch.
+    fn start_times(&self, name: &str) -> Vec<Duration> {
+        let text = fs::read_to_string(self.directory().join("starts").join(name)).unwrap_or_default();
+        let seconds = |line: &str| line.parse().unwrap_or_else(|_| panic!("a count holds {line:?}"));
+        text.lines().map(|line| Duration::from_secs_f64(seconds(line))).collect()
     }
 }
 

@@ -125,13 +125,27 @@ impl SystemdNamespace {
 
     /// Writes a unit file; [`Self::daemon_reload`] makes it known.
     pub fn write_unit(&self, name: &str, text: &str) {
-        let path = self.root().join("run/systemd/system").join(name);
+        let path = self.directory().join("units").join(name);
         fs::write(&path, text).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
     }
 
     /// Makes systemd read its unit files again.
     pub fn daemon_reload(&self) {
         self.systemctl(&["daemon-reload"]);
+    }
+
+    /// Masks a unit (`systemctl mask --runtime`), whether or not it has a file.
+    pub fn mask(&self, unit: &str) {
+        let link = self.root().join("run/systemd/system").join(unit);
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap_or_else(|error| panic!("{}: {error}", link.display()));
+        self.daemon_reload();
+    }
+
+    /// Undoes [`Self::mask`].
+    pub fn unmask(&self, unit: &str) {
+        let link = self.root().join("run/systemd/system").join(unit);
+        fs::remove_file(&link).unwrap_or_else(|error| panic!("{}: {error}", link.display()));
+        self.daemon_reload();
     }
 
     /// Runs `systemctl` inside and answers what it prints.

@@ -57,6 +57,14 @@ impl CountedUnit {
     }
 }
 
+/// An argument list, as configuration files have it, of a process that adds a line to `starts/<name>` and then becomes
+/// `sleep infinity`: a [`CountedUnit`] for direct mode.
+#[must_use]
+pub fn counted_command(namespace: &impl Namespace, name: &str) -> String {
+    let file = namespace.directory().join("starts").join(name);
+    format!(r#"["/bin/sh", "-c", "date +%s.%N >> {}; exec sleep infinity"]"#, file.display())
+}
+
 impl SystemdNamespace {
     /// Writes units and makes systemd read them.
     pub fn install(&self, units: &[CountedUnit]) {

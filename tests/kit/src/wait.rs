@@ -53,3 +53,10 @@ where
         tokio::time::sleep(PAUSE).await;
     }
 }
+
+/// The kernel's monotonic clock, with which systemd stamps what happens to a unit (`…TimestampMonotonic`).
+#[must_use]
+pub fn monotonic_now() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).expect("the monotonic clock never stands before its beginning")
+}

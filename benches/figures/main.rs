@@ -1,0 +1,103 @@
+//! The figures that dixmgr is held against, measured on real units and printed as a table. Not a test: nothing fails.
+//!
+//! `make bench`, as root. `DIXMGR_BENCH_SERVICES` (1000) says how many units, `DIXMGR_BENCH_SECONDS` (180) for how long
+//! CPU time is counted, `DIXMGR_BENCH_KILLS` (200) how many units are killed for the latencies.
+#![allow(clippy::expect_used, clippy::print_stdout, reason = "a program that prints its findings, or cannot go on")]
+
+mod field;
+mod latency;
+mod monit;
+mod table;
+mod usage;
+
+use std::env;
+use std::thread;
+use std::time::Duration;
+
+use dixmgr_testkit::{Component, SystemdNamespace, require};
+
+use field::Field;
+use monit::Monit;
+use table::{Figure, Table, megabytes, milliseconds, percent, seconds};
+use usage::Usage;
+
+/// The binary under measurement, built as a release is.
+const BINARY: &str = env!("CARGO_BIN_EXE_dixmgr");
+
+/// Time for start-up work to come to an end before anything is counted.
+const SETTLE: Duration = Duration::from_secs(35);
+
+fn main() {
+    let services = option("DIXMGR_BENCH_SERVICES", 1000);
+    let window = Duration::from_secs(option("DIXMGR_BENCH_SECONDS", 180) as u64);
+    let kills = option("DIXMGR_BENCH_KILLS", 200).min(services);
+    let mut table = Table::new(services, window);
+    table.add(Figure::new("release binary", megabytes(file_size(BINARY))).under("40 MB"));
+    if let Some(systemd) = SystemdNamespace::start() {
+        println!("one idle service ...");
+        idle(&systemd, &mut table);
+    }
+    if let Some(systemd) = SystemdNamespace::start() {
+        println!("starting {services} units ...");
+        let field = Field::start(&systemd, services);
+        watched(&field, window, &mut table);
+        restarted(&field, kills, &mut table);
+    }
+    println!("\n{table}");
+}
+
+/// A dixmgr with next to nothing to do.
+fn idle(systemd: &SystemdNamespace, table: &mut Table) {
+    let field = Field::start(systemd, 1);
+    let (daemon, _) = field.dixmgr_started();
+    thread::sleep(Duration::from_secs(10));
+    let usage = Usage::of(daemon.pid().expect("dixmgr runs"));
+    table.add(Figure::new("idle daemon, memory", megabytes(usage.resident)).under("30 MB"));
+}
+
+/// Start-up, cost of watching beside monit's, and start-up after a kill.
+fn watched(field: &Field<'_>, window: Duration, table: &mut Table) {
+    let (mut daemon, start) = field.dixmgr_started();
+    table.add(Figure::new("start-up to all watched", seconds(start)).under("2 s"));
+    let monit = require(Component::Monit).then(|| Monit::start(field));
+    println!("settling for {SETTLE:?}, then counting for {window:?} ...");
+    thread::sleep(SETTLE);
+
+    let pid = daemon.pid().expect("dixmgr runs");
+    let (before, monit_before) = (Usage::of(pid), monit.as_ref().map(Monit::usage));
+    thread::sleep(window);
+    let (after, monit_after) = (Usage::of(pid), monit.as_ref().map(Monit::usage));
+
+    let (cpu, memory) = if field.count() > 1000 { ("8 %", "400 MB") } else { ("1 %", "80 MB") };
+    table.add(Figure::new("dixmgr, share of one core", percent(after.share_since(&before))).under(cpu));
+    table.add(Figure::new("dixmgr, memory", megabytes(after.resident)).under(memory));
+    if let (Some(before), Some(after)) = (monit_before, monit_after) {
+        table.add(Figure::new("monit, share of one core", percent(after.share_since(&before))));
+        table.add(Figure::new("monit, memory", megabytes(after.resident)));
+    }
+    drop(monit);
+
+    daemon.kill();
+    let again = field.start_and_await(&mut daemon);
+    table.add(Figure::new("start-up after kill -9", seconds(again)).under("2 s"));
+    daemon.terminate();
+}
+
+/// How soon after a death the restart's job is there.
+fn restarted(field: &Field<'_>, kills: usize, table: &mut Table) {
+    let (_daemon, _) = field.dixmgr_started();
+    thread::sleep(Duration::from_secs(5));
+    println!("killing {kills} units one by one ...");
+    let latencies = latency::measure(field, kills);
+    table.add(Figure::new("killed to restart job, p50", milliseconds(latencies.quantile(0.50))).under("10 ms"));
+    table.add(Figure::new("killed to restart job, p99", milliseconds(latencies.quantile(0.99))).under("50 ms"));
+    table.add(Figure::new("of which systemd's own, p50", milliseconds(latencies.systemd_quantile(0.50))));
+}
+
+fn option(name: &str, default: usize) -> usize {
+    env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+fn file_size(path: &str) -> u64 {
+    std::fs::metadata(path).expect("the binary is there").len()
+}

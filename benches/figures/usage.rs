@@ -1,0 +1,40 @@
+//! What a process has cost so far, from `/proc`.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// Ticks of `/proc/<pid>/stat` in a second: `USER_HZ`, 100 on every Linux that Rust knows (proc(5)).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// CPU time and memory of a process at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    at: Instant,
+    cpu: Duration,
+    /// Resident memory in bytes.
+    pub(crate) resident: u64,
+}
+
+impl Usage {
+    /// Looks at a process, all of its threads included.
+    pub(crate) fn of(pid: u32) -> Self {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+        let (_, after_name) = stat.rsplit_once(')').expect("a name in parentheses");
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let ticks = |index: usize| fields[index].parse::<f64>().expect("a number of ticks");
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process with memory");
+        let kibibytes = resident.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
+        Self {
+            at: Instant::now(),
+            // utime and stime, the 14th and 15th fields; the first after the name is the third.
+            cpu: Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS_PER_SECOND),
+            resident: kibibytes.expect("VmRSS is a number") * 1024,
+        }
+    }
+
+    /// Share of one core used since an earlier look; 1 is one core busy.
+    pub(crate) fn share_since(&self, earlier: &Self) -> f64 {
+        self.cpu.saturating_sub(earlier.cpu).as_secs_f64() / self.at.duration_since(earlier.at).as_secs_f64()
+    }
+}

@@ -1,0 +1,95 @@
+//! Direct mode: dixmgr runs the processes itself, and they outlive it.
+
+use std::path::PathBuf;
+
+use dixmgr_testkit::{Daemon, Namespace, ProcessNamespace, counted_command, eventually};
+
+use crate::support::{BINARY, QUICK, SOON, assert_starts, assert_stays, await_health};
+
+/// A dixmgr that keeps one counted process for each name, in order of need.
+fn keeper(namespace: &ProcessNamespace, names: &[&str]) -> Daemon {
+    let mut config = QUICK.to_owned();
+    for (index, name) in names.iter().enumerate() {
+        let needs = index.checked_sub(1).map(|before| format!("needs = [\"{}\"]\n", names[before])).unwrap_or_default();
+        let command = counted_command(namespace, name);
+        config.push_str(&format!("[[service]]\nname = \"{name}\"\ncommand = {command}\n{needs}"));
+    }
+    let directories = ["log", "pid"].map(|name| namespace.directory().join(name).display().to_string());
+    let [log, pid] = &directories;
+    let arguments = ["-process-manager", "direct", "-process-log-dir", log, "-process-pid-dir", pid];
+    Daemon::new(namespace, BINARY, "-exec", &config).arguments(&arguments)
+}
+
+/// Kills the process of a service, wherever it came from, and answers its pid inside the namespace.
+fn kill(namespace: &ProcessNamespace, name: &str) -> String {
+    let pid = pid(namespace, name);
+    let killed = namespace.command_inside("kill".as_ref()).args(["-KILL", &pid]).status().unwrap();
+    assert!(killed.success());
+    pid
+}
+
+/// Pid of a service, as its PID file has it.
+fn pid(namespace: &ProcessNamespace, name: &str) -> String {
+    let path: PathBuf = namespace.directory().join("pid").join(format!("{name}.pid"));
+    eventually(&format!("{} holds a pid", path.display()), SOON, || {
+        let text = std::fs::read_to_string(&path).ok()?;
+        let first = text.split_whitespace().next()?.to_owned();
+        first.parse::<u32>().is_ok().then_some(first)
+    })
+}
+
+#[test]
+fn a_killed_process_is_restarted_exactly_once() {
+    let Some(namespace) = ProcessNamespace::start() else { return };
+    let daemon = keeper(&namespace, &["one", "two"]).started();
+    await_health(&daemon, "two", true);
+    assert_eq!((namespace.starts("one"), namespace.starts("two")), (1, 1));
+    kill(&namespace, "two");
+    assert_starts(&namespace, &daemon, "two", 2);
+    assert_eq!(namespace.starts("one"), 1);
+    await_health(&daemon, "two", true);
+    assert_eq!(daemon.metrics().get("dixmgr_service_restarts_total", &[("service", "two")]), Some(1.0));
+}
+
+#[test]
+fn processes_outlive_dixmgr_and_are_adopted_by_the_next() {
+    let Some(namespace) = ProcessNamespace::start() else { return };
+    let mut daemon = keeper(&namespace, &["one", "two"]).started();
+    await_health(&daemon, "two", true);
+    let before = (pid(&namespace, "one"), pid(&namespace, "two"));
+    daemon.kill();
+    daemon.start();
+    daemon.await_ready();
+    await_health(&daemon, "two", true);
+    assert_stays(&daemon, "nothing was started anew", || (namespace.starts("one"), namespace.starts("two")) == (1, 1));
+    assert_eq!((pid(&namespace, "one"), pid(&namespace, "two")), before);
+
+    kill(&namespace, "one");
+    assert_starts(&namespace, &daemon, "one", 2);
+    assert_ne!(pid(&namespace, "one"), before.0);
+}
+
+#[test]
+fn a_process_that_dies_while_dixmgr_is_down_is_restarted_once() {
+    let Some(namespace) = ProcessNamespace::start() else { return };
+    let mut daemon = keeper(&namespace, &["one", "two"]).started();
+    await_health(&daemon, "two", true);
+    daemon.kill();
+    kill(&namespace, "one");
+    daemon.start();
+    daemon.await_ready();
+    assert_starts(&namespace, &daemon, "one", 2);
+    assert_eq!(namespace.starts("two"), 1);
+}
+
+#[test]
+fn sigterm_leaves_the_processes_running() {
+    let Some(namespace) = ProcessNamespace::start() else { return };
+    let mut daemon = keeper(&namespace, &["one"]).started();
+    await_health(&daemon, "one", true);
+    let (status, _) = daemon.terminate();
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    let pid = pid(&namespace, "one");
+    let alive = namespace.command_inside("kill".as_ref()).args(["-0", &pid]).status().unwrap();
+    assert!(alive.success());
+}

@@ -1,0 +1,16 @@
+//! End to end: the real binary against a real systemd, or running processes itself, looked at as an operator would.
+//!
+//! Effects are counted. Each service of these tests adds a line to a file when it starts, so "restarted exactly once" is a
+//! number. Nothing here knows dixmgr's insides: command line, configuration, metrics and log lines are all there is.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod dependencies;
+mod direct;
+mod exec;
+mod life;
+mod policy;
+mod start;
+mod storm;
+mod support;
+mod troubles;
+mod watch;
