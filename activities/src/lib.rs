@@ -4,5 +4,10 @@
 //! sockets; it may not decide anything that a workflow should (when to restart, when to give up).
 
 pub mod api;
+pub mod http;
 pub mod manager;
 pub mod metrics;
+pub mod secret;
+pub mod sync;
+pub mod proc;
+pub mod systemd;
