@@ -1,8 +1,8 @@
 //! Dependencies: what is needed is ready before its dependents start.
 
-use dixmgr_testkit::{CountedUnit, Daemon, HttpFixture, Namespace, Reply, SystemdNamespace, eventually};
+use dixmgr_testkit::{CountedUnit, HttpFixture, Namespace, Reply, SystemdNamespace, eventually};
 
-use crate::support::{BINARY, QUICK, SOON, assert_starts, assert_stays, await_health, await_reason, exec, service};
+use crate::support::{QUICK, SOON, assert_starts, assert_stays, await_health, await_reason, dixmgr, exec, service};
 
 #[test]
 fn dependents_start_in_order_once_what_they_need_is_ready() {
@@ -75,7 +75,7 @@ fn readiness_survives_a_kill_of_dixmgr() {
     systemd.install(&["db.service", "api.service"].map(CountedUnit::new));
     let check = format!("failure_threshold = 1\nhttp = [{{ url = \"{}\" }}]", backend.url("/"));
     let config = [QUICK.to_owned(), service("db.service", &check), service("api.service", "needs = [\"db\"]")].concat();
-    let mut daemon = Daemon::new(&systemd, BINARY, "-exec", &config).started();
+    let mut daemon = dixmgr(&systemd, "-exec", &config).started();
     eventually("db is started", SOON, || (systemd.starts("db.service") == 1).then_some(()));
     daemon.kill();
     backend.set(|_| Reply::status(200));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use dixmgr_testkit::{Daemon, Namespace, ProcessNamespace, counted_command, eventually};
 
-use crate::support::{BINARY, QUICK, SOON, assert_starts, assert_stays, await_health};
+use crate::support::{QUICK, SOON, assert_starts, assert_stays, await_health, dixmgr};
 
 /// A dixmgr that keeps one counted process for each name, in order of need.
 fn keeper(namespace: &ProcessNamespace, names: &[&str]) -> Daemon {
@@ -17,7 +17,7 @@ fn keeper(namespace: &ProcessNamespace, names: &[&str]) -> Daemon {
     let directories = ["log", "pid"].map(|name| namespace.directory().join(name).display().to_string());
     let [log, pid] = &directories;
     let arguments = ["-process-manager", "direct", "-process-log-dir", log, "-process-pid-dir", pid];
-    Daemon::new(namespace, BINARY, "-exec", &config).arguments(&arguments)
+    dixmgr(namespace, "-exec", &config).arguments(&arguments)
 }
 
 /// Kills the process of a service, wherever it came from, and answers its pid inside the namespace.

@@ -1,8 +1,11 @@
 //! `-exec`: what dies is restarted, exactly once, and `/metrics` shows it.
 
-use dixmgr_testkit::{CountedUnit, Namespace, SystemdNamespace, eventually};
+use std::fs::File;
+use std::process::Command;
 
-use crate::support::{SOON, assert_starts, await_health, await_state, config, exec};
+use dixmgr_testkit::{Component, CountedUnit, Namespace, SystemdNamespace, eventually, require};
+
+use crate::support::{SOON, assert_starts, await_health, await_state, config, exec, service};
 
 #[test]
 fn a_killed_unit_is_restarted_exactly_once_and_metrics_show_it() {
@@ -98,4 +101,19 @@ fn resources_of_all_processes_of_a_unit_are_counted() {
     let memory = |service| metrics.get("dixmgr_service_memory_bytes", &[("service", service)]).unwrap();
     assert!(memory("busy") > memory("idle") && memory("idle") > 0.0, "{} {}", memory("busy"), memory("idle"));
     assert!(metrics.get("dixmgr_service_cpu_seconds_total", &[("service", "busy")]).unwrap() > 0.0);
+}
+
+#[test]
+fn prometheus_own_linter_finds_nothing_wrong_with_the_metrics_page() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    if !require(Component::Promtool) {
+        return;
+    }
+    systemd.install(&["web.service", "front.service"].map(CountedUnit::new));
+    let config = config(&["web.service"]) + &service("front.service", "needs = [\"web\"]");
+    let daemon = exec(&systemd, &config, &["web", "front"]);
+    let page = systemd.write_file("metrics.txt", &daemon.get("/metrics").unwrap().1);
+    let promtool =
+        Command::new("promtool").args(["check", "metrics"]).stdin(File::open(page).unwrap()).output().unwrap();
+    assert!(promtool.status.success(), "{}", String::from_utf8_lossy(&promtool.stderr));
 }

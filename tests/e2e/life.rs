@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use dixmgr_testkit::{CountedUnit, Daemon, Namespace, SystemdNamespace, eventually};
+use dixmgr_testkit::{CountedUnit, Namespace, SystemdNamespace, eventually};
 use rustix::process::Signal;
 
-use crate::support::{BINARY, QUICK, SOON, assert_starts, await_health, config, exec, service};
+use crate::support::{QUICK, SOON, assert_starts, await_health, config, dixmgr, exec, service};
 
 /// The promise is two seconds; a machine that is busy with other tests gets one more.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -111,7 +111,7 @@ fn sighup_is_survived() {
 fn under_systemd_it_is_a_notify_service_with_a_watchdog() {
     let Some(systemd) = SystemdNamespace::start() else { return };
     systemd.install(&[CountedUnit::new("web.service")]);
-    let daemon = Daemon::new(&systemd, BINARY, "-exec", &config(&["web.service"]));
+    let daemon = dixmgr(&systemd, "-exec", &config(&["web.service"]));
     let command = daemon.command();
     let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
     let line = arguments[arguments.iter().position(|word| word == "--").unwrap() + 1..].join(" ");

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use dixmgr_testkit::{CountedUnit, Daemon, Namespace, Random, SystemdNamespace, eventually};
+use dixmgr_testkit::{CountedUnit, Daemon, Namespace, Random, SystemdNamespace, TemporalServer, eventually};
 
-use crate::support::{BINARY, QUICK, SOON, service};
+use crate::support::{BINARY, QUICK, SOON, dixmgr, service};
 
 /// Services of the storm: two that stand alone, a chain of three, and one that takes a moment to start.
 const UNITS: [(&str, &str); 6] = [
@@ -33,11 +33,22 @@ const SETTLED: Duration = Duration::from_millis(400);
 fn no_restart_is_lost_or_done_twice_however_dixmgr_is_killed() {
     let Some(systemd) = SystemdNamespace::start() else { return };
     let kills = env::var("DIXMGR_KILLS").map_or(12, |kills| kills.parse().expect("DIXMGR_KILLS is a number"));
-    let mut storm = Storm::begin(&systemd);
-    for kill in 1..=kills {
-        storm.incident(kill);
-    }
-    eprintln!("{kills} kills of dixmgr, deaths of units: {:?}", storm.deaths);
+    let daemon = dixmgr(&systemd, "-exec", &storm_config());
+    Storm::begin(&systemd, daemon).rage(kills);
+}
+
+#[test]
+fn the_same_holds_on_a_temporal_server() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    let Some(temporal) = TemporalServer::start() else { return };
+    let daemon = Daemon::new(&systemd, BINARY, "-exec", &storm_config()).on(temporal);
+    Storm::begin(&systemd, daemon).rage(4);
+}
+
+/// Policies that never give up, so that every death has its restart.
+fn storm_config() -> String {
+    let limits = QUICK.replace("max_restarts = 50", "max_restarts = 10000");
+    UNITS.iter().map(|(unit, lines)| service(unit, lines)).fold(limits, |text, service| text + &service)
 }
 
 struct Storm<'a> {
@@ -48,20 +59,24 @@ struct Storm<'a> {
 }
 
 impl<'a> Storm<'a> {
-    fn begin(systemd: &'a SystemdNamespace) -> Self {
+    fn begin(systemd: &'a SystemdNamespace, daemon: Daemon) -> Self {
         let unit = |(name, _): &(&str, &str)| match *name {
             "slow.service" => CountedUnit::new(name).service_line("ExecStartPre=/bin/sleep 0.3"),
             _ => CountedUnit::new(name),
         };
         systemd.install(&UNITS.iter().map(unit).collect::<Vec<_>>());
-        let limits = QUICK.replace("max_restarts = 50", "max_restarts = 10000");
-        let services = UNITS.iter().map(|(unit, lines)| service(unit, lines));
-        let config = services.fold(limits, |text, service| text + &service);
-        let daemon = Daemon::new(systemd, BINARY, "-exec", &config).started();
         let deaths = UNITS.iter().map(|(unit, _)| (*unit, 0)).collect();
-        let storm = Self { systemd, daemon, random: Random::from_environment(), deaths };
+        let storm = Self { systemd, daemon: daemon.started(), random: Random::from_environment(), deaths };
         storm.assert_all_is_well(0);
         storm
+    }
+
+    /// One incident after the other, each with one kill of dixmgr.
+    fn rage(mut self, kills: usize) {
+        for kill in 1..=kills {
+            self.incident(kill);
+        }
+        eprintln!("{kills} kills of dixmgr, deaths of units: {:?}", self.deaths);
     }
 
     /// Kills units one after the other, and dixmgr at some moment among them; then all must be as if nothing had been.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dixmgr_testkit::{Daemon, Namespace, SystemdNamespace, eventually};
+use dixmgr_testkit::{Daemon, Namespace, SystemdNamespace, TemporalServer, eventually};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dixmgr");
@@ -40,9 +40,20 @@ pub(crate) fn service(unit: &str, lines: &str) -> String {
     format!("[[service]]\nname = \"{name}\"\nunit = \"{unit}\"\ntype = \"test\"\n{lines}\n")
 }
 
+/// A dixmgr with the home that `DIXMGR_E2E_HOME` names: the embedded engine, or with `temporal` a server of its own. No
+/// test knows which of the two it runs on.
+pub(crate) fn dixmgr(namespace: &impl Namespace, mode: &str, config: &str) -> Daemon {
+    let daemon = Daemon::new(namespace, BINARY, mode, config);
+    match std::env::var("DIXMGR_E2E_HOME").as_deref() {
+        Err(_) | Ok("embedded") => daemon,
+        Ok("temporal") => daemon.on(TemporalServer::start().expect("a Temporal server, since one was asked for")),
+        Ok(other) => panic!("DIXMGR_E2E_HOME is {other:?}; it may be embedded or temporal"),
+    }
+}
+
 /// Starts `dixmgr -exec` in the namespace and waits until it is ready and has seen each of `healthy` to be healthy.
 pub(crate) fn exec(systemd: &SystemdNamespace, config: &str, healthy: &[&str]) -> Daemon {
-    let daemon = Daemon::new(systemd, BINARY, "-exec", config).started();
+    let daemon = dixmgr(systemd, "-exec", config).started();
     for service in healthy {
         await_health(&daemon, service, true);
     }

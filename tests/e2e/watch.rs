@@ -1,8 +1,8 @@
 //! `-watch`: sees everything, says what it would do, touches nothing.
 
-use dixmgr_testkit::{CountedUnit, Daemon, Namespace, SystemdNamespace, eventually};
+use dixmgr_testkit::{CountedUnit, Namespace, SystemdNamespace, eventually};
 
-use crate::support::{BINARY, SOON, assert_stays, await_health, config};
+use crate::support::{SOON, assert_stays, await_health, config, dixmgr};
 
 #[test]
 fn watch_mode_touches_nothing_and_says_what_it_would_do() {
@@ -10,7 +10,7 @@ fn watch_mode_touches_nothing_and_says_what_it_would_do() {
     systemd.install(&[CountedUnit::new("web.service"), CountedUnit::new("never-ran.service")]);
     systemd.start_units(&["web.service"]);
     let config = config(&["web.service", "never-ran.service"]);
-    let daemon = Daemon::new(&systemd, BINARY, "-watch", &config).started();
+    let daemon = dixmgr(&systemd, "-watch", &config).started();
     await_health(&daemon, "web", true);
     systemd.kill_unit("web.service");
     await_health(&daemon, "web", false);
@@ -31,8 +31,8 @@ fn a_dry_run_beside_a_real_one_disturbs_nothing() {
     let Some(systemd) = SystemdNamespace::start() else { return };
     systemd.install(&[CountedUnit::new("web.service")]);
     let config = config(&["web.service"]);
-    let real = Daemon::new(&systemd, BINARY, "-exec", &config).started();
-    let dry = Daemon::new(&systemd, BINARY, "-watch", &config).started();
+    let real = dixmgr(&systemd, "-exec", &config).started();
+    let dry = dixmgr(&systemd, "-watch", &config).started();
     await_health(&real, "web", true);
     await_health(&dry, "web", true);
     systemd.kill_unit("web.service");

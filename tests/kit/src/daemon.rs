@@ -12,6 +12,7 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::namespace::{Namespace, child_of};
 use crate::port::free_port;
+use crate::temporal::TemporalServer;
 use crate::wait::{eventually, wait_until};
 
 /// Longest time until `/readyz` says yes; a machine that is busy with other tests is slow.
@@ -25,6 +26,7 @@ pub struct Daemon {
     port: u16,
     arguments: Vec<String>,
     running: Option<Running>,
+    temporal: Option<TemporalServer>,
 }
 
 /// `nsenter` forks when it enters a process namespace: it is our child, and dixmgr is its.
@@ -55,7 +57,7 @@ impl Daemon {
             "-log-format".to_owned(),
             "json".to_owned(),
         ];
-        Self { enter, directory, port, arguments, running: None }
+        Self { enter, directory, port, arguments, running: None, temporal: None }
     }
 
     /// With these arguments more.
@@ -63,6 +65,22 @@ impl Daemon {
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(ToString::to_string));
         self
+    }
+
+    /// On this Temporal server instead of the embedded engine. The server ends with the value.
+    #[must_use]
+    pub fn on(mut self, temporal: TemporalServer) -> Self {
+        self.arguments.extend(["-temporal-host".to_owned(), temporal.address()]);
+        self.temporal = Some(temporal);
+        self
+    }
+
+    /// The Temporal server that it runs on.
+    ///
+    /// # Panics
+    /// When it runs on the embedded engine.
+    pub fn temporal(&mut self) -> &mut TemporalServer {
+        self.temporal.as_mut().expect("dixmgr runs on a Temporal server")
     }
 
     /// Started, and ready.
