@@ -1,0 +1,175 @@
+//! The flags, declared once: `-help`, the README's table and the parser all come from here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{LogFormat, ManagerKind};
+
+/// What `-help` says after the flags.
+const AFTER_HELP: &str = "\
+Long flags are written with one dash or two, values as `-flag value` or `-flag=value`, switches as `-flag` or `-flag=false`.
+A flag wins over its environment variable, which wins over the file, which wins over the default.
+
+Exit codes: 0 stopped as asked, 1 something failed while running, 2 the command line or the configuration is wrong.";
+
+/// Keeps services running and tells people the truth about them.
+///
+/// dixmgr watches systemd units, or processes that it runs itself, restarts what dies, and goes on where it was after
+/// `kill -9` or a reboot.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dixmgr",
+    version,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    max_term_width = 120
+)]
+pub struct CommandLine {
+    /// What to do other than run.
+    #[command(subcommand)]
+    pub command: Option<Sub>,
+    /// How to run.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What dixmgr can do besides running.
+#[derive(Debug, Subcommand)]
+pub enum Sub {
+    /// Read the configuration, and print what it means as a tree: exit code 0, or 2 with all its faults.
+    Check(CheckArgs),
+    /// Serve /healthz for the demonstration configuration.
+    #[command(hide = true)]
+    DemoServer(DemoServerArgs),
+}
+
+/// Flags of `dixmgr check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// TOML configuration to read.
+    #[arg(long, value_name = "FILE", env = "DIXMGR_CONF", hide_env_values = true)]
+    pub conf: PathBuf,
+    /// Who runs the services: systemd, or dixmgr itself.
+    #[arg(long, value_name = "WHO", value_enum, default_value_t = ManagerKind::Systemd, env = "DIXMGR_PROCESS_MANAGER")]
+    pub process_manager: ManagerKind,
+}
+
+/// Flags of the demonstration server.
+#[derive(Debug, Args)]
+pub struct DemoServerArgs {
+    /// Address to listen on.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+}
+
+/// Flags of a run. `Option` where the file has a say before the default.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// TOML configuration (required).
+    #[arg(long, value_name = "FILE", env = "DIXMGR_CONF", hide_env_values = true)]
+    pub conf: Option<PathBuf>,
+    /// Dry run: observe, and say what would be done. Exactly one of -watch and -exec is required.
+    #[arg(long, env = "DIXMGR_WATCH", default_value = "false", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_default_value = true, hide_env_values = true)]
+    pub watch: bool,
+    /// Observe, and act.
+    #[arg(long, env = "DIXMGR_EXEC", default_value = "false", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_default_value = true, hide_env_values = true)]
+    pub exec: bool,
+    /// Use this Temporal cluster instead of the embedded engine; an empty text means the embedded engine.
+    #[arg(long, value_name = "HOST:PORT", env = "DIXMGR_TEMPORAL_HOST", hide_env_values = true)]
+    pub temporal_host: Option<String>,
+    /// Temporal namespace [default: dotidx].
+    #[arg(long, value_name = "NAME", env = "DIXMGR_TEMPORAL_NAMESPACE", hide_env_values = true)]
+    pub temporal_namespace: Option<String>,
+    /// Serve /metrics, /healthz and /readyz.
+    #[arg(long, env = "DIXMGR_METRICS", default_value = "true", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub metrics: bool,
+    /// Port of /metrics, on all addresses unless the file says otherwise [default: 9090].
+    #[arg(long, value_name = "PORT", env = "DIXMGR_METRICS_PORT", hide_env_values = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub metrics_port: Option<u16>,
+    /// Sample CPU, memory and disk of every service.
+    #[arg(long, env = "DIXMGR_RESOURCE_MONITORING", default_value = "true", default_missing_value = "true",
+          num_args = 0..=1, require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub resource_monitoring: bool,
+    /// Who runs the services: systemd, or dixmgr itself (machines without systemd).
+    #[arg(long, value_name = "WHO", value_enum, default_value_t = ManagerKind::Systemd, env = "DIXMGR_PROCESS_MANAGER", hide_env_values = true)]
+    pub process_manager: ManagerKind,
+    /// Direct mode: where the output of the processes is kept [default: /var/log/dixmgr, or log in the data directory].
+    #[arg(long, value_name = "DIR", env = "DIXMGR_PROCESS_LOG_DIR", hide_env_values = true)]
+    pub process_log_dir: Option<PathBuf>,
+    /// Direct mode: where PID files are kept [default: /run/dixmgr, or run in the data directory].
+    #[arg(long, value_name = "DIR", env = "DIXMGR_PROCESS_PID_DIR", hide_env_values = true)]
+    pub process_pid_dir: Option<PathBuf>,
+    /// Direct mode: restarts allowed within a policy's window; wins over the file [default: 5].
+    #[arg(long, value_name = "COUNT", env = "DIXMGR_PROCESS_MAX_RESTARTS", hide_env_values = true,
+          value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub process_max_restarts: Option<u32>,
+    /// Where durable state is kept [default: /var/lib/dixmgr, or ./dixmgr-data where that cannot be written].
+    #[arg(long, value_name = "DIR", env = "DIXMGR_DATA_DIR", hide_env_values = true)]
+    pub data_dir: Option<PathBuf>,
+    /// Form of the log [default: human; journald fields under systemd].
+    #[arg(long, value_name = "FORM", value_enum, env = "DIXMGR_LOG_FORMAT", hide_env_values = true)]
+    pub log_format: Option<LogFormat>,
+    /// Flags of features that this version does not have.
+    #[command(flatten)]
+    pub later: LaterArgs,
+}
+
+/// Flags that operators' scripts already pass and that this version does not act on. They are accepted, and one warning
+/// names those that were given.
+#[derive(Debug, Args)]
+pub struct LaterArgs {
+    /// Alerting. Not in this version.
+    #[arg(long, env = "DIXMGR_ALERTS", default_missing_value = "true", num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub alerts: Option<bool>,
+    /// Slack channel of alerts. Not in this version.
+    #[arg(long, value_name = "URL", env = "DIXMGR_SLACK_WEBHOOK", hide_env_values = true)]
+    pub slack_webhook: Option<String>,
+    /// Webhook channel of alerts. Not in this version.
+    #[arg(long, value_name = "URL", env = "DIXMGR_WEBHOOK_URL", hide_env_values = true)]
+    pub webhook_url: Option<String>,
+    /// Circuit breaker. Not in this version.
+    #[arg(long, env = "DIXMGR_CIRCUIT_BREAKER", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub circuit_breaker: Option<bool>,
+    /// Persistent health history. Not in this version.
+    #[arg(long, env = "DIXMGR_HEALTH_HISTORY", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub health_history: Option<bool>,
+    /// Database of the health history. Not in this version.
+    #[arg(long, value_name = "FILE", env = "DIXMGR_HEALTH_HISTORY_DB", hide_env_values = true)]
+    pub health_history_db: Option<PathBuf>,
+    /// Live configuration API. Not in this version.
+    #[arg(long, env = "DIXMGR_DYNAMIC_CONFIG", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub dynamic_config: Option<bool>,
+    /// Port of the live configuration API. Not in this version.
+    #[arg(long, value_name = "PORT", env = "DIXMGR_CONFIG_PORT", hide_env_values = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub config_port: Option<u16>,
+}
+
+impl LaterArgs {
+    /// Names of the flags that were given, without their values: a webhook's URL is a secret.
+    pub fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("-alerts", self.alerts.is_some()),
+            ("-slack-webhook", self.slack_webhook.is_some()),
+            ("-webhook-url", self.webhook_url.is_some()),
+            ("-circuit-breaker", self.circuit_breaker.is_some()),
+            ("-health-history", self.health_history.is_some()),
+            ("-health-history-db", self.health_history_db.is_some()),
+            ("-dynamic-config", self.dynamic_config.is_some()),
+            ("-config-port", self.config_port.is_some()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
+}

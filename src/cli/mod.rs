@@ -1,0 +1,103 @@
+//! The command line: from `argv` and the environment to what is to be done.
+
+mod args;
+mod argv;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use dixmgr_model::Mode;
+
+pub use args::{CheckArgs, CommandLine, DemoServerArgs, LaterArgs, RunArgs, Sub};
+pub use table::flags_table;
+
+use crate::config::{LoadOptions, ManagerKind};
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Run the daemon.
+    Run(Box<RunRequest>),
+    /// Print the meaning of a configuration.
+    Check {
+        /// The file.
+        conf: PathBuf,
+        /// How to read it.
+        options: LoadOptions,
+    },
+    /// Serve `/healthz` for the demonstration.
+    DemoServer(SocketAddr),
+}
+
+/// A run, before the file has had its say.
+#[derive(Debug)]
+pub struct RunRequest {
+    /// The file.
+    pub conf: PathBuf,
+    /// Watch or exec.
+    pub mode: Mode,
+    /// All other flags.
+    pub args: RunArgs,
+}
+
+impl RunRequest {
+    /// How the file is to be read.
+    pub fn load_options(&self) -> LoadOptions {
+        let direct = self.args.process_manager == ManagerKind::Direct;
+        LoadOptions {
+            mode: self.mode,
+            manager: self.args.process_manager,
+            resources: self.args.resource_monitoring,
+            max_restarts: self.args.process_max_restarts.filter(|_| direct),
+        }
+    }
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// A usage error, or the text of `-help` or `-version`; clap's error knows its own exit code and stream.
+pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+    let matches = CommandLine::command().try_get_matches_from(argv::normalise(argv))?;
+    let line = CommandLine::from_arg_matches(&matches)?;
+    match line.command {
+        Some(Sub::Check(check)) => {
+            let options =
+                LoadOptions { mode: Mode::Exec, manager: check.process_manager, resources: true, max_restarts: None };
+            Ok(Invocation::Check { conf: check.conf, options })
+        }
+        Some(Sub::DemoServer(demo)) => Ok(Invocation::DemoServer(demo.listen)),
+        None => run_request(&matches, line.run).map(|request| Invocation::Run(Box::new(request))),
+    }
+}
+
+fn run_request(matches: &ArgMatches, args: RunArgs) -> Result<RunRequest, clap::Error> {
+    let usage =
+        |text: &str| CommandLine::command().error(clap::error::ErrorKind::MissingRequiredArgument, format!("{text}\n"));
+    let mode = mode(matches, &args).map_err(usage)?;
+    let Some(conf) = args.conf.clone() else {
+        return Err(usage("a configuration is required: -conf FILE"));
+    };
+    Ok(RunRequest { conf, mode, args })
+}
+
+/// Exactly one of `-watch` and `-exec`. What the command line says about them wins over the environment as a whole, so
+/// that `-watch` is enough where `DIXMGR_EXEC` is set.
+fn mode(matches: &ArgMatches, args: &RunArgs) -> Result<Mode, &'static str> {
+    let typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let any_typed = typed("watch") && args.watch || typed("exec") && args.exec;
+    let counts = |id: &str, set: bool| set && (!any_typed || typed(id));
+    match (counts("watch", args.watch), counts("exec", args.exec)) {
+        (true, false) => Ok(Mode::Watch),
+        (false, true) => Ok(Mode::Exec),
+        (true, true) => Err("-watch and -exec exclude each other: -watch only says what would be done, -exec does it"),
+        (false, false) => Err("one of -watch (say what would be done) and -exec (do it) is required"),
+    }
+}
