@@ -1,0 +1,61 @@
+//! Everything that one transaction writes. The core thread collects the effects of many requests here, so that they
+//! share one `fsync`.
+
+use super::types::{ExecutionKey, ExecutionRow, NamespaceRow, PendingKind};
+
+/// Writes that become durable together or not at all.
+///
+/// They are applied in the order of the fields, whatever the order in which they were pushed; within a field, in the
+/// order of the vector.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// Namespaces to insert or replace, by name.
+    pub put_namespaces: Vec<NamespaceRow>,
+    /// Runs to insert or replace. For a change of mutable state alone, `update_state` is much cheaper.
+    pub put_executions: Vec<ExecutionRow>,
+    /// New mutable state of runs that exist.
+    pub update_state: Vec<(ExecutionKey, Vec<u8>)>,
+    /// Pending rows to insert or replace, by run, kind and id.
+    pub put_pending: Vec<(ExecutionKey, PendingKind, i64, Vec<u8>)>,
+    /// Pending rows to delete; one that does not exist is no error.
+    pub delete_pending: Vec<(ExecutionKey, PendingKind, i64)>,
+    /// Events to append: the run, first and last event id, encoded events. Writing a first event id twice is an error.
+    pub append_history: Vec<(ExecutionKey, i64, i64, Vec<u8>)>,
+    /// Namespace, workflow id, and the run that an empty run id shall mean from now on.
+    pub set_current: Vec<(String, String, ExecutionKey)>,
+    /// Runs whose pending rows all go, because they closed. Each must have a close time, put in this batch or earlier.
+    pub close_executions: Vec<ExecutionKey>,
+    /// Runs to forget: state, history and visibility.
+    pub delete_executions: Vec<ExecutionKey>,
+    /// Namespaces to forget, by name. Their runs are not touched.
+    pub delete_namespaces: Vec<String>,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        // Taken apart by name, so that a new field cannot be forgotten here.
+        let Self {
+            put_namespaces,
+            put_executions,
+            update_state,
+            put_pending,
+            delete_pending,
+            append_history,
+            set_current,
+            close_executions,
+            delete_executions,
+            delete_namespaces,
+        } = self;
+        put_namespaces.is_empty()
+            && put_executions.is_empty()
+            && update_state.is_empty()
+            && put_pending.is_empty()
+            && delete_pending.is_empty()
+            && append_history.is_empty()
+            && set_current.is_empty()
+            && close_executions.is_empty()
+            && delete_executions.is_empty()
+            && delete_namespaces.is_empty()
+    }
+}
