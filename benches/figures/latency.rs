@@ -22,7 +22,7 @@ pub(crate) fn measure(field: &Field<'_>, kills: usize) -> Latencies {
     for unit in &field.units()[..kills] {
         let (job, own) = one_death(field.systemd(), unit);
         to_job.push(job);
-        in_systemd.push(own);
+        in_systemd.extend(own);
         thread::sleep(PAUSE);
     }
     to_job.sort();
@@ -31,8 +31,8 @@ pub(crate) fn measure(field: &Field<'_>, kills: usize) -> Latencies {
 }
 
 /// Time from the kill until the unit leaves `failed` for its new start, which is when the restart job runs; and the part
-/// of it that systemd took to notice the death.
-fn one_death(systemd: &SystemdNamespace, unit: &str) -> (Duration, Duration) {
+/// of it that systemd took to notice the death, which it forgets about a unit that was unloaded in between.
+fn one_death(systemd: &SystemdNamespace, unit: &str) -> (Duration, Option<Duration>) {
     let invocation = systemd.property(unit, "InvocationID");
     let pid = systemd.main_pid(unit).to_string();
     let mut kill = systemd.command_inside("sh".as_ref());
@@ -54,7 +54,7 @@ fn one_death(systemd: &SystemdNamespace, unit: &str) -> (Duration, Duration) {
         Duration::from_micros(micros)
     };
     let job = stamp("InactiveExitTimestampMonotonic").saturating_sub(killed);
-    let noticed = stamp("InactiveEnterTimestampMonotonic").saturating_sub(killed);
+    let noticed = stamp("InactiveEnterTimestampMonotonic").checked_sub(killed);
     (job, noticed)
 }
 

@@ -36,6 +36,7 @@ fn sigterm_in_the_middle_of_a_restart_neither_waits_for_it_nor_repeats_it() {
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     assert!(took < DRAIN, "took {took:?}");
     daemon.start();
+    daemon.await_ready();
     await_health(&daemon, "slow", true);
     assert_starts(&systemd, &daemon, "slow.service", 2);
 }

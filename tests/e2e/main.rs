@@ -7,9 +7,11 @@
 mod cluster;
 mod dependencies;
 mod direct;
+mod dotidx;
 mod exec;
 mod life;
 mod policy;
+mod replicas;
 mod start;
 mod storm;
 mod support;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use dixmgr_testkit::{CountedUnit, Namespace, SystemdNamespace, eventually};
+use dixmgr_testkit::{CountedUnit, Daemon, HttpFixture, Namespace, Reply, SystemdNamespace, eventually};
 
-use crate::support::{QUICK, SOON, assert_starts, await_reason, await_state, exec, service};
+use crate::support::{QUICK, SOON, assert_starts, await_health, await_reason, await_state, exec, service};
 
 /// Time between one start of a service and the next, in order.
 fn gaps(systemd: &SystemdNamespace, unit: &str) -> Vec<Duration> {
@@ -87,4 +87,40 @@ fn a_unit_that_systemd_restarts_by_itself_is_left_to_it() {
     assert!(gaps(&systemd, "own.service")[0] >= Duration::from_millis(900), "it was systemd that restarted it");
     let restarts = daemon.metrics().get("dixmgr_service_restarts_total", &[("service", "own")]);
     assert_eq!(restarts, Some(0.0), "not ours to count");
+}
+
+/// A dixmgr that keeps one service whose health `backend` tells; with lines of its own.
+fn unhealthy(systemd: &SystemdNamespace, backend: &HttpFixture, lines: &str) -> Daemon {
+    systemd.install(&[CountedUnit::new("ill.service")]);
+    let check = format!("failure_threshold = 2\nhttp = [{{ url = \"{}\", interval = \"200ms\" }}]\n", backend.url("/"));
+    exec(systemd, &format!("{QUICK}{}", service("ill.service", &(check + lines))), &["ill"])
+}
+
+#[test]
+fn failing_checks_alone_do_not_restart_a_service() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    let backend = HttpFixture::always(Reply::status(200));
+    let daemon = unhealthy(&systemd, &backend, "");
+    backend.set(|_| Reply::status(500));
+    await_health(&daemon, "ill", false);
+    await_reason(&daemon, "ill", "degraded");
+    assert_starts(&systemd, &daemon, "ill.service", 1);
+    backend.set(|_| Reply::status(200));
+    await_health(&daemon, "ill", true);
+}
+
+#[test]
+fn failing_checks_restart_a_service_whose_policy_says_so() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    let backend = HttpFixture::always(Reply::status(200));
+    let daemon = unhealthy(
+        &systemd,
+        &backend,
+        "restart = { on_unhealthy = true, initial_backoff = \"20s\", max_backoff = \"20s\" }",
+    );
+    backend.set(|_| Reply::status(500));
+    eventually("it is restarted", SOON, || (systemd.starts("ill.service") == 2).then_some(()));
+    backend.set(|_| Reply::status(200));
+    await_health(&daemon, "ill", true);
+    assert_starts(&systemd, &daemon, "ill.service", 2);
 }
