@@ -1,10 +1,8 @@
 //! Direct mode: dixmgr runs the processes itself, and they outlive it.
 
-use std::path::PathBuf;
+use dixmgr_testkit::{Daemon, Namespace, ProcessNamespace, counted_command, counted_process, eventually};
 
-use dixmgr_testkit::{Daemon, Namespace, ProcessNamespace, counted_command, eventually};
-
-use crate::support::{QUICK, SOON, assert_starts, assert_stays, await_health, dixmgr};
+use crate::support::{QUICK, SOON, assert_starts, assert_stays, await_health, dixmgr_direct};
 
 /// A dixmgr that keeps one counted process for each name, in order of need.
 fn keeper(namespace: &ProcessNamespace, names: &[&str]) -> Daemon {
@@ -14,28 +12,16 @@ fn keeper(namespace: &ProcessNamespace, names: &[&str]) -> Daemon {
         let command = counted_command(namespace, name);
         config.push_str(&format!("[[service]]\nname = \"{name}\"\ncommand = {command}\n{needs}"));
     }
-    let directories = ["log", "pid"].map(|name| namespace.directory().join(name).display().to_string());
-    let [log, pid] = &directories;
-    let arguments = ["-process-manager", "direct", "-process-log-dir", log, "-process-pid-dir", pid];
-    dixmgr(namespace, "-exec", &config).arguments(&arguments)
+    dixmgr_direct(namespace, &config)
 }
 
-/// Kills the process of a service, wherever it came from, and answers its pid inside the namespace.
-fn kill(namespace: &ProcessNamespace, name: &str) -> String {
-    let pid = pid(namespace, name);
-    let killed = namespace.command_inside("kill".as_ref()).args(["-KILL", &pid]).status().unwrap();
-    assert!(killed.success());
-    pid
+/// Kills the process of a service, wherever it came from.
+fn kill(namespace: &ProcessNamespace, name: &str) {
+    namespace.kill_process(pid(namespace, name));
 }
 
-/// Pid of a service, as its PID file has it.
-fn pid(namespace: &ProcessNamespace, name: &str) -> String {
-    let path: PathBuf = namespace.directory().join("pid").join(format!("{name}.pid"));
-    eventually(&format!("{} holds a pid", path.display()), SOON, || {
-        let text = std::fs::read_to_string(&path).ok()?;
-        let first = text.split_whitespace().next()?.to_owned();
-        first.parse::<u32>().is_ok().then_some(first)
-    })
+fn pid(namespace: &ProcessNamespace, name: &str) -> u32 {
+    eventually(&format!("{name} runs"), SOON, || counted_process(namespace, name))
 }
 
 #[test]
@@ -90,6 +76,5 @@ fn sigterm_leaves_the_processes_running() {
     let (status, _) = daemon.terminate();
     assert_eq!(status.code(), Some(0), "{}", daemon.log());
     let pid = pid(&namespace, "one");
-    let alive = namespace.command_inside("kill".as_ref()).args(["-0", &pid]).status().unwrap();
-    assert!(alive.success());
+    assert_stays(&daemon, "it runs on", || counted_process(&namespace, "one") == Some(pid));
 }

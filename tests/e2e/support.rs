@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dixmgr_testkit::{Daemon, Namespace, SystemdNamespace, TemporalServer, eventually};
+use dixmgr_testkit::{Daemon, Namespace, ProcessNamespace, SystemdNamespace, TemporalServer, eventually};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dixmgr");
@@ -49,6 +49,14 @@ pub(crate) fn dixmgr(namespace: &impl Namespace, mode: &str, config: &str) -> Da
         Ok("temporal") => daemon.on(TemporalServer::start().expect("a Temporal server, since one was asked for")),
         Ok(other) => panic!("DIXMGR_E2E_HOME is {other:?}; it may be embedded or temporal"),
     }
+}
+
+/// A `dixmgr -exec` that runs the services itself.
+pub(crate) fn dixmgr_direct(namespace: &ProcessNamespace, config: &str) -> Daemon {
+    let directories = ["log", "pid"].map(|name| namespace.directory().join(name).display().to_string());
+    let [log, pid] = &directories;
+    let arguments = ["-process-manager", "direct", "-process-log-dir", log, "-process-pid-dir", pid];
+    dixmgr(namespace, "-exec", config).arguments(&arguments)
 }
 
 /// Starts `dixmgr -exec` in the namespace and waits until it is ready and has seen each of `healthy` to be healthy.

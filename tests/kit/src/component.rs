@@ -64,7 +64,7 @@ impl Component {
 pub fn require(component: Component) -> bool {
     let Some(detail) = component.missing() else { return true };
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let line = format!("SKIPPED {test}: needs {component}, but {detail}. Run tests/setup.sh as root to install it.");
+    let line = format!("SKIPPED {test}: needs {component}, but {detail}. As root, tests/setup.sh installs it.");
     assert!(!under_ci(), "{line} Under CI no test may be skipped.");
     let _ = writeln!(std::io::stderr(), "{line}");
     if let Some(path) = env::var_os("DIXMGR_SKIPPED") {
@@ -93,7 +93,7 @@ fn missing_for_systemd() -> Option<String> {
         return Some("the systemd package is not installed".to_owned());
     }
     if !rustix::process::geteuid().is_root() {
-        return Some("only root may make the namespaces it runs in".to_owned());
+        return Some("only root may make the namespaces that it runs in".to_owned());
     }
     missing_programs(&["dbus-daemon", "systemctl", "busctl", "unshare", "nsenter", "mount"])
 }

@@ -26,5 +26,5 @@ pub use port::free_port;
 pub use random::Random;
 pub use systemd::SystemdNamespace;
 pub use temporal::TemporalServer;
-pub use units::{CountedUnit, counted_command};
+pub use units::{CountedUnit, counted_command, counted_process};
 pub use wait::{eventually, eventually_async, monotonic_now, wait_until};

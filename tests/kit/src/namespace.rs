@@ -24,6 +24,12 @@ pub trait Namespace {
     /// A command that runs inside (`nsenter`): it sees the processes of the namespace and no others.
     fn command_inside(&self, program: &OsStr) -> Command;
 
+    /// Kills a process, as numbered inside, with SIGKILL.
+    fn kill_process(&self, pid: u32) {
+        let killed = self.command_inside("kill".as_ref()).args(["-KILL", &pid.to_string()]).status();
+        assert!(killed.is_ok_and(|status| status.success()), "process {pid} is there to be killed");
+    }
+
     /// Writes a file into the directory and answers its path.
     fn write_file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory().join(name);

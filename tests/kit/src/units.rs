@@ -1,6 +1,7 @@
 //! Units for tests: services that count their starts, since effects are what is asserted.
 
 use std::fmt::Write as _;
+use std::fs;
 
 use crate::namespace::Namespace;
 use crate::systemd::SystemdNamespace;
@@ -61,8 +62,21 @@ impl CountedUnit {
 /// `sleep infinity`: a [`CountedUnit`] for direct mode.
 #[must_use]
 pub fn counted_command(namespace: &impl Namespace, name: &str) -> String {
-    let file = namespace.directory().join("starts").join(name);
-    format!(r#"["/bin/sh", "-c", "date +%s.%N >> {}; exec sleep infinity"]"#, file.display())
+    let directory = namespace.directory().display().to_string();
+    format!(
+        r#"["/bin/sh", "-c", "echo $$ > {directory}/pid-{name}; date +%s.%N >> {directory}/starts/{name}; exec sleep infinity"]"#
+    )
+}
+
+/// Process of a [`counted_command`] as numbered inside, once it has counted itself and as long as it lives.
+#[must_use]
+pub fn counted_process(namespace: &impl Namespace, name: &str) -> Option<u32> {
+    let written = fs::read_to_string(namespace.directory().join(format!("pid-{name}"))).ok()?;
+    let pid: u32 = written.trim().parse().ok()?;
+    let stat = fs::read_to_string(format!("/proc/{}/root/proc/{pid}/stat", namespace.init_pid())).ok()?;
+    // Still the shell: not counted yet. A zombie: dead.
+    let (_, after) = stat.split_once(" (sleep) ")?;
+    (!after.starts_with('Z')).then_some(pid)
 }
 
 impl SystemdNamespace {
