@@ -198,7 +198,7 @@ mod tests {
         fold.fold(0, failed(), T);
         fold.fold(0, failed(), T + Duration::from_secs(30));
         assert_eq!(fold.verdict(), Health::healthy());
-        fold.fold(0, failed(), T + Duration::from_secs(60));
+        fold.fold(0, failed(), T + Duration::from_mins(1));
         assert_eq!(
             fold.reason(),
             HealthReason::Failing { check: 0, failures: 3, since: T, error: "connection refused" }

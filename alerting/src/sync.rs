@@ -18,7 +18,7 @@ use dixmgr_model::{SyncState, SyncStatus};
 use serde::{Deserialize, Serialize};
 
 /// Time over which the best block's gain is measured.
-pub const GAIN_WINDOW: Duration = Duration::from_secs(3 * 60);
+pub const GAIN_WINDOW: Duration = Duration::from_mins(3);
 
 /// Least gain of the best block, in blocks a minute.
 pub const MIN_BLOCKS_PER_MINUTE: u64 = 1;
@@ -27,7 +27,7 @@ pub const MIN_BLOCKS_PER_MINUTE: u64 = 1;
 pub const MAX_FINALITY_LAG: u64 = 50;
 
 /// How long that distance may be exceeded.
-pub const FINALITY_LAG_FOR: Duration = Duration::from_secs(5 * 60);
+pub const FINALITY_LAG_FOR: Duration = Duration::from_mins(5);
 
 /// How far behind the highest known block a node at the head may be (Substrate's own `MAJOR_SYNC_BLOCKS`).
 pub const HEAD_DISTANCE: u64 = 5;

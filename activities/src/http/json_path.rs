@@ -1,6 +1,6 @@
 //! Where in a JSON body the verdict stands, and what counts as healthy there.
 //!
-//! A path that starts with `$` is JSONPath (RFC 9535); anything it selects must be healthy. Any other path is dotted:
+//! A path that starts with `$` is a `JSONPath` query (RFC 9535); anything it selects must be healthy. Any other path is dotted:
 //! `checks.0.ok` goes through objects by name and through arrays by index from 0.
 
 use serde_json::Value;
@@ -176,7 +176,7 @@ mod tests {
             }
         }
 
-        /// A dotted path is short for a JSONPath: every name, and every index, as one selector.
+        /// A dotted path is short for a `JSONPath` query: every name, and every index, as one selector.
         #[test]
         fn dotted_agrees_with_the_equivalent_query(steps in prop::collection::vec("([a-c]|[0-3])", 1..5), body in any_json()) {
             let dotted = JsonPath::parse(&steps.join(".")).unwrap();
