@@ -110,7 +110,19 @@ impl Store {
             transaction.commit()?;
             Ok(done)
         };
-        transacted().map_err(|fault: Fault| fault.explain(&self.path))
+        let done = transacted().map_err(|fault: Fault| fault.explain(&self.path));
+        if matches!(done, Err(StoreError::Full { .. })) {
+            self.shrink_log();
+        }
+        done
+    }
+
+    /// Moves the log into the file, most of which overwrites what is there, and gives the log's room back: on a full
+    /// disk that may be all the room there is. Where it fails the log stays, and nothing is lost.
+    fn shrink_log(&self) {
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::debug!(%error, "no room to move the store's log into its file");
+        }
     }
 
     /// All namespaces, by name.

@@ -104,8 +104,10 @@ impl<'a> PendingCursor<'a> {
     /// The rows of `key`. Rows of smaller keys, which have no open run, are passed over.
     fn of(&mut self, key: ExecutionKey) -> rusqlite::Result<Vec<PendingRow>> {
         let mut found = Vec::new();
-        while let Some((_, pending)) = self.next.take_if(|(owner, _)| *owner <= key) {
-            found.push(pending);
+        while let Some((owner, pending)) = self.next.take_if(|(owner, _)| *owner <= key) {
+            if owner == key {
+                found.push(pending);
+            }
             self.step()?;
         }
         Ok(found)

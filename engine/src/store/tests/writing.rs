@@ -99,6 +99,16 @@ fn open_runs_come_with_what_they_wait_for() {
 }
 
 #[test]
+fn leftovers_of_closed_runs_are_passed_over() {
+    let mut store = in_memory();
+    let put_pending = (1..=4).map(|n| (run(n).key, TIMER, n, vec![1])).collect();
+    store.commit(&Batch { put_pending, ..put([closed(run(1), 9), run(2), closed(run(3), 9), run(4)]) }).unwrap();
+    let waits: Vec<_> =
+        open_executions(&store).into_iter().map(|run| (run.key.0, run.pending.len(), run.pending[0].id)).collect();
+    assert_eq!(waits, [(2, 1, 2), (4, 1, 4)]);
+}
+
+#[test]
 fn runs_are_found_by_their_ids() {
     let mut store = in_memory();
     let mut second = run(2);
