@@ -1,1 +1,113 @@
-//! room
+//! Durable execution on one machine: Temporal's `WorkflowService` on SQLite.
+//!
+//! Official Temporal SDKs talk to it as to a server, in the same process and without a socket
+//! ([`Engine::grpc_service`]). It knows workflows, activities, timers and signals; it knows nothing of what they are for.
+//!
+//! From the ground up: [`store`] (SQLite, one commit for many transitions), `history` (one execution as a state machine),
+//! `matching` (task queues), `timers`, [`visibility`] (the list filter), `core` (the one thread that owns it all) and `service`
+//! (one handler per method).
+
+pub mod clock;
+mod core;
+pub mod history;
+mod matching;
+mod service;
+pub mod store;
+mod timers;
+pub mod visibility;
+
+use std::{path::PathBuf, sync::Arc};
+
+use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    core::{Core, CoreHandle},
+    service::{Caller, Service},
+    store::{Store, StoreError, StoreOptions},
+};
+
+/// How an engine is opened.
+pub struct EngineOptions {
+    /// The database file; it is created when there is none.
+    pub path: PathBuf,
+    /// How the store behaves.
+    pub store: StoreOptions,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl EngineOptions {
+    /// The usual options for a database file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), store: StoreOptions::default(), clock: Arc::new(SystemClock::default()) }
+    }
+}
+
+impl std::fmt::Debug for EngineOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineOptions").field("path", &self.path).field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// Why an engine cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file is sound, and what it says is not.
+    #[error(
+        "the engine's store holds something unreadable ({0}); restore it from a backup, or move it away to start with an empty one"
+    )]
+    Damaged(String),
+    /// The operating system gives no thread.
+    #[error("cannot start the engine's thread: {0}")]
+    Thread(String),
+}
+
+/// A running engine.
+#[derive(Clone)]
+pub struct Engine {
+    core: CoreHandle,
+    service: Arc<Service>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the store and goes on where it was.
+    ///
+    /// # Errors
+    /// The store is locked, damaged, newer than this release, or cannot be read.
+    pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
+        let store = Store::open(&options.path, &options.store)?;
+        let core = Core::spawn(store, options.clock)?;
+        let service = Arc::new(Service::new(core.clone(), Caller { in_process: true }));
+        Ok(Self { core, service })
+    }
+
+    /// The service for SDK clients and workers of this process (`ConnectionOptions::service_override`).
+    pub fn grpc_service(&self) -> CallbackBasedGrpcService {
+        let service = Arc::clone(&self.service);
+        CallbackBasedGrpcService {
+            callback: Arc::new(move |request: GrpcRequest| {
+                let service = Arc::clone(&service);
+                Box::pin(async move {
+                    let proto = service.handle(&request).await?;
+                    Ok(GrpcSuccessResponse { headers: http::HeaderMap::new(), proto })
+                })
+            }),
+        }
+    }
+
+    /// Stops the engine once what it has accepted is durable. Requests after that are refused.
+    pub async fn shutdown(&self) {
+        self.core.stop().await;
+    }
+}

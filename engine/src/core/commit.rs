@@ -1,0 +1,201 @@
+//! Writing a batch: what the touched executions have changed becomes rows of one transaction.
+
+use prost::Message as _;
+use temporalio_common::protos::temporal::api::history::v1::History;
+use tonic::Status;
+
+use super::{Core, Live, MAX_RECENT_EVENTS};
+use crate::{
+    clock::Timestamp,
+    history::{Execution, state::ExecutionInfo},
+    store::{Batch, ExecutionKey, ExecutionRow, NamespaceRow, PendingKind, RunRef, StoreError, VisibilityRow},
+};
+
+impl Core {
+    /// Commits what has changed since the last commit. Answers the status for the clients when it failed.
+    pub(super) fn commit(&mut self) -> Option<Status> {
+        if self.touched.is_empty() && self.unsaved_namespaces.is_empty() {
+            return None;
+        }
+        let batch = self.batch();
+        match self.store.commit(&batch) {
+            Ok(()) => {
+                self.saved();
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot commit; the requests of this batch are refused");
+                self.revert();
+                Some(status_of(&error))
+            }
+        }
+    }
+
+    fn batch(&self) -> Batch {
+        let mut batch = Batch::default();
+        for name in &self.unsaved_namespaces {
+            if let Some(namespace) = self.namespaces.get(name) {
+                batch.put_namespaces.push(NamespaceRow { name: name.clone(), data: namespace.encode_to_vec() });
+            }
+        }
+        for key in &self.touched {
+            if let Some(live) = self.live.get(key) {
+                live.write(&mut batch);
+            }
+        }
+        batch
+    }
+
+    /// The batch is durable: events become readable, closed executions leave memory.
+    fn saved(&mut self) {
+        self.unsaved_namespaces.clear();
+        for key in std::mem::take(&mut self.touched) {
+            let Some(live) = self.live.get_mut(&key) else { continue };
+            live.saved();
+            let last = live.execution.last_event_id();
+            let closed = !live.execution.is_open();
+            let (due, waiting) = std::mem::take(&mut live.history_waiters)
+                .into_iter()
+                .filter(|waiter| !waiter.reply.is_closed())
+                .partition::<Vec<_>, _>(|waiter| closed || (!waiter.close_only && waiter.from_event_id <= last));
+            live.history_waiters = waiting;
+            for waiter in due {
+                let _ = waiter.reply.send(Ok(()));
+            }
+            if closed {
+                self.release(key);
+            }
+        }
+    }
+
+    /// Takes a closed execution out of memory.
+    fn release(&mut self, key: i64) {
+        self.deadlines.set(key, 0);
+        let Some(live) = self.live.remove(&key) else { return };
+        let id = (live.execution.info.namespace.clone(), live.execution.info.workflow_id.clone());
+        if self.current.get(&id) == Some(&key) {
+            self.current.remove(&id);
+        }
+        self.requeue_queries_of_closed(key, live.queries, &live.execution.info);
+    }
+
+    /// The commit failed: everything touched goes back to what is stored.
+    fn revert(&mut self) {
+        self.effects.clear();
+        let unsaved = std::mem::take(&mut self.unsaved_namespaces);
+        for name in unsaved {
+            self.namespaces.remove(&name);
+        }
+        if let Err(error) = self.load_namespaces() {
+            tracing::error!(%error, "cannot read the namespaces back");
+        }
+        let touched = std::mem::take(&mut self.touched);
+        for key in &touched {
+            self.deadlines.set(*key, 0);
+            if let Some(live) = self.live.remove(key) {
+                let id = (live.execution.info.namespace.clone(), live.execution.info.workflow_id.clone());
+                if self.current.get(&id) == Some(key) {
+                    self.current.remove(&id);
+                }
+                for query in live.queries.into_values() {
+                    let _ = query.reply.send(Err(Status::unavailable("the store refused a write; ask again")));
+                }
+            }
+        }
+        self.reload(&touched);
+    }
+}
+
+impl Live {
+    fn write(&self, batch: &mut Batch) {
+        let execution = &self.execution;
+        let key = ExecutionKey(execution.key);
+        let state = execution.info.encode_to_vec();
+        if self.unsaved_row || !execution.is_open() {
+            batch.put_executions.push(ExecutionRow {
+                key,
+                namespace: execution.info.namespace.clone(),
+                workflow_id: execution.info.workflow_id.clone(),
+                run_id: execution.info.run_id.clone(),
+                state,
+                visibility: visibility_row(execution),
+            });
+        } else {
+            batch.update_state.push((key, state));
+        }
+        if let (Some(first), Some(last)) = (self.unsaved_events.first(), self.unsaved_events.last()) {
+            if first.event_id == 1 {
+                batch.set_current.push((execution.info.namespace.clone(), execution.info.workflow_id.clone(), key));
+            }
+            let events = History { events: self.unsaved_events.clone() }.encode_to_vec();
+            batch.append_history.push((key, first.event_id, last.event_id, events));
+        }
+        if !execution.is_open() {
+            batch.close_executions.push(key);
+            return;
+        }
+        for (kind, id) in &self.unsaved_pending {
+            let stored = PendingKind(*kind as u8);
+            match execution.encode_pending(*kind, *id) {
+                Some(data) => batch.put_pending.push((key, stored, *id, data)),
+                None => batch.delete_pending.push((key, stored, *id)),
+            }
+        }
+    }
+
+    fn saved(&mut self) {
+        self.unsaved_row = false;
+        self.unsaved_pending.clear();
+        self.recent.extend(self.unsaved_events.drain(..));
+        let seen = self.execution.info.last_started_event_id;
+        while self.recent.front().is_some_and(|event| event.event_id <= seen) || self.recent.len() > MAX_RECENT_EVENTS {
+            self.recent.pop_front();
+        }
+        self.recent.shrink_to_fit();
+    }
+}
+
+/// What listings show of an execution.
+fn visibility_row(execution: &Execution) -> VisibilityRow {
+    let info = &execution.info;
+    let started = info.started.clone().unwrap_or_default();
+    let run = |execution: Option<temporalio_common::protos::temporal::api::common::v1::WorkflowExecution>| {
+        execution.map(|e| RunRef { workflow_id: e.workflow_id, run_id: e.run_id })
+    };
+    VisibilityRow {
+        workflow_type: execution.workflow_type().to_owned(),
+        task_queue: execution.task_queue().to_owned(),
+        status: info.status,
+        start_time: Timestamp(info.start_time),
+        execution_time: Timestamp(info.execution_time),
+        close_time: (!execution.is_open()).then_some(Timestamp(info.close_time)),
+        history_length: execution.last_event_id(),
+        history_size_bytes: info.history_size,
+        state_transition_count: info.state_transitions,
+        parent: run(started.parent_workflow_execution),
+        root: run(started.root_workflow_execution),
+        memo: info.memo.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default(),
+        search_attributes: crate::service::search_attributes::values(info.search_attributes.as_ref()),
+        encoded_search_attributes: info
+            .search_attributes
+            .as_ref()
+            .map(prost::Message::encode_to_vec)
+            .unwrap_or_default(),
+    }
+}
+
+/// What a client is told of a fault of the store.
+pub(crate) fn status_of(error: &StoreError) -> Status {
+    match error {
+        StoreError::Full { .. } => Status::resource_exhausted(error.to_string()),
+        StoreError::PageToken => Status::invalid_argument("Invalid NextPageToken."),
+        StoreError::Misuse(_) => Status::internal(error.to_string()),
+        _ => Status::unavailable(error.to_string()),
+    }
+}
+
+/// Reads a stored state blob.
+pub(crate) fn decode_info(state: &[u8]) -> Result<ExecutionInfo, Status> {
+    ExecutionInfo::decode(state)
+        .map_err(|error| Status::data_loss(format!("a stored execution cannot be read: {error}")))
+}

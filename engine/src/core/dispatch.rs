@@ -1,0 +1,438 @@
+//! Handing tasks to workers. A task is started, in the state and in the history, in the same transaction in which a worker was
+//! found for it; the worker hears of it once that is durable.
+
+use temporalio_common::protos::temporal::api::{
+    common::v1::{WorkflowExecution, WorkflowType},
+    enums::v1::TaskQueueKind,
+    history::v1::{History, HistoryEvent, history_event::Attributes},
+    query::v1::WorkflowQuery,
+    taskqueue::v1::TaskQueue,
+    workflowservice::v1::{PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse},
+};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{Core, Reply};
+use crate::{
+    history::{
+        ActivityStart, Execution, TaskStart, TaskStarted,
+        state::ExecutionInfo,
+        time::{Nanos, timestamp},
+    },
+    matching::{QueueKey, Task, TaskKind},
+    service::token::{HistoryToken, TaskToken, Token as _},
+    store::HistoryLimit,
+};
+
+/// How much history one response carries; the worker pages for more.
+pub(crate) const HISTORY_PAGE: HistoryLimit = HistoryLimit { batches: 1_000, bytes: 2 << 20 };
+
+/// Who polls.
+#[derive(Debug, Clone)]
+pub(crate) struct PollRequest {
+    /// The queue.
+    pub(crate) queue: QueueKey,
+    /// The worker.
+    pub(crate) identity: String,
+    /// Whether it lives in this process.
+    pub(crate) in_process: bool,
+    /// Names this poll, to end it.
+    pub(crate) poll_id: u64,
+}
+
+/// A worker that waits for a task.
+pub(crate) struct Poller {
+    pub(crate) request: PollRequest,
+    pub(crate) reply: PollReply,
+}
+
+/// Where its task goes.
+pub(crate) enum PollReply {
+    /// To a workflow worker.
+    Workflow(Reply<PollWorkflowTaskQueueResponse>),
+    /// To an activity worker.
+    Activity(Reply<PollActivityTaskQueueResponse>),
+}
+
+/// A task that is started and durable, on its way to a worker.
+pub(crate) enum Delivery {
+    Workflow(Box<PollWorkflowTaskQueueResponse>),
+    Activity(Box<PollActivityTaskQueueResponse>),
+}
+
+impl PollReply {
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Workflow(reply) => reply.is_closed(),
+            Self::Activity(reply) => reply.is_closed(),
+        }
+    }
+
+    pub(crate) fn refuse(self, status: Status) {
+        match self {
+            Self::Workflow(reply) => drop(reply.send(Err(status))),
+            Self::Activity(reply) => drop(reply.send(Err(status))),
+        }
+    }
+
+    /// An empty answer: there is no task for now.
+    fn nothing(self) {
+        match self {
+            Self::Workflow(reply) => drop(reply.send(Ok(PollWorkflowTaskQueueResponse::default()))),
+            Self::Activity(reply) => drop(reply.send(Ok(PollActivityTaskQueueResponse::default()))),
+        }
+    }
+
+    /// Hands a task over; gives it back when the worker has gone.
+    fn deliver(self, delivery: Delivery) -> Result<(), Delivery> {
+        match (self, delivery) {
+            (Self::Workflow(reply), Delivery::Workflow(task)) => reply.send(Ok(*task)).map_err(|back| match back {
+                Ok(task) => Delivery::Workflow(Box::new(task)),
+                Err(_) => Delivery::Workflow(Box::default()),
+            }),
+            (Self::Activity(reply), Delivery::Activity(task)) => reply.send(Ok(*task)).map_err(|back| match back {
+                Ok(task) => Delivery::Activity(Box::new(task)),
+                Err(_) => Delivery::Activity(Box::default()),
+            }),
+            (_, delivery) => Err(delivery),
+        }
+    }
+}
+
+impl Core {
+    /// Lets a worker wait for a task.
+    pub(crate) fn poll(&mut self, request: PollRequest, reply: PollReply) {
+        let queue = request.queue.clone();
+        if let Some(delivery) = self.undelivered.get_mut(&queue).and_then(std::collections::VecDeque::pop_front) {
+            return self.deliver(&queue, reply, delivery);
+        }
+        let identity = request.identity.clone();
+        if let Err(poller) = self.queues.add_poller(&queue, self.now(), &identity, Poller { request, reply }) {
+            poller.reply.refuse(Status::resource_exhausted("too many pollers wait on this task queue"));
+        }
+    }
+
+    /// Ends a poll that nothing came for. One that has just got its task is left alone.
+    pub(crate) fn end_poll(&mut self, queue: &QueueKey, poll_id: u64) {
+        for poller in self.queues.remove_pollers(queue, |poller| poller.request.poll_id == poll_id) {
+            poller.reply.nothing();
+        }
+    }
+
+    /// Ends all polls of a worker that shuts down, and gives what waited on its sticky queue to the others.
+    pub(crate) fn end_worker(&mut self, queue: &QueueKey) {
+        let (tasks, pollers) = self.queues.remove_queue(queue);
+        for poller in pollers {
+            poller.reply.nothing();
+        }
+        for task in tasks {
+            match task {
+                Task::Workflow { key } => {
+                    self.update(key, |e, _| e.clear_sticky());
+                    self.requeue(key);
+                }
+                Task::Query { key, .. } | Task::Activity { key, .. } => {
+                    if let Ok(info) = self.info(key) {
+                        let queue = self.worker_queue(&info);
+                        self.queues.add_task(&queue, task);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Queues the workflow task again, as if it were new.
+    fn requeue(&mut self, key: i64) {
+        if let Some(live) = self.live.get_mut(&key)
+            && let Some(task) = live.execution.info.workflow_task.as_ref()
+        {
+            live.queued.remove(&(task.scheduled_event_id, task.attempt));
+        }
+        self.enqueue_tasks(key, std::iter::empty());
+    }
+
+    /// Queues the workflow task and those of the named activities that wait for a worker.
+    pub(super) fn enqueue_tasks(&mut self, key: i64, activities: impl Iterator<Item = i64>) {
+        let now = self.now();
+        let Some(live) = self.live.get_mut(&key) else { return };
+        let execution = &live.execution;
+        if !execution.is_open() {
+            return;
+        }
+        let mut tasks = Vec::new();
+        if let Some(task) = execution.info.workflow_task.as_ref().filter(|task| task.started_event_id == 0)
+            && live.queued.insert((task.scheduled_event_id, task.attempt))
+        {
+            let sticky = QueueKey {
+                namespace: execution.info.namespace.clone(),
+                name: task.queue.clone(),
+                kind: TaskKind::Workflow,
+            };
+            let there = task.sticky && self.queues.has_poller(&sticky, now);
+            let queue = if there { sticky } else { QueueKey { name: execution.task_queue().to_owned(), ..sticky } };
+            tasks.push((queue, Task::Workflow { key }));
+        }
+        for id in activities {
+            let Some(activity) = execution.activities.get(&id).filter(|a| !a.is_started() && !a.backing_off) else {
+                continue;
+            };
+            if live.queued.insert((id, activity.attempt)) {
+                let queue = QueueKey {
+                    namespace: execution.info.namespace.clone(),
+                    name: activity.task_queue().to_owned(),
+                    kind: TaskKind::Activity,
+                };
+                tasks.push((queue, Task::Activity { key, scheduled_event_id: id, attempt: activity.attempt }));
+            }
+        }
+        for (queue, task) in tasks {
+            self.queues.add_task(&queue, task);
+        }
+    }
+
+    /// Queues all that an execution has waiting for workers, after it was loaded.
+    pub(super) fn queue_everything(&mut self, key: i64) {
+        let Some(live) = self.live.get(&key) else { return };
+        self.deadlines.set(key, live.execution.next_deadline());
+        let activities: Vec<i64> = live.execution.activities.keys().copied().collect();
+        self.enqueue_tasks(key, activities.into_iter());
+    }
+
+    /// Brings waiting tasks and waiting workers together. Answers whether any met.
+    pub(super) fn match_tasks(&mut self) -> bool {
+        let mut any = false;
+        while let Some(queue) = self.queues.take_ready() {
+            while let Some((task, poller)) = self.queues.take(&queue, |poller| !poller.reply.is_closed()) {
+                match self.give(&queue, &task, poller) {
+                    None => any = true,
+                    Some(poller) => self.queues.put_back(&queue, poller),
+                }
+            }
+        }
+        any
+    }
+
+    /// Gives a task to a worker; gives the worker back when the task is no more.
+    fn give(&mut self, queue: &QueueKey, task: &Task, poller: Poller) -> Option<Poller> {
+        let start = TaskStart {
+            identity: poller.request.identity.clone(),
+            request_id: Uuid::now_v7().to_string(),
+            in_process: poller.request.in_process,
+        };
+        match *task {
+            Task::Workflow { key } => self.give_workflow_task(queue, key, &start, poller),
+            Task::Query { key, query_id } => self.give_query(queue, key, query_id, poller),
+            Task::Activity { key, scheduled_event_id, attempt } => {
+                if let Some(live) = self.live.get_mut(&key) {
+                    live.queued.remove(&(scheduled_event_id, attempt));
+                }
+                let Some(Some(started)) =
+                    self.update(key, |e, now| e.start_activity(now, scheduled_event_id, attempt, &start))
+                else {
+                    return Some(poller);
+                };
+                self.hand_over(queue.clone(), poller.reply, move |core| {
+                    core.activity_response(key, &started).map(|r| Delivery::Activity(Box::new(r)))
+                });
+                None
+            }
+        }
+    }
+
+    fn give_workflow_task(&mut self, queue: &QueueKey, key: i64, start: &TaskStart, poller: Poller) -> Option<Poller> {
+        if let Some(live) = self.live.get_mut(&key)
+            && let Some(task) = live.execution.info.workflow_task.as_ref()
+        {
+            live.queued.remove(&(task.scheduled_event_id, task.attempt));
+        }
+        let Some(Some(started)) = self.update(key, |e, now| e.start_workflow_task(now, start)) else {
+            return Some(poller);
+        };
+        let queries = self.attach_queries(key);
+        let sticky = started.task.sticky && started.task.queue == queue.name;
+        self.hand_over(queue.clone(), poller.reply, move |core| {
+            let mut response = core.workflow_task_response(key, &started, sticky)?;
+            response.queries = queries.into_iter().collect();
+            Ok(Delivery::Workflow(Box::new(response)))
+        });
+        None
+    }
+
+    fn give_query(&mut self, queue: &QueueKey, key: i64, query_id: u64, poller: Poller) -> Option<Poller> {
+        let wanted = self.pending_query(key, query_id).filter(|query| !query.attached && !query.reply.is_closed());
+        let Some(query) = wanted.map(|query| query.query.clone()) else { return Some(poller) };
+        let name = queue.name.clone();
+        self.hand_over(queue.clone(), poller.reply, move |core| {
+            core.query_response(key, query_id, query, &name).map(|response| Delivery::Workflow(Box::new(response)))
+        });
+        None
+    }
+
+    /// Once the batch is durable, makes the response and hands it over.
+    fn hand_over(
+        &mut self,
+        queue: QueueKey,
+        reply: PollReply,
+        response: impl FnOnce(&mut Self) -> Result<Delivery, Status> + Send + 'static,
+    ) {
+        self.outbox.push(Box::new(move |core, failed| match failed.cloned().map_or_else(|| response(core), Err) {
+            Ok(delivery) => core.deliver(&queue, reply, delivery),
+            Err(status) => reply.refuse(status),
+        }));
+    }
+
+    fn deliver(&mut self, queue: &QueueKey, reply: PollReply, delivery: Delivery) {
+        if let Err(delivery) = reply.deliver(delivery) {
+            self.undelivered.entry(queue.clone()).or_default().push_back(delivery);
+        }
+    }
+
+    /// What a worker gets with a workflow task. With `sticky`, only what it has not seen.
+    pub(crate) fn workflow_task_response(
+        &self,
+        key: i64,
+        started: &TaskStarted,
+        sticky: bool,
+    ) -> Result<PollWorkflowTaskQueueResponse, Status> {
+        let info = self.info(key)?;
+        let task = &started.task;
+        let from = if sticky { started.previous_started_event_id + 1 } else { 1 };
+        let last = if task.attempt > 1 { task.scheduled_event_id - 1 } else { task.started_event_id };
+        let (history, next_page_token) = self.history_page(key, from, last, &started.transient_events)?;
+        let token = TaskToken {
+            key,
+            scheduled_event_id: task.scheduled_event_id,
+            started_event_id: task.started_event_id,
+            attempt: task.attempt,
+            ..TaskToken::default()
+        };
+        Ok(PollWorkflowTaskQueueResponse {
+            task_token: token.to_bytes(),
+            previous_started_event_id: started.previous_started_event_id,
+            started_event_id: task.started_event_id,
+            attempt: task.attempt,
+            history: Some(history),
+            next_page_token,
+            scheduled_time: timestamp(task.scheduled_time),
+            started_time: timestamp(task.started_time),
+            ..self.workflow_response(&info)
+        })
+    }
+
+    /// What every task of a workflow says of it.
+    #[allow(clippy::unused_self, reason = "a method like its siblings")]
+    fn workflow_response(&self, info: &ExecutionInfo) -> PollWorkflowTaskQueueResponse {
+        let started = info.started.clone().unwrap_or_default();
+        let queue = started.task_queue.map(|queue| queue.name).unwrap_or_default();
+        PollWorkflowTaskQueueResponse {
+            workflow_execution: Some(WorkflowExecution {
+                workflow_id: info.workflow_id.clone(),
+                run_id: info.run_id.clone(),
+            }),
+            workflow_type: started.workflow_type,
+            workflow_execution_task_queue: Some(TaskQueue {
+                name: queue,
+                kind: TaskQueueKind::Normal.into(),
+                normal_name: String::new(),
+            }),
+            ..Default::default()
+        }
+    }
+
+    fn query_response(
+        &self,
+        key: i64,
+        query_id: u64,
+        query: WorkflowQuery,
+        queue: &str,
+    ) -> Result<PollWorkflowTaskQueueResponse, Status> {
+        let info = self.info(key)?;
+        let from = if queue == info.sticky_queue { info.last_started_event_id + 1 } else { 1 };
+        let (history, next_page_token) = self.history_page(key, from, info.next_event_id - 1, &[])?;
+        Ok(PollWorkflowTaskQueueResponse {
+            task_token: TaskToken { key, query_id, ..TaskToken::default() }.to_bytes(),
+            previous_started_event_id: info.last_started_event_id,
+            attempt: 1,
+            history: Some(history),
+            next_page_token,
+            query: Some(query),
+            ..self.workflow_response(&info)
+        })
+    }
+
+    /// One page of a task's history, and the token of the next.
+    pub(crate) fn history_page(
+        &self,
+        key: i64,
+        from: i64,
+        last: i64,
+        transient: &[HistoryEvent],
+    ) -> Result<(History, Vec<u8>), Status> {
+        let mut events = if from > last { Vec::new() } else { self.events(key, from, last, HISTORY_PAGE)? };
+        let reached = events.last().map_or(from - 1, |event| event.event_id);
+        if reached >= last {
+            events.extend(transient.iter().cloned());
+            return Ok((History { events }, Vec::new()));
+        }
+        let token = HistoryToken {
+            key,
+            next_event_id: reached + 1,
+            last_event_id: last,
+            transient: !transient.is_empty(),
+            ..HistoryToken::default()
+        };
+        Ok((History { events }, token.to_bytes()))
+    }
+
+    /// What a worker gets with an activity task.
+    pub(crate) fn activity_response(
+        &self,
+        key: i64,
+        started: &ActivityStart,
+    ) -> Result<PollActivityTaskQueueResponse, Status> {
+        let activity = &started.activity;
+        let info = self.info(key)?;
+        let scheduled = match self.event(key, activity.scheduled_event_id)?.attributes {
+            Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) => scheduled,
+            _ => return Err(Status::data_loss("an activity's scheduled event is something else")),
+        };
+        let token = TaskToken {
+            key,
+            scheduled_event_id: activity.scheduled_event_id,
+            attempt: activity.attempt,
+            activity: true,
+            ..TaskToken::default()
+        };
+        Ok(PollActivityTaskQueueResponse {
+            task_token: token.to_bytes(),
+            workflow_namespace: info.namespace.clone(),
+            workflow_type: Some(WorkflowType {
+                name: info.started.and_then(|s| s.workflow_type).map(|kind| kind.name).unwrap_or_default(),
+            }),
+            workflow_execution: Some(WorkflowExecution { workflow_id: info.workflow_id, run_id: info.run_id }),
+            activity_type: scheduled.activity_type,
+            activity_id: scheduled.activity_id,
+            header: scheduled.header,
+            input: scheduled.input,
+            heartbeat_details: activity.heartbeat_details.clone(),
+            scheduled_time: timestamp(activity.scheduled_time),
+            current_attempt_scheduled_time: timestamp(activity.attempt_scheduled_time),
+            started_time: timestamp(activity.started_time),
+            attempt: activity.attempt,
+            schedule_to_close_timeout: scheduled.schedule_to_close_timeout,
+            start_to_close_timeout: scheduled.start_to_close_timeout,
+            heartbeat_timeout: scheduled.heartbeat_timeout,
+            retry_policy: scheduled.retry_policy,
+            priority: scheduled.priority,
+            ..Default::default()
+        })
+    }
+
+    /// Starts activities that are executed eagerly, by the worker that has just asked for them.
+    pub(crate) fn start_eagerly(&mut self, key: i64, ids: &[i64], start: &TaskStart) -> Vec<ActivityStart> {
+        let begin = |e: &mut Execution, now: Nanos| -> Vec<ActivityStart> {
+            ids.iter().filter_map(|id| e.start_activity(now, *id, 1, start)).collect()
+        };
+        self.update(key, begin).unwrap_or_default()
+    }
+}

@@ -1,0 +1,358 @@
+//! The core: one thread that owns all executions, task queues and the store.
+//!
+//! It takes requests in batches. Each request changes states in memory and leaves its answer in the outbox; then
+//! everything that the batch changed is committed in one transaction, and only then do answers and tasks go out. So
+//! many requests share one fsync, and nothing is seen that a crash could take back. When the commit fails, what the
+//! batch touched is loaded anew and every answer becomes the error.
+
+mod commit;
+mod dispatch;
+mod effects;
+mod lookup;
+mod query;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use temporalio_common::protos::temporal::api::{
+    history::v1::HistoryEvent, workflowservice::v1::DescribeNamespaceResponse,
+};
+use tokio::sync::oneshot;
+use tonic::Status;
+
+pub(crate) use commit::status_of;
+pub(crate) use dispatch::{PollReply, PollRequest, Poller};
+pub(crate) use lookup::closed_info;
+pub(crate) use query::PendingQuery;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    history::{
+        Changes, Execution,
+        state::{Effect, PendingKind},
+        time::Nanos,
+    },
+    matching::{QueueKey, Queues},
+    store::{ExecutionKey, Store},
+    timers::Deadlines,
+};
+
+/// Requests that may wait for the core thread; one more is refused.
+const MAX_WAITING_REQUESTS: usize = 16_384;
+/// Requests that share one commit at the most.
+const MAX_BATCH: usize = 512;
+/// How often closed executions past their retention are forgotten, and idle queues with them.
+const SWEEP_INTERVAL: Nanos = 600_000_000_000;
+/// Events kept in memory of an open execution, for its next workflow task.
+const MAX_RECENT_EVENTS: usize = 256;
+
+/// A request, as the core thread runs it.
+type Job = Box<dyn FnOnce(&mut Core) + Send>;
+/// What happens once the batch is durable, or has failed with that status.
+type Completion = Box<dyn FnOnce(&mut Core, Option<&Status>) + Send>;
+
+enum Message {
+    Run(Job),
+    Wake,
+    Stop(oneshot::Sender<()>),
+}
+
+/// Sends requests to the core thread.
+#[derive(Clone)]
+pub(crate) struct CoreHandle {
+    sender: mpsc::SyncSender<Message>,
+}
+
+/// Where a request's answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Status>>;
+
+/// An open execution in memory, with what is not stored yet.
+#[derive(Default)]
+pub(crate) struct Live {
+    pub(crate) execution: Execution,
+    /// Events since the last workflow task that the worker has seen.
+    recent: VecDeque<HistoryEvent>,
+    unsaved_events: Vec<HistoryEvent>,
+    unsaved_pending: BTreeSet<(PendingKind, i64)>,
+    unsaved_row: bool,
+    /// Tasks of this execution that wait in a queue.
+    queued: BTreeSet<(i64, i32)>,
+    pub(crate) queries: BTreeMap<u64, PendingQuery>,
+    pub(crate) history_waiters: Vec<HistoryWaiter>,
+}
+
+/// Somebody who waits for an execution's next events.
+pub(crate) struct HistoryWaiter {
+    /// First event wanted.
+    pub(crate) from_event_id: i64,
+    /// Whether only the close is of interest.
+    pub(crate) close_only: bool,
+    /// Told that there is something to read.
+    pub(crate) reply: Reply<()>,
+}
+
+/// The state behind the core thread.
+pub(crate) struct Core {
+    pub(crate) store: Store,
+    clock: Arc<dyn Clock>,
+    pub(crate) live: HashMap<i64, Live>,
+    /// Open (or just closed, until the commit) execution of each workflow id.
+    current: HashMap<(String, String), i64>,
+    deadlines: Deadlines,
+    pub(crate) queues: Queues<Poller>,
+    pub(crate) namespaces: BTreeMap<String, DescribeNamespaceResponse>,
+    pub(crate) unsaved_namespaces: BTreeSet<String>,
+    touched: BTreeSet<i64>,
+    effects: VecDeque<(i64, Effect)>,
+    outbox: Vec<Completion>,
+    next_query_id: u64,
+    /// Queries of closed executions, which are not in `live`.
+    closed_queries: HashMap<i64, BTreeMap<u64, PendingQuery>>,
+    next_sweep: Nanos,
+    /// Tasks whose worker had gone when they were to be handed over; the next one gets them.
+    undelivered: HashMap<QueueKey, VecDeque<dispatch::Delivery>>,
+}
+
+impl CoreHandle {
+    /// Runs `job` on the core thread and waits for its answer.
+    ///
+    /// # Errors
+    /// What the job answers; `RESOURCE_EXHAUSTED` when too many requests wait, `UNAVAILABLE` after shutdown.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Core, Reply<T>) + Send + 'static,
+    ) -> Result<T, Status> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Box::new(move |core| job(core, reply)))?;
+        answer.await.unwrap_or_else(|_| Err(shut_down()))
+    }
+
+    /// Runs `job` on the core thread.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when too many requests wait, `UNAVAILABLE` after shutdown.
+    pub(crate) fn send(&self, job: Job) -> Result<(), Status> {
+        self.sender.try_send(Message::Run(job)).map_err(|error| match error {
+            mpsc::TrySendError::Full(_) => {
+                Status::resource_exhausted("too many requests wait for the engine; try again")
+            }
+            mpsc::TrySendError::Disconnected(_) => shut_down(),
+        })
+    }
+
+    /// Stops the core thread once what it has accepted is done.
+    pub(crate) async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        let sender = self.sender.clone();
+        let sent = tokio::task::spawn_blocking(move || sender.send(Message::Stop(done)).is_ok()).await.unwrap_or(false);
+        if sent {
+            let _ = stopped.await;
+        }
+    }
+}
+
+fn shut_down() -> Status {
+    Status::unavailable("the engine is shut down")
+}
+
+impl Core {
+    /// Starts the core thread over an opened store.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the thread cannot be started.
+    pub(crate) fn spawn(store: Store, clock: Arc<dyn Clock>) -> Result<CoreHandle, crate::EngineError> {
+        let (sender, receiver) = mpsc::sync_channel(MAX_WAITING_REQUESTS);
+        let wake = sender.clone();
+        clock.subscribe(Box::new(move || drop(wake.try_send(Message::Wake))));
+        let mut core = Self::load(store, clock)?;
+        std::thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || core.run(&receiver))
+            .map_err(|error| crate::EngineError::Thread(error.to_string()))?;
+        Ok(CoreHandle { sender })
+    }
+
+    fn load(store: Store, clock: Arc<dyn Clock>) -> Result<Self, crate::EngineError> {
+        let mut core = Self {
+            store,
+            clock,
+            live: HashMap::new(),
+            current: HashMap::new(),
+            deadlines: Deadlines::default(),
+            queues: Queues::default(),
+            namespaces: BTreeMap::new(),
+            unsaved_namespaces: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            effects: VecDeque::new(),
+            outbox: Vec::new(),
+            next_query_id: 1,
+            closed_queries: HashMap::new(),
+            next_sweep: 0,
+            undelivered: HashMap::new(),
+        };
+        core.load_namespaces()?;
+        core.load_open()?;
+        Ok(core)
+    }
+
+    fn run(&mut self, receiver: &mpsc::Receiver<Message>) {
+        let mut stopping = None;
+        while stopping.is_none() {
+            match self.wait(receiver) {
+                Ok(message) => self.take(message, &mut stopping),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+            for _ in 1..MAX_BATCH {
+                let Ok(message) = receiver.try_recv() else { break };
+                self.take(message, &mut stopping);
+            }
+            self.finish_batch();
+        }
+        if let Some(done) = stopping {
+            let _ = done.send(());
+        }
+    }
+
+    fn take(&mut self, message: Message, stopping: &mut Option<oneshot::Sender<()>>) {
+        match message {
+            Message::Run(job) => {
+                job(self);
+                self.pump();
+            }
+            Message::Wake => {}
+            Message::Stop(done) => *stopping = Some(done),
+        }
+    }
+
+    /// Waits for a message, no longer than until the next deadline.
+    fn wait(&self, receiver: &mpsc::Receiver<Message>) -> Result<Message, mpsc::RecvTimeoutError> {
+        const LONGEST: Duration = Duration::from_secs(3600);
+        let deadline = self.deadlines.next().map_or(self.next_sweep, |next| next.min(self.next_sweep));
+        match self.clock.real_wait(Timestamp(deadline)) {
+            Some(wait) => receiver.recv_timeout(wait.min(LONGEST)),
+            None => receiver.recv().map_err(mpsc::RecvTimeoutError::from),
+        }
+    }
+
+    /// Fires what is due, commits, and lets the answers go.
+    fn finish_batch(&mut self) {
+        let now = self.now();
+        while let Some(key) = self.deadlines.pop_due(now) {
+            self.update(key, Execution::fire_due);
+            self.pump();
+        }
+        if now >= self.next_sweep {
+            self.sweep(now);
+        }
+        let failed = self.commit();
+        self.flush(failed.as_ref());
+    }
+
+    /// Lets answers go. What they in turn leave behind (a waiting worker that gets a task) belongs to the next commit.
+    fn flush(&mut self, failed: Option<&Status>) {
+        let mut failed = failed.cloned();
+        while !self.outbox.is_empty() || !self.touched.is_empty() {
+            for completion in std::mem::take(&mut self.outbox) {
+                completion(self, failed.as_ref());
+            }
+            self.pump();
+            failed = self.commit();
+        }
+    }
+
+    /// Now, in nanoseconds.
+    pub(crate) fn now(&self) -> Nanos {
+        self.clock.now().as_nanos()
+    }
+
+    /// Answers once the batch is durable.
+    pub(crate) fn reply<T: Send + 'static>(&mut self, reply: Reply<T>, answer: Result<T, Status>) {
+        self.outbox.push(Box::new(move |_, failed| {
+            let answer = failed.map_or(answer, |status| Err(status.clone()));
+            let _ = reply.send(answer);
+        }));
+    }
+
+    /// Runs `read` once the batch is durable, so that it sees what is stored, and answers with its result.
+    pub(crate) fn reply_with<T: Send + 'static>(
+        &mut self,
+        reply: Reply<T>,
+        read: impl FnOnce(&mut Self) -> Result<T, Status> + Send + 'static,
+    ) {
+        self.outbox.push(Box::new(move |core, failed| {
+            let answer = match failed {
+                Some(status) => Err(status.clone()),
+                None => read(core),
+            };
+            let _ = reply.send(answer);
+        }));
+    }
+
+    /// Changes an open execution and notes everything that follows from it.
+    pub(crate) fn update<R>(&mut self, key: i64, change: impl FnOnce(&mut Execution, Nanos) -> R) -> Option<R> {
+        let now = self.now();
+        let live = self.live.get_mut(&key)?;
+        let result = change(&mut live.execution, now);
+        live.execution.enforce_history_limits(now);
+        self.settle(key);
+        Some(result)
+    }
+
+    /// Notes what a transition changed: rows to write, deadlines, tasks, effects on others.
+    fn settle(&mut self, key: i64) {
+        let Some(live) = self.live.get_mut(&key) else { return };
+        let changes: Changes = live.execution.take_changes();
+        self.deadlines.set(key, live.execution.next_deadline());
+        if !changes.dirty && changes.effects.is_empty() {
+            return;
+        }
+        live.unsaved_row |= changes.visibility;
+        live.unsaved_events.extend(changes.events);
+        live.unsaved_pending.extend(changes.pending.iter().copied());
+        self.touched.insert(key);
+        self.effects.extend(changes.effects.into_iter().map(|effect| (key, effect)));
+        self.enqueue_tasks(
+            key,
+            changes.pending.iter().filter(|(kind, _)| *kind == PendingKind::Activity).map(|(_, id)| *id),
+        );
+    }
+
+    /// Carries out effects and hands tasks to waiting workers until nothing is left to do.
+    fn pump(&mut self) {
+        loop {
+            while let Some((key, effect)) = self.effects.pop_front() {
+                self.carry_out(key, effect);
+            }
+            if !self.match_tasks() {
+                return;
+            }
+        }
+    }
+
+    /// Forgets closed executions past their retention, and queues that nobody uses.
+    fn sweep(&mut self, now: Nanos) {
+        const PER_SWEEP: usize = 500;
+        const QUEUE_MEMORY: Nanos = 300_000_000_000;
+        self.next_sweep = now.saturating_add(SWEEP_INTERVAL);
+        self.queues.prune(now.saturating_sub(QUEUE_MEMORY));
+        let retentions: Vec<(String, Nanos)> =
+            self.namespaces.iter().map(|(name, namespace)| (name.clone(), lookup::retention(namespace))).collect();
+        for (namespace, retention) in retentions {
+            match self.store.delete_closed_before(&namespace, Timestamp(now.saturating_sub(retention)), PER_SWEEP) {
+                Ok(keys) if keys.len() == PER_SWEEP => self.next_sweep = now,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%namespace, %error, "cannot forget old executions; trying again later"),
+            }
+        }
+    }
+
+    /// Key for a new run.
+    pub(crate) fn next_key(&mut self) -> i64 {
+        let ExecutionKey(key) = self.store.next_key();
+        key
+    }
+}

@@ -1,0 +1,503 @@
+//! Activities: scheduled, started, heart-beaten, retried, ended.
+//!
+//! An activity's start is written to the history only when it ends, so that retries leave no trace there (every activity has
+//! a retry policy: the server fills one in).
+
+use temporalio_common::protos::temporal::api::{
+    command::v1::ScheduleActivityTaskCommandAttributes,
+    common::v1::{Payload, Payloads, RetryPolicy},
+    enums::v1::{RetryState, TimeoutType},
+    failure::v1::{ApplicationFailureInfo, Failure, TimeoutFailureInfo, failure::FailureInfo},
+    history::v1::{
+        ActivityTaskCancelRequestedEventAttributes, ActivityTaskCanceledEventAttributes,
+        ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes, ActivityTaskScheduledEventAttributes,
+        ActivityTaskStartedEventAttributes, ActivityTaskTimedOutEventAttributes, history_event::Attributes,
+    },
+    sdk::v1::UserMetadata,
+    taskqueue::v1::TaskQueue,
+};
+
+use super::{
+    Execution, TaskStart,
+    state::{PendingActivity, PendingKind},
+    time::{Nanos, deadline, duration, from_duration, shorter},
+};
+
+/// Defaults of Temporal's activity retry policy (`history.defaultActivityRetryPolicy`).
+const DEFAULT_INITIAL_INTERVAL: Nanos = 1_000_000_000;
+const DEFAULT_BACKOFF_COEFFICIENT: f64 = 2.0;
+const DEFAULT_MAXIMUM_INTERVAL_FACTOR: i64 = 100;
+
+/// A started attempt, as its worker needs it.
+#[derive(Debug, Clone)]
+pub struct ActivityStart {
+    /// The activity.
+    pub activity: PendingActivity,
+}
+
+/// How an attempt ended, as its worker reports it.
+#[derive(Debug, Clone)]
+pub enum ActivityOutcome {
+    /// With a result.
+    Completed(Option<Payloads>),
+    /// With a failure; the last heartbeat's details come along.
+    Failed(Box<Failure>, Option<Payloads>),
+    /// Cancelled, with details.
+    Canceled(Option<Payloads>),
+}
+
+impl Execution {
+    /// Schedules an activity; answers its scheduled event.
+    pub(super) fn schedule_activity(
+        &mut self,
+        now: Nanos,
+        completed: i64,
+        command: &ScheduleActivityTaskCommandAttributes,
+        user_metadata: Option<UserMetadata>,
+    ) -> i64 {
+        let started = self.info.started.as_ref();
+        let run_timeout = started.map_or(0, |s| from_duration(s.workflow_run_timeout.as_ref()));
+        let limits = Timeouts::of(command, run_timeout);
+        let queue = command.task_queue.as_ref().map(|queue| queue.name.clone()).filter(|name| !name.is_empty());
+        let attributes = ActivityTaskScheduledEventAttributes {
+            activity_id: command.activity_id.clone(),
+            activity_type: command.activity_type.clone(),
+            task_queue: Some(TaskQueue {
+                name: queue.unwrap_or_else(|| self.task_queue().to_owned()),
+                kind: temporalio_common::protos::temporal::api::enums::v1::TaskQueueKind::Normal.into(),
+                normal_name: String::new(),
+            }),
+            header: command.header.clone(),
+            input: command.input.clone(),
+            schedule_to_close_timeout: duration(limits.schedule_to_close),
+            schedule_to_start_timeout: duration(limits.schedule_to_start),
+            start_to_close_timeout: duration(limits.start_to_close),
+            heartbeat_timeout: duration(limits.heartbeat),
+            workflow_task_completed_event_id: completed,
+            retry_policy: Some(complete_policy(command.retry_policy.as_ref())),
+            priority: command.priority.clone(),
+            ..Default::default()
+        };
+        self.record_with(now, Attributes::ActivityTaskScheduledEventAttributes(attributes), user_metadata)
+    }
+
+    /// Gives an attempt to a worker. `None` when there is none to give (it ended, is held, or backs off).
+    pub fn start_activity(
+        &mut self,
+        now: Nanos,
+        scheduled_event_id: i64,
+        attempt: i32,
+        start: &TaskStart,
+    ) -> Option<ActivityStart> {
+        let activity = self.activities.get_mut(&scheduled_event_id)?;
+        if activity.is_started() || activity.backing_off || activity.attempt != attempt {
+            return None;
+        }
+        activity.started_time = now;
+        activity.last_heartbeat_time = 0;
+        activity.identity.clone_from(&start.identity);
+        activity.request_id.clone_from(&start.request_id);
+        activity.in_process = start.in_process;
+        let activity = activity.clone();
+        self.touch(PendingKind::Activity, scheduled_event_id);
+        Some(ActivityStart { activity })
+    }
+
+    /// Takes a heartbeat; answers whether cancellation is wanted. `None` when the attempt is no longer under way.
+    pub fn heartbeat(
+        &mut self,
+        now: Nanos,
+        scheduled_event_id: i64,
+        attempt: Option<i32>,
+        details: Option<Payloads>,
+    ) -> Option<bool> {
+        let activity = self.activities.get_mut(&scheduled_event_id)?;
+        if !activity.is_started() || attempt.is_some_and(|attempt| attempt != activity.attempt) {
+            return None;
+        }
+        activity.last_heartbeat_time = now;
+        if details.is_some() {
+            activity.heartbeat_details = details;
+        }
+        let cancel = activity.cancel_requested_event_id != 0;
+        self.touch(PendingKind::Activity, scheduled_event_id);
+        Some(cancel)
+    }
+
+    /// Takes the end of an attempt. Answers whether it was under way (`attempt` `None` stands for any, when reported by id).
+    pub fn end_activity(
+        &mut self,
+        now: Nanos,
+        scheduled_event_id: i64,
+        attempt: Option<i32>,
+        identity: &str,
+        outcome: ActivityOutcome,
+    ) -> bool {
+        let Some(activity) = self.activities.get(&scheduled_event_id) else { return false };
+        if !activity.is_started() || attempt.is_some_and(|attempt| attempt != activity.attempt) {
+            return false;
+        }
+        match outcome {
+            ActivityOutcome::Completed(result) => {
+                let started_event_id = self.record_activity_started(scheduled_event_id);
+                let attributes = ActivityTaskCompletedEventAttributes {
+                    result,
+                    scheduled_event_id,
+                    started_event_id,
+                    identity: identity.to_owned(),
+                    ..Default::default()
+                };
+                self.record(now, Attributes::ActivityTaskCompletedEventAttributes(attributes));
+            }
+            ActivityOutcome::Failed(failure, details) => {
+                if let Some(activity) = self.activities.get_mut(&scheduled_event_id).filter(|_| details.is_some()) {
+                    activity.heartbeat_details = details;
+                }
+                return self.fail_activity(now, scheduled_event_id, *failure, identity);
+            }
+            ActivityOutcome::Canceled(details) => {
+                self.record_activity_canceled(now, scheduled_event_id, details, identity);
+            }
+        }
+        self.schedule_workflow_task(now);
+        true
+    }
+
+    fn fail_activity(&mut self, now: Nanos, scheduled_event_id: i64, failure: Failure, identity: &str) -> bool {
+        let retry_state = self.retry_activity(now, scheduled_event_id, &failure);
+        if retry_state == RetryState::InProgress {
+            return true;
+        }
+        let started_event_id = self.record_activity_started(scheduled_event_id);
+        let attributes = ActivityTaskFailedEventAttributes {
+            failure: Some(failure),
+            scheduled_event_id,
+            started_event_id,
+            identity: identity.to_owned(),
+            retry_state: retry_state.into(),
+            ..Default::default()
+        };
+        self.record(now, Attributes::ActivityTaskFailedEventAttributes(attributes));
+        self.schedule_workflow_task(now);
+        true
+    }
+
+    /// Puts a failed attempt back for another try, if its policy allows one.
+    fn retry_activity(&mut self, now: Nanos, scheduled_event_id: i64, failure: &Failure) -> RetryState {
+        let Some(activity) = self.activities.get_mut(&scheduled_event_id) else {
+            return RetryState::InternalServerError;
+        };
+        let backoff = match next_backoff(activity, now, failure) {
+            Ok(backoff) => backoff,
+            Err(state) => return state,
+        };
+        activity.attempt += 1;
+        activity.attempt_scheduled_time = now.saturating_add(backoff);
+        activity.backing_off = true;
+        activity.started_time = 0;
+        activity.last_heartbeat_time = 0;
+        activity.last_attempt_complete_time = now;
+        activity.last_failure = Some(failure.clone());
+        activity.request_id.clear();
+        activity.in_process = false;
+        self.touch(PendingKind::Activity, scheduled_event_id);
+        RetryState::InProgress
+    }
+
+    /// Asks for an activity's cancellation; one that no worker holds is cancelled at once.
+    pub(super) fn request_cancel_activity(
+        &mut self,
+        now: Nanos,
+        completed: i64,
+        scheduled_event_id: i64,
+        identity: &str,
+    ) {
+        let Some(activity) = self.activities.get(&scheduled_event_id) else { return };
+        if activity.cancel_requested_event_id != 0 {
+            return;
+        }
+        let started = activity.is_started();
+        let attributes = ActivityTaskCancelRequestedEventAttributes {
+            scheduled_event_id,
+            workflow_task_completed_event_id: completed,
+        };
+        self.record(now, Attributes::ActivityTaskCancelRequestedEventAttributes(attributes));
+        if !started {
+            // `activityCancellationMsgActivityNotStarted`
+            let details = json_payload("\"ACTIVITY_ID_NOT_STARTED\"");
+            self.record_activity_canceled(now, scheduled_event_id, Some(details), identity);
+        }
+    }
+
+    fn record_activity_canceled(
+        &mut self,
+        now: Nanos,
+        scheduled_event_id: i64,
+        details: Option<Payloads>,
+        identity: &str,
+    ) {
+        let Some(activity) = self.activities.get(&scheduled_event_id) else { return };
+        let latest_cancel_requested_event_id = activity.cancel_requested_event_id;
+        let started_event_id = if activity.is_started() { self.record_activity_started(scheduled_event_id) } else { 0 };
+        let attributes = ActivityTaskCanceledEventAttributes {
+            details,
+            latest_cancel_requested_event_id,
+            scheduled_event_id,
+            started_event_id,
+            identity: identity.to_owned(),
+            ..Default::default()
+        };
+        self.record(now, Attributes::ActivityTaskCanceledEventAttributes(attributes));
+    }
+
+    /// Writes the start that an ending activity has owed, at the time it happened.
+    fn record_activity_started(&mut self, scheduled_event_id: i64) -> i64 {
+        let Some(activity) = self.activities.get(&scheduled_event_id) else { return 0 };
+        let (started_time, attributes) = (
+            activity.started_time,
+            ActivityTaskStartedEventAttributes {
+                scheduled_event_id,
+                identity: activity.identity.clone(),
+                request_id: activity.request_id.clone(),
+                attempt: activity.attempt,
+                last_failure: activity.last_failure.clone(),
+                ..Default::default()
+            },
+        );
+        self.record(started_time, Attributes::ActivityTaskStartedEventAttributes(attributes))
+    }
+
+    pub(super) fn fire_activity_deadlines(&mut self, now: Nanos) {
+        let due: Vec<i64> = self
+            .activities
+            .iter()
+            .filter(|(_, a)| matches!(next_deadline(a), d if d != 0 && d <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let Some(activity) = self.activities.get_mut(&id) else { continue };
+            match due_timeout(activity, now) {
+                None => {
+                    activity.backing_off = false;
+                    self.touch(PendingKind::Activity, id);
+                }
+                Some(timeout_type) => self.time_out_activity(now, id, timeout_type),
+            }
+        }
+    }
+
+    fn time_out_activity(&mut self, now: Nanos, scheduled_event_id: i64, timeout_type: TimeoutType) {
+        let Some(activity) = self.activities.get(&scheduled_event_id) else { return };
+        let mut failure = timeout_failure(timeout_type, activity.heartbeat_details.clone());
+        let retry_state = match timeout_type {
+            TimeoutType::StartToClose | TimeoutType::Heartbeat => {
+                self.retry_activity(now, scheduled_event_id, &failure)
+            }
+            _ => RetryState::Timeout,
+        };
+        if retry_state == RetryState::InProgress {
+            return;
+        }
+        let Some(activity) = self.activities.get(&scheduled_event_id) else { return };
+        if timeout_type == TimeoutType::ScheduleToClose || timeout_type == TimeoutType::ScheduleToStart {
+            failure.cause = activity.last_failure.clone().map(Box::new);
+        }
+        let started_event_id = if activity.is_started() { self.record_activity_started(scheduled_event_id) } else { 0 };
+        let attributes = ActivityTaskTimedOutEventAttributes {
+            failure: Some(failure),
+            scheduled_event_id,
+            started_event_id,
+            retry_state: retry_state.into(),
+        };
+        self.record(now, Attributes::ActivityTaskTimedOutEventAttributes(attributes));
+        self.schedule_workflow_task(now);
+    }
+
+    pub(super) fn abandon_in_process_activities(&mut self, now: Nanos) {
+        let held: Vec<i64> =
+            self.activities.iter().filter(|(_, a)| a.is_started() && a.in_process).map(|(id, _)| *id).collect();
+        for id in held {
+            let failure = Failure {
+                message: "the worker's process ended while it held this activity".to_owned(),
+                source: "Server".to_owned(),
+                failure_info: Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
+                    r#type: "WorkerGone".to_owned(),
+                    ..Default::default()
+                })),
+                ..Default::default()
+            };
+            self.fail_activity(now, id, failure, "");
+            // The wait would be for nothing: the failure was the process's, and the process is back.
+            if let Some(activity) = self.activities.get_mut(&id).filter(|activity| activity.backing_off) {
+                activity.backing_off = false;
+                activity.attempt_scheduled_time = now;
+            }
+        }
+    }
+
+    /// Finds an activity by the id that the workflow gave it.
+    pub fn activity_by_id(&self, activity_id: &str) -> Option<i64> {
+        self.activities.iter().find(|(_, activity)| activity.activity_id() == activity_id).map(|(id, _)| *id)
+    }
+}
+
+/// The four timeouts of an activity, completed from each other as the server does (`validateActivityScheduleAttributes`);
+/// 0 means none.
+struct Timeouts {
+    schedule_to_close: Nanos,
+    schedule_to_start: Nanos,
+    start_to_close: Nanos,
+    heartbeat: Nanos,
+}
+
+impl Timeouts {
+    fn of(command: &ScheduleActivityTaskCommandAttributes, run_timeout: Nanos) -> Self {
+        let mut schedule_to_close = from_duration(command.schedule_to_close_timeout.as_ref());
+        let mut schedule_to_start = from_duration(command.schedule_to_start_timeout.as_ref());
+        let mut start_to_close = from_duration(command.start_to_close_timeout.as_ref());
+        if schedule_to_close != 0 {
+            schedule_to_start = shorter(schedule_to_start, schedule_to_close);
+            start_to_close = shorter(start_to_close, schedule_to_close);
+        } else {
+            schedule_to_close = run_timeout;
+            if schedule_to_start == 0 {
+                schedule_to_start = run_timeout;
+            }
+        }
+        schedule_to_close = shorter(schedule_to_close, run_timeout);
+        schedule_to_start = shorter(schedule_to_start, run_timeout);
+        start_to_close = shorter(start_to_close, run_timeout);
+        let heartbeat = from_duration(command.heartbeat_timeout.as_ref());
+        let heartbeat = if heartbeat == 0 { 0 } else { shorter(heartbeat, start_to_close) };
+        Self { schedule_to_close, schedule_to_start, start_to_close, heartbeat }
+    }
+}
+
+/// The earliest time at which something happens to an activity by itself, 0 for never.
+pub(super) fn next_deadline(activity: &PendingActivity) -> Nanos {
+    let Some(limits) = activity.scheduled.as_ref() else { return 0 };
+    let schedule_to_close = deadline(activity.scheduled_time, from_duration(limits.schedule_to_close_timeout.as_ref()));
+    let attempt = if activity.backing_off {
+        activity.attempt_scheduled_time
+    } else if activity.is_started() {
+        let start_to_close = deadline(activity.started_time, from_duration(limits.start_to_close_timeout.as_ref()));
+        shorter(start_to_close, heartbeat_deadline(activity))
+    } else {
+        deadline(activity.attempt_scheduled_time, from_duration(limits.schedule_to_start_timeout.as_ref()))
+    };
+    shorter(schedule_to_close, attempt)
+}
+
+fn heartbeat_deadline(activity: &PendingActivity) -> Nanos {
+    let limit = activity.scheduled.as_ref().map_or(0, |s| from_duration(s.heartbeat_timeout.as_ref()));
+    deadline(activity.started_time.max(activity.last_heartbeat_time), limit)
+}
+
+/// Which timeout is due; `None` when it is the end of a backoff.
+fn due_timeout(activity: &PendingActivity, now: Nanos) -> Option<TimeoutType> {
+    let limits = activity.scheduled.as_ref()?;
+    let passed = |start: Nanos, limit: Nanos| limit != 0 && start.saturating_add(limit) <= now;
+    if passed(activity.scheduled_time, from_duration(limits.schedule_to_close_timeout.as_ref())) {
+        return Some(TimeoutType::ScheduleToClose);
+    }
+    if activity.backing_off {
+        return None;
+    }
+    if !activity.is_started() {
+        return Some(TimeoutType::ScheduleToStart);
+    }
+    if passed(activity.started_time, from_duration(limits.start_to_close_timeout.as_ref())) {
+        return Some(TimeoutType::StartToClose);
+    }
+    Some(TimeoutType::Heartbeat)
+}
+
+/// How long to wait before the next attempt, or why there is none (`getBackoffInterval`, `isRetryable`).
+fn next_backoff(activity: &PendingActivity, now: Nanos, failure: &Failure) -> Result<Nanos, RetryState> {
+    let Some(policy) = activity.retry_policy() else { return Err(RetryState::RetryPolicyNotSet) };
+    if activity.cancel_requested_event_id != 0 {
+        return Err(RetryState::CancelRequested);
+    }
+    if !is_retryable(failure, &policy.non_retryable_error_types) {
+        return Err(RetryState::NonRetryableFailure);
+    }
+    if policy.maximum_attempts > 0 && activity.attempt >= policy.maximum_attempts {
+        return Err(RetryState::MaximumAttemptsReached);
+    }
+    let backoff = requested_delay(failure).unwrap_or_else(|| exponential(policy, activity.attempt));
+    let limit = activity.scheduled.as_ref().map_or(0, |s| from_duration(s.schedule_to_close_timeout.as_ref()));
+    let expiration = deadline(activity.scheduled_time, limit);
+    if expiration != 0 && now.saturating_add(backoff) > expiration {
+        return Err(RetryState::Timeout);
+    }
+    Ok(backoff)
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a float too large for i64 saturates, and is capped right after")]
+fn exponential(policy: &RetryPolicy, attempt: i32) -> Nanos {
+    let initial = from_duration(policy.initial_interval.as_ref());
+    let maximum = from_duration(policy.maximum_interval.as_ref());
+    let interval = (initial as f64 * policy.backoff_coefficient.powi(attempt - 1)) as i64;
+    if maximum != 0 && (interval <= 0 || interval > maximum) { maximum } else { interval.max(0) }
+}
+
+fn requested_delay(failure: &Failure) -> Option<Nanos> {
+    match failure.failure_info.as_ref() {
+        Some(FailureInfo::ApplicationFailureInfo(info)) => {
+            info.next_retry_delay.as_ref().map(|delay| from_duration(Some(delay)))
+        }
+        _ => None,
+    }
+}
+
+fn is_retryable(failure: &Failure, non_retryable: &[String]) -> bool {
+    match failure.failure_info.as_ref() {
+        Some(FailureInfo::TerminatedFailureInfo(_) | FailureInfo::CanceledFailureInfo(_)) => false,
+        Some(FailureInfo::TimeoutFailureInfo(info)) => {
+            matches!(info.timeout_type(), TimeoutType::StartToClose | TimeoutType::Heartbeat)
+        }
+        Some(FailureInfo::ServerFailureInfo(info)) => !info.non_retryable,
+        Some(FailureInfo::ApplicationFailureInfo(info)) => !info.non_retryable && !non_retryable.contains(&info.r#type),
+        _ => true,
+    }
+}
+
+fn complete_policy(policy: Option<&RetryPolicy>) -> RetryPolicy {
+    let mut policy = policy.cloned().unwrap_or_default();
+    if from_duration(policy.initial_interval.as_ref()) == 0 {
+        policy.initial_interval = duration(DEFAULT_INITIAL_INTERVAL);
+    }
+    if policy.backoff_coefficient == 0.0 {
+        policy.backoff_coefficient = DEFAULT_BACKOFF_COEFFICIENT;
+    }
+    if from_duration(policy.maximum_interval.as_ref()) == 0 {
+        let initial = from_duration(policy.initial_interval.as_ref());
+        policy.maximum_interval = duration(initial.saturating_mul(DEFAULT_MAXIMUM_INTERVAL_FACTOR));
+    }
+    policy
+}
+
+fn timeout_failure(timeout_type: TimeoutType, last_heartbeat_details: Option<Payloads>) -> Failure {
+    let name = match timeout_type {
+        TimeoutType::StartToClose => "StartToClose",
+        TimeoutType::ScheduleToStart => "ScheduleToStart",
+        TimeoutType::ScheduleToClose => "ScheduleToClose",
+        TimeoutType::Heartbeat => "Heartbeat",
+        TimeoutType::Unspecified => "Unspecified",
+    };
+    Failure {
+        message: format!("activity {name} timeout"),
+        source: "Server".to_owned(),
+        failure_info: Some(FailureInfo::TimeoutFailureInfo(TimeoutFailureInfo {
+            timeout_type: timeout_type.into(),
+            last_heartbeat_details,
+        })),
+        ..Default::default()
+    }
+}
+
+/// A payload of JSON text, as the server encodes its own (`payloads.EncodeString`).
+fn json_payload(text: &str) -> Payloads {
+    let metadata = std::iter::once(("encoding".to_owned(), b"json/plain".to_vec())).collect();
+    Payloads { payloads: vec![Payload { metadata, data: text.as_bytes().to_vec(), ..Default::default() }] }
+}

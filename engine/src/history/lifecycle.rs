@@ -1,0 +1,301 @@
+//! An execution's own life: started, signalled, asked to cancel, closed in every way, continued as new.
+
+use temporalio_common::protos::temporal::api::{
+    command::v1::ContinueAsNewWorkflowExecutionCommandAttributes,
+    common::v1::{Payloads, WorkflowExecution, WorkflowType},
+    enums::v1::{ContinueAsNewInitiator, RetryState, TaskQueueKind, WorkflowTaskFailedCause},
+    failure::v1::Failure,
+    history::v1::{
+        WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionCanceledEventAttributes,
+        WorkflowExecutionCompletedEventAttributes, WorkflowExecutionContinuedAsNewEventAttributes,
+        WorkflowExecutionFailedEventAttributes, WorkflowExecutionSignaledEventAttributes,
+        WorkflowExecutionStartedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
+        WorkflowExecutionTimedOutEventAttributes, history_event::Attributes,
+    },
+    sdk::v1::UserMetadata,
+    taskqueue::v1::TaskQueue,
+};
+
+use super::{
+    Execution,
+    state::{Effect, PendingKind, SignalInput},
+    time::{Nanos, duration, from_duration, shorter, timestamp},
+};
+
+/// Workflow task timeout when none is asked for (`history.defaultWorkflowTaskTimeout`), and the longest allowed.
+const DEFAULT_TASK_TIMEOUT: Nanos = 10_000_000_000;
+const MAX_TASK_TIMEOUT: Nanos = 120_000_000_000;
+/// Shortest life of a run that continues as new (`history.workflowIdReuseMinimalInterval`): a loop of empty runs is slowed
+/// down to one a second.
+const CONTINUE_AS_NEW_MIN_INTERVAL: Nanos = 1_000_000_000;
+/// Who closes executions that have outgrown their history.
+const SERVER: &str = "history-service";
+/// Request ids of signals remembered per run; the oldest are forgotten first.
+const MAX_SEEN_REQUESTS: usize = 1_000;
+
+/// What a new run begins with.
+#[derive(Debug, Clone, Default)]
+pub struct StartInput {
+    /// Namespace, by name.
+    pub namespace: String,
+    /// Namespace, by id.
+    pub namespace_id: String,
+    /// Attributes of the start event, complete.
+    pub attributes: WorkflowExecutionStartedEventAttributes,
+    /// Request id of the start.
+    pub request_id: String,
+    /// Summary and details.
+    pub user_metadata: Option<UserMetadata>,
+}
+
+/// The run timeout in force: no longer than the execution's.
+pub fn run_timeout(run: Nanos, execution: Nanos) -> Nanos {
+    shorter(run, execution)
+}
+
+/// The workflow task timeout in force (`GetWorkflowTaskStartToCloseTimeout`).
+pub(super) fn task_timeout(asked: Nanos, run_timeout: Nanos) -> Nanos {
+    let timeout = if asked == 0 { DEFAULT_TASK_TIMEOUT } else { asked.min(MAX_TASK_TIMEOUT) };
+    shorter(timeout, run_timeout)
+}
+
+impl Execution {
+    /// Starts a run. The caller schedules the first workflow task, after a signal that comes with the start.
+    pub fn start(key: i64, now: Nanos, input: StartInput) -> Self {
+        let mut execution = Self { key, ..Self::default() };
+        execution.info.namespace = input.namespace;
+        execution.info.namespace_id = input.namespace_id;
+        execution.info.next_event_id = 1;
+        execution.info.start_request_id = input.request_id;
+        let mut attributes = input.attributes;
+        let execution_timeout = from_duration(attributes.workflow_execution_timeout.as_ref());
+        let run = run_timeout(from_duration(attributes.workflow_run_timeout.as_ref()), execution_timeout);
+        let task = task_timeout(from_duration(attributes.workflow_task_timeout.as_ref()), run);
+        attributes.workflow_execution_timeout = duration(execution_timeout);
+        attributes.workflow_run_timeout = duration(run);
+        attributes.workflow_task_timeout = duration(task);
+        let backoff = from_duration(attributes.first_workflow_task_backoff.as_ref());
+        attributes.first_workflow_task_backoff = duration(backoff);
+        if execution_timeout != 0 && attributes.workflow_execution_expiration_time.is_none() {
+            let expiration = now.saturating_add(backoff).saturating_add(execution_timeout);
+            attributes.workflow_execution_expiration_time = timestamp(expiration);
+        }
+        execution.record_with(
+            now,
+            Attributes::WorkflowExecutionStartedEventAttributes(attributes),
+            input.user_metadata,
+        );
+        execution
+    }
+
+    /// Takes a signal. One whose request id was seen before changes nothing.
+    pub fn signal(&mut self, now: Nanos, signal: SignalInput, from: Option<WorkflowExecution>) {
+        if !signal.request_id.is_empty() {
+            if self.seen_requests.values().any(|seen| *seen == signal.request_id) {
+                return;
+            }
+            self.remember_request(&signal.request_id);
+        }
+        let attributes = WorkflowExecutionSignaledEventAttributes {
+            signal_name: signal.name,
+            input: signal.input,
+            identity: signal.identity,
+            header: signal.header,
+            external_workflow_execution: from,
+            request_id: signal.request_id,
+            ..Default::default()
+        };
+        self.record(now, Attributes::WorkflowExecutionSignaledEventAttributes(attributes));
+    }
+
+    fn remember_request(&mut self, request_id: &str) {
+        let id = self.seen_requests.last_key_value().map_or(0, |(id, _)| id + 1);
+        self.seen_requests.insert(id, request_id.to_owned());
+        self.touch(PendingKind::SeenRequest, id);
+        if self.seen_requests.len() > MAX_SEEN_REQUESTS
+            && let Some((oldest, _)) = self.seen_requests.pop_first()
+        {
+            self.touch(PendingKind::SeenRequest, oldest);
+        }
+    }
+
+    /// Asks the workflow to cancel. Asking again changes nothing.
+    pub fn request_cancel(
+        &mut self,
+        now: Nanos,
+        request: WorkflowExecutionCancelRequestedEventAttributes,
+        request_id: &str,
+    ) {
+        if self.info.cancel_requested {
+            return;
+        }
+        self.info.cancel_request_id = request_id.to_owned();
+        self.record(now, Attributes::WorkflowExecutionCancelRequestedEventAttributes(request));
+        self.schedule_workflow_task(now);
+    }
+
+    /// Ends the run from outside.
+    pub fn terminate(&mut self, now: Nanos, reason: &str, details: Option<Payloads>, identity: &str) {
+        self.release_workflow_task(now);
+        let attributes = WorkflowExecutionTerminatedEventAttributes {
+            reason: reason.to_owned(),
+            details,
+            identity: identity.to_owned(),
+        };
+        self.close(now, Attributes::WorkflowExecutionTerminatedEventAttributes(attributes));
+    }
+
+    /// Ends the run when its history has outgrown its limits. Answers whether it did.
+    pub fn enforce_history_limits(&mut self, now: Nanos) -> bool {
+        let too_long = self.is_open() && self.history_is_too_long();
+        if too_long {
+            self.terminate(now, "Workflow history size / count exceeds limit.", None, SERVER);
+        }
+        too_long
+    }
+
+    /// Times the run out when it is due. Answers whether it did.
+    pub(super) fn expire_run(&mut self, now: Nanos) -> bool {
+        let due = shorter(self.info.run_expiration, self.info.execution_expiration);
+        if due == 0 || due > now || !self.is_open() {
+            return false;
+        }
+        self.release_workflow_task(now);
+        let attributes = WorkflowExecutionTimedOutEventAttributes {
+            retry_state: RetryState::RetryPolicyNotSet.into(),
+            new_execution_run_id: String::new(),
+        };
+        self.close(now, Attributes::WorkflowExecutionTimedOutEventAttributes(attributes));
+        true
+    }
+
+    /// Takes the workflow task back from its worker, and lets go what was buffered, before a close from outside.
+    fn release_workflow_task(&mut self, now: Nanos) {
+        if self.has_started_workflow_task() {
+            let cause = WorkflowTaskFailedCause::ForceCloseCommand;
+            let attempt = self.info.workflow_task.as_ref().map_or(1, |task| task.attempt);
+            if attempt > 1 {
+                self.fail_workflow_task_attempt(true);
+            } else {
+                self.record_task_failed(now, cause);
+            }
+            self.flush_buffered();
+        }
+    }
+
+    fn record_task_failed(&mut self, now: Nanos, cause: WorkflowTaskFailedCause) {
+        let Some(task) = self.info.workflow_task.clone() else { return };
+        let attributes = temporalio_common::protos::temporal::api::history::v1::WorkflowTaskFailedEventAttributes {
+            scheduled_event_id: task.scheduled_event_id,
+            started_event_id: task.started_event_id,
+            cause: cause.into(),
+            identity: SERVER.to_owned(),
+            ..Default::default()
+        };
+        self.record(now, Attributes::WorkflowTaskFailedEventAttributes(attributes));
+    }
+
+    pub(super) fn complete(&mut self, now: Nanos, completed: i64, result: Option<Payloads>) {
+        let attributes = WorkflowExecutionCompletedEventAttributes {
+            result,
+            workflow_task_completed_event_id: completed,
+            new_execution_run_id: String::new(),
+        };
+        self.close(now, Attributes::WorkflowExecutionCompletedEventAttributes(attributes));
+    }
+
+    pub(super) fn fail(&mut self, now: Nanos, completed: i64, failure: Option<Failure>) {
+        let attributes = WorkflowExecutionFailedEventAttributes {
+            failure,
+            retry_state: RetryState::RetryPolicyNotSet.into(),
+            workflow_task_completed_event_id: completed,
+            new_execution_run_id: String::new(),
+        };
+        self.close(now, Attributes::WorkflowExecutionFailedEventAttributes(attributes));
+    }
+
+    pub(super) fn cancel(&mut self, now: Nanos, completed: i64, details: Option<Payloads>) {
+        let attributes =
+            WorkflowExecutionCanceledEventAttributes { workflow_task_completed_event_id: completed, details };
+        self.close(now, Attributes::WorkflowExecutionCanceledEventAttributes(attributes));
+    }
+
+    /// Writes the closing event. The children that are left get their parent-close policy from the caller.
+    fn close(&mut self, now: Nanos, attributes: Attributes) {
+        let id = self.record(now, attributes);
+        let children = self.children.values().cloned().collect();
+        let Some(event) = self.changes.events.iter().find(|event| event.event_id == id).cloned() else { return };
+        self.changes.effects.push(Effect::Closed { event: Box::new(event), children });
+    }
+
+    pub(super) fn continue_as_new(
+        &mut self,
+        now: Nanos,
+        completed: i64,
+        command: ContinueAsNewWorkflowExecutionCommandAttributes,
+        new_run_id: String,
+    ) {
+        let started = self.next_run(now, &command, &new_run_id);
+        let attributes = WorkflowExecutionContinuedAsNewEventAttributes {
+            new_execution_run_id: new_run_id.clone(),
+            workflow_type: started.workflow_type.clone(),
+            task_queue: started.task_queue.clone(),
+            input: started.input.clone(),
+            workflow_run_timeout: started.workflow_run_timeout,
+            workflow_task_timeout: started.workflow_task_timeout,
+            workflow_task_completed_event_id: completed,
+            backoff_start_interval: started.first_workflow_task_backoff,
+            initiator: started.initiator,
+            last_completion_result: command.last_completion_result,
+            header: started.header.clone(),
+            memo: started.memo.clone(),
+            search_attributes: started.search_attributes.clone(),
+            ..Default::default()
+        };
+        self.changes.effects.push(Effect::ContinueAsNew { new_run_id, started: Box::new(started) });
+        self.close(now, Attributes::WorkflowExecutionContinuedAsNewEventAttributes(attributes));
+    }
+
+    /// Start attributes of the run that continues this one: what the command names, the rest inherited.
+    fn next_run(
+        &self,
+        now: Nanos,
+        command: &ContinueAsNewWorkflowExecutionCommandAttributes,
+        new_run_id: &str,
+    ) -> WorkflowExecutionStartedEventAttributes {
+        let previous = self.info.started.clone().unwrap_or_default();
+        let kind = command.workflow_type.clone().filter(|kind| !kind.name.is_empty());
+        let queue = command.task_queue.as_ref().map(|queue| queue.name.clone()).filter(|name| !name.is_empty());
+        let run = from_duration(command.workflow_run_timeout.as_ref());
+        let task = from_duration(command.workflow_task_timeout.as_ref());
+        let lived = now.saturating_sub(self.info.execution_time);
+        let asked = from_duration(command.backoff_start_interval.as_ref());
+        let backoff = asked.max(CONTINUE_AS_NEW_MIN_INTERVAL.saturating_sub(lived)).max(0);
+        let initiator = match command.initiator() {
+            ContinueAsNewInitiator::Unspecified => ContinueAsNewInitiator::Workflow,
+            given => given,
+        };
+        WorkflowExecutionStartedEventAttributes {
+            workflow_type: kind.or(previous.workflow_type).or(Some(WorkflowType::default())),
+            task_queue: Some(TaskQueue {
+                name: queue.unwrap_or_else(|| self.task_queue().to_owned()),
+                kind: TaskQueueKind::Normal.into(),
+                normal_name: String::new(),
+            }),
+            input: command.input.clone(),
+            header: command.header.clone(),
+            workflow_run_timeout: if run == 0 { previous.workflow_run_timeout } else { duration(run) },
+            workflow_task_timeout: if task == 0 { previous.workflow_task_timeout } else { duration(task) },
+            continued_execution_run_id: self.info.run_id.clone(),
+            initiator: initiator.into(),
+            original_execution_run_id: new_run_id.to_owned(),
+            attempt: 1,
+            first_workflow_task_backoff: duration(backoff),
+            memo: command.memo.clone().or_else(|| self.info.memo.clone()),
+            search_attributes: command.search_attributes.clone().or_else(|| self.info.search_attributes.clone()),
+            identity: String::new(),
+            last_completion_result: command.last_completion_result.clone(),
+            ..previous
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! What an execution remembers besides its history, in the form in which it is stored.
+//!
+//! These are our own messages, encoded with prost like everything else in the store; a field, once released, keeps its
+//! tag for ever. Times are nanoseconds since the epoch, 0 for "none".
+
+use temporalio_common::protos::temporal::api::{
+    command::v1::StartChildWorkflowExecutionCommandAttributes,
+    common::v1::{ActivityType, Header, Memo, Payloads, RetryPolicy, SearchAttributes},
+    failure::v1::Failure,
+    history::v1::{ActivityTaskScheduledEventAttributes, HistoryEvent, WorkflowExecutionStartedEventAttributes},
+    sdk::v1::UserMetadata,
+};
+
+/// Everything of an execution that is not one of its pending things.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExecutionInfo {
+    /// Namespace, by name.
+    #[prost(string, tag = "1")]
+    pub namespace: String,
+    /// Workflow id.
+    #[prost(string, tag = "2")]
+    pub workflow_id: String,
+    /// Run id of this run.
+    #[prost(string, tag = "3")]
+    pub run_id: String,
+    /// The start event's attributes without input and header, which stay in the history.
+    #[prost(message, optional, tag = "4")]
+    pub started: Option<WorkflowExecutionStartedEventAttributes>,
+    /// `WorkflowExecutionStatus`.
+    #[prost(int32, tag = "5")]
+    pub status: i32,
+    /// Id that the next event gets.
+    #[prost(int64, tag = "6")]
+    pub next_event_id: i64,
+    /// When the run started.
+    #[prost(int64, tag = "7")]
+    pub start_time: i64,
+    /// When the run may do its first workflow task (start delay).
+    #[prost(int64, tag = "8")]
+    pub execution_time: i64,
+    /// When the run closed.
+    #[prost(int64, tag = "9")]
+    pub close_time: i64,
+    /// Deadline of this run, 0 for none.
+    #[prost(int64, tag = "10")]
+    pub run_expiration: i64,
+    /// Deadline of the whole chain of runs, 0 for none.
+    #[prost(int64, tag = "11")]
+    pub execution_expiration: i64,
+    /// Bytes of history so far, encoded.
+    #[prost(int64, tag = "12")]
+    pub history_size: i64,
+    /// Transactions so far.
+    #[prost(int64, tag = "13")]
+    pub state_transitions: i64,
+    /// Whether cancellation was requested.
+    #[prost(bool, tag = "14")]
+    pub cancel_requested: bool,
+    /// Request id of that cancellation.
+    #[prost(string, tag = "15")]
+    pub cancel_request_id: String,
+    /// The workflow task that is scheduled or started, if any.
+    #[prost(message, optional, tag = "16")]
+    pub workflow_task: Option<WorkflowTask>,
+    /// Attempt that the next workflow task will be.
+    #[prost(int32, tag = "17")]
+    pub workflow_task_attempt: i32,
+    /// Started event of the last completed workflow task; what a sticky worker has seen.
+    #[prost(int64, tag = "18")]
+    pub last_started_event_id: i64,
+    /// Sticky task queue of the worker that holds this execution in its cache; empty when none.
+    #[prost(string, tag = "19")]
+    pub sticky_queue: String,
+    /// How long a task may wait on that queue, nanoseconds.
+    #[prost(int64, tag = "20")]
+    pub sticky_timeout: i64,
+    /// Memo as it is now.
+    #[prost(message, optional, tag = "21")]
+    pub memo: Option<Memo>,
+    /// Search attributes as they are now.
+    #[prost(message, optional, tag = "22")]
+    pub search_attributes: Option<SearchAttributes>,
+    /// Request id of the start, for idempotent retries of it.
+    #[prost(string, tag = "23")]
+    pub start_request_id: String,
+    /// Run that follows this one, once it has continued as new.
+    #[prost(string, tag = "24")]
+    pub new_run_id: String,
+    /// Initiated event in the parent, for a child.
+    #[prost(int64, tag = "25")]
+    pub parent_initiated_id: i64,
+    /// Summary and details given at the start.
+    #[prost(message, optional, tag = "26")]
+    pub user_metadata: Option<UserMetadata>,
+    /// Number of the next buffered event's row.
+    #[prost(int64, tag = "27")]
+    pub next_buffer_id: i64,
+    /// Whether the first workflow task still waits for its start delay.
+    #[prost(bool, tag = "28")]
+    pub first_task_delayed: bool,
+    /// Namespace, by id.
+    #[prost(string, tag = "29")]
+    pub namespace_id: String,
+}
+
+/// A workflow task that is scheduled or started.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WorkflowTask {
+    /// Its scheduled event, or for a transient task (attempt > 1) the id that event will get.
+    #[prost(int64, tag = "1")]
+    pub scheduled_event_id: i64,
+    /// Its started event likewise, 0 while it is not started.
+    #[prost(int64, tag = "2")]
+    pub started_event_id: i64,
+    /// Attempt, from 1.
+    #[prost(int32, tag = "3")]
+    pub attempt: i32,
+    /// When it was scheduled.
+    #[prost(int64, tag = "4")]
+    pub scheduled_time: i64,
+    /// When it was started, 0 before.
+    #[prost(int64, tag = "5")]
+    pub started_time: i64,
+    /// Longest time from start to close, nanoseconds.
+    #[prost(int64, tag = "6")]
+    pub timeout: i64,
+    /// Poll request that started it.
+    #[prost(string, tag = "7")]
+    pub request_id: String,
+    /// Worker that holds it.
+    #[prost(string, tag = "8")]
+    pub identity: String,
+    /// Queue on which it waits.
+    #[prost(string, tag = "9")]
+    pub queue: String,
+    /// Whether that queue is a sticky one.
+    #[prost(bool, tag = "10")]
+    pub sticky: bool,
+    /// History size told to the worker.
+    #[prost(int64, tag = "11")]
+    pub history_size: i64,
+    /// Whether the worker was told to continue as new.
+    #[prost(bool, tag = "12")]
+    pub suggest_continue_as_new: bool,
+    /// First scheduling of a task that was heart-beaten by forced new tasks.
+    #[prost(int64, tag = "13")]
+    pub original_scheduled_time: i64,
+    /// Whether the worker lives in this very process, so that it is gone when the process is.
+    #[prost(bool, tag = "14")]
+    pub in_process: bool,
+}
+
+/// An activity that is scheduled or started.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PendingActivity {
+    /// Scheduled event's attributes without input and header.
+    #[prost(message, optional, tag = "1")]
+    pub scheduled: Option<ActivityTaskScheduledEventAttributes>,
+    /// Its scheduled event.
+    #[prost(int64, tag = "2")]
+    pub scheduled_event_id: i64,
+    /// When that was.
+    #[prost(int64, tag = "3")]
+    pub scheduled_time: i64,
+    /// Attempt, from 1.
+    #[prost(int32, tag = "4")]
+    pub attempt: i32,
+    /// When the current attempt was put on its queue (or will be, while it backs off).
+    #[prost(int64, tag = "5")]
+    pub attempt_scheduled_time: i64,
+    /// When the current attempt was started, 0 while it is not.
+    #[prost(int64, tag = "6")]
+    pub started_time: i64,
+    /// Poll request that started it.
+    #[prost(string, tag = "7")]
+    pub request_id: String,
+    /// Worker of the last started attempt.
+    #[prost(string, tag = "8")]
+    pub identity: String,
+    /// Whether the current attempt waits for its backoff to end.
+    #[prost(bool, tag = "9")]
+    pub backing_off: bool,
+    /// Last heartbeat of the current attempt, 0 for none.
+    #[prost(int64, tag = "10")]
+    pub last_heartbeat_time: i64,
+    /// Details of the last heartbeat, kept over attempts.
+    #[prost(message, optional, tag = "11")]
+    pub heartbeat_details: Option<Payloads>,
+    /// Why the last attempt failed.
+    #[prost(message, optional, tag = "12")]
+    pub last_failure: Option<Failure>,
+    /// Event of the request to cancel it, 0 for none.
+    #[prost(int64, tag = "13")]
+    pub cancel_requested_event_id: i64,
+    /// Whether the worker lives in this very process.
+    #[prost(bool, tag = "14")]
+    pub in_process: bool,
+    /// When the last attempt ended, 0 for never.
+    #[prost(int64, tag = "15")]
+    pub last_attempt_complete_time: i64,
+}
+
+/// A timer that has not fired.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PendingTimer {
+    /// The workflow's name for it.
+    #[prost(string, tag = "1")]
+    pub timer_id: String,
+    /// Its started event.
+    #[prost(int64, tag = "2")]
+    pub started_event_id: i64,
+    /// When it fires.
+    #[prost(int64, tag = "3")]
+    pub fire_time: i64,
+}
+
+/// A child workflow that has not closed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PendingChild {
+    /// Its initiated event.
+    #[prost(int64, tag = "1")]
+    pub initiated_event_id: i64,
+    /// Its started event, 0 before.
+    #[prost(int64, tag = "2")]
+    pub started_event_id: i64,
+    /// Workflow id.
+    #[prost(string, tag = "3")]
+    pub workflow_id: String,
+    /// Run id, once started.
+    #[prost(string, tag = "4")]
+    pub run_id: String,
+    /// Workflow type.
+    #[prost(string, tag = "5")]
+    pub workflow_type: String,
+    /// `ParentClosePolicy`.
+    #[prost(int32, tag = "6")]
+    pub parent_close_policy: i32,
+}
+
+/// A signal to, or cancellation of, another execution that is under way.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PendingExternal {
+    /// Its initiated event.
+    #[prost(int64, tag = "1")]
+    pub initiated_event_id: i64,
+}
+
+/// Request id of a signal that was taken, so that a repeated request is not a second signal.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SeenRequest {
+    /// The request id.
+    #[prost(string, tag = "1")]
+    pub request_id: String,
+}
+
+/// Kinds of rows that hang off an execution in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum PendingKind {
+    /// [`PendingActivity`], by scheduled event.
+    Activity = 1,
+    /// [`PendingTimer`], by started event.
+    Timer = 2,
+    /// [`PendingChild`], by initiated event.
+    Child = 3,
+    /// [`PendingExternal`] signal, by initiated event.
+    Signal = 4,
+    /// [`PendingExternal`] cancellation, by initiated event.
+    Cancel = 5,
+    /// A buffered [`HistoryEvent`], by running number.
+    Buffered = 6,
+    /// [`SeenRequest`], by running number.
+    SeenRequest = 7,
+}
+
+/// Something that must happen to another execution, or because of it, in the same transaction.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Start a child.
+    StartChild {
+        /// Initiated event in the parent.
+        initiated_event_id: i64,
+        /// The command.
+        command: Box<StartChildWorkflowExecutionCommandAttributes>,
+        /// Summary and details for the child.
+        user_metadata: Option<UserMetadata>,
+    },
+    /// Signal another execution.
+    Signal {
+        /// Initiated event here.
+        initiated_event_id: i64,
+        /// Whom.
+        target: Target,
+        /// What.
+        signal: Box<SignalInput>,
+    },
+    /// Cancel another execution.
+    Cancel {
+        /// Initiated event here.
+        initiated_event_id: i64,
+        /// Whom.
+        target: Target,
+        /// Why.
+        reason: String,
+    },
+    /// This run has closed.
+    Closed {
+        /// The closing event.
+        event: Box<HistoryEvent>,
+        /// Children to which their parent-close policy applies.
+        children: Vec<PendingChild>,
+    },
+    /// Start the run that continues this one.
+    ContinueAsNew {
+        /// Run id that it gets.
+        new_run_id: String,
+        /// Its start event's attributes.
+        started: Box<WorkflowExecutionStartedEventAttributes>,
+    },
+}
+
+/// Another execution, as a command names it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Namespace, by name.
+    pub namespace: String,
+    /// Workflow id.
+    pub workflow_id: String,
+    /// Run id; empty for the current run.
+    pub run_id: String,
+    /// Whether only a child of the sender will do.
+    pub child_only: bool,
+}
+
+/// A signal's content.
+#[derive(Debug, Clone, Default)]
+pub struct SignalInput {
+    /// Signal name.
+    pub name: String,
+    /// Arguments.
+    pub input: Option<Payloads>,
+    /// Header.
+    pub header: Option<Header>,
+    /// Sender.
+    pub identity: String,
+    /// Request id; empty for none.
+    pub request_id: String,
+}
+
+impl PendingActivity {
+    /// The activity id that the workflow gave it.
+    pub fn activity_id(&self) -> &str {
+        self.scheduled.as_ref().map_or("", |s| s.activity_id.as_str())
+    }
+
+    /// Its type.
+    pub fn activity_type(&self) -> Option<&ActivityType> {
+        self.scheduled.as_ref().and_then(|s| s.activity_type.as_ref())
+    }
+
+    /// Its retry policy; the server always gives one.
+    pub fn retry_policy(&self) -> Option<&RetryPolicy> {
+        self.scheduled.as_ref().and_then(|s| s.retry_policy.as_ref())
+    }
+
+    /// Its task queue.
+    pub fn task_queue(&self) -> &str {
+        self.scheduled.as_ref().and_then(|s| s.task_queue.as_ref()).map_or("", |q| q.name.as_str())
+    }
+
+    /// Whether an attempt is under way.
+    pub fn is_started(&self) -> bool {
+        self.started_time != 0
+    }
+}

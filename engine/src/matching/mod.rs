@@ -1,0 +1,219 @@
+//! Task queues: tasks that wait for a worker, workers that wait for a task.
+//!
+//! Nothing here is stored: tasks follow from the states of the executions and are put back when the engine opens. A task is
+//! a hint; whether it is still there to be done is checked when a worker gets it. So the number of tasks is bounded by what
+//! the executions have pending, and only the number of waiting workers needs a bound of its own.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use crate::history::time::Nanos;
+
+/// Workers that may wait on one queue at a time; one more is told to come back later.
+pub(crate) const MAX_POLLERS: usize = 10_000;
+
+/// How long after its last poll a sticky queue's worker counts as there (`matching.stickyPollerUnavailableWindow`).
+const STICKY_POLLER_WINDOW: Nanos = 10_000_000_000;
+
+/// What a queue holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum TaskKind {
+    /// Workflow tasks, and queries.
+    Workflow,
+    /// Activity tasks.
+    Activity,
+}
+
+/// Names a queue.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct QueueKey {
+    /// Namespace.
+    pub(crate) namespace: String,
+    /// Name.
+    pub(crate) name: String,
+    /// What it holds.
+    pub(crate) kind: TaskKind,
+}
+
+/// A task that waits for a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// The workflow task of an execution.
+    Workflow {
+        /// The execution.
+        key: i64,
+    },
+    /// A query that is answered without a workflow task.
+    Query {
+        /// The execution.
+        key: i64,
+        /// The query.
+        query_id: u64,
+    },
+    /// An attempt of an activity.
+    Activity {
+        /// The execution.
+        key: i64,
+        /// Its scheduled event.
+        scheduled_event_id: i64,
+        /// The attempt.
+        attempt: i32,
+    },
+}
+
+/// One queue, with waiting workers of type `P`.
+#[derive(Debug)]
+struct Queue<P> {
+    tasks: VecDeque<Task>,
+    pollers: VecDeque<P>,
+    last_poll: Nanos,
+    identities: HashMap<String, Nanos>,
+}
+
+impl<P> Default for Queue<P> {
+    fn default() -> Self {
+        Self { tasks: VecDeque::new(), pollers: VecDeque::new(), last_poll: 0, identities: HashMap::new() }
+    }
+}
+
+/// All queues.
+#[derive(Debug)]
+pub(crate) struct Queues<P> {
+    queues: HashMap<QueueKey, Queue<P>>,
+    ready: BTreeSet<QueueKey>,
+}
+
+impl<P> Default for Queues<P> {
+    fn default() -> Self {
+        Self { queues: HashMap::new(), ready: BTreeSet::new() }
+    }
+}
+
+impl<P> Queues<P> {
+    /// Adds a task at the end of a queue.
+    pub(crate) fn add_task(&mut self, key: &QueueKey, task: Task) {
+        let queue = self.queue(key);
+        queue.tasks.push_back(task);
+        if !queue.pollers.is_empty() {
+            self.ready.insert(key.clone());
+        }
+    }
+
+    /// Adds a waiting worker; gives it back when too many wait already.
+    pub(crate) fn add_poller(&mut self, key: &QueueKey, now: Nanos, identity: &str, poller: P) -> Result<(), P> {
+        let queue = self.queue(key);
+        queue.last_poll = now;
+        queue.identities.insert(identity.to_owned(), now);
+        if queue.pollers.len() >= MAX_POLLERS {
+            return Err(poller);
+        }
+        queue.pollers.push_back(poller);
+        if !queue.tasks.is_empty() {
+            self.ready.insert(key.clone());
+        }
+        Ok(())
+    }
+
+    /// Takes out the waiting workers that `gone` names.
+    pub(crate) fn remove_pollers(&mut self, key: &QueueKey, mut gone: impl FnMut(&P) -> bool) -> Vec<P> {
+        let Some(queue) = self.queues.get_mut(key) else { return Vec::new() };
+        let (out, stay) = queue.pollers.drain(..).partition(|poller| gone(poller));
+        queue.pollers = stay;
+        Vec::from(out)
+    }
+
+    /// Queues that have both a task and a worker. Call [`Self::take`] on each until it is empty.
+    pub(crate) fn take_ready(&mut self) -> Option<QueueKey> {
+        self.ready.pop_first()
+    }
+
+    /// A task of that queue and a worker for it; `live` says whether a worker still waits.
+    pub(crate) fn take(&mut self, key: &QueueKey, mut live: impl FnMut(&P) -> bool) -> Option<(Task, P)> {
+        let queue = self.queues.get_mut(key)?;
+        while queue.pollers.front().is_some_and(|poller| !live(poller)) {
+            queue.pollers.pop_front();
+        }
+        if queue.tasks.is_empty() || queue.pollers.is_empty() {
+            return None;
+        }
+        queue.tasks.pop_front().zip(queue.pollers.pop_front())
+    }
+
+    /// Puts a worker back at the head of its queue, when the task that it was to get is no more.
+    pub(crate) fn put_back(&mut self, key: &QueueKey, poller: P) {
+        self.queue(key).pollers.push_front(poller);
+    }
+
+    /// Whether the worker of a sticky queue is there.
+    pub(crate) fn has_poller(&self, key: &QueueKey, now: Nanos) -> bool {
+        self.queues.get(key).is_some_and(|queue| {
+            !queue.pollers.is_empty() || (queue.last_poll != 0 && now - queue.last_poll < STICKY_POLLER_WINDOW)
+        })
+    }
+
+    /// Forgets a queue's workers: the one behind it has shut down. Its tasks are handed back.
+    pub(crate) fn remove_queue(&mut self, key: &QueueKey) -> (Vec<Task>, Vec<P>) {
+        self.ready.remove(key);
+        self.queues.remove(key).map(|queue| (queue.tasks.into(), queue.pollers.into())).unwrap_or_default()
+    }
+
+    /// Who has polled a queue, with the time of the last poll; and how many tasks wait.
+    pub(crate) fn describe(&self, key: &QueueKey) -> (Vec<(String, Nanos)>, usize) {
+        let Some(queue) = self.queues.get(key) else { return (Vec::new(), 0) };
+        (queue.identities.iter().map(|(identity, time)| (identity.clone(), *time)).collect(), queue.tasks.len())
+    }
+
+    /// Forgets pollers not heard of since `before`, and queues that nothing and nobody waits on.
+    pub(crate) fn prune(&mut self, before: Nanos) {
+        self.queues.retain(|_, queue| {
+            queue.identities.retain(|_, time| *time >= before);
+            !queue.tasks.is_empty() || !queue.pollers.is_empty() || queue.last_poll >= before
+        });
+    }
+
+    fn queue(&mut self, key: &QueueKey) -> &mut Queue<P> {
+        if !self.queues.contains_key(key) {
+            self.queues.insert(key.clone(), Queue::default());
+        }
+        self.queues.entry(key.clone()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue() -> QueueKey {
+        QueueKey { namespace: "n".into(), name: "q".into(), kind: TaskKind::Workflow }
+    }
+
+    #[test]
+    fn a_task_meets_the_worker_that_has_waited_longest() {
+        let mut queues = Queues::default();
+        queues.add_poller(&queue(), 1, "a", "first").ok();
+        queues.add_poller(&queue(), 1, "a", "second").ok();
+        assert_eq!(queues.take_ready(), None);
+        queues.add_task(&queue(), Task::Workflow { key: 7 });
+        assert_eq!(queues.take_ready(), Some(queue()));
+        assert_eq!(queues.take(&queue(), |_| true), Some((Task::Workflow { key: 7 }, "first")));
+        assert_eq!(queues.take(&queue(), |_| true), None);
+    }
+
+    #[test]
+    fn a_worker_that_has_gone_gets_nothing() {
+        let mut queues = Queues::default();
+        queues.add_task(&queue(), Task::Workflow { key: 7 });
+        queues.add_poller(&queue(), 1, "a", "gone").ok();
+        queues.add_poller(&queue(), 1, "a", "here").ok();
+        assert_eq!(queues.take(&queue(), |poller| *poller == "here"), Some((Task::Workflow { key: 7 }, "here")));
+    }
+
+    #[test]
+    fn a_sticky_worker_counts_as_there_for_a_while_after_its_last_poll() {
+        let mut queues = Queues::default();
+        assert!(!queues.has_poller(&queue(), 5));
+        queues.add_poller(&queue(), 5, "a", ()).ok();
+        queues.remove_pollers(&queue(), |()| true);
+        assert!(queues.has_poller(&queue(), 6));
+        assert!(!queues.has_poller(&queue(), 5 + STICKY_POLLER_WINDOW));
+    }
+}

@@ -1,0 +1,210 @@
+//! Activity tasks, as workers poll and answer them, and as others answer them by id.
+
+use temporalio_common::protos::temporal::api::{
+    common::v1::{Payloads, WorkflowExecution},
+    enums::v1::TaskQueueType,
+    failure::v1::Failure,
+    taskqueue::v1::{PollerInfo, TaskQueueStats},
+    workflowservice::v1::{
+        DescribeTaskQueueRequest, DescribeTaskQueueResponse, PollActivityTaskQueueRequest,
+        PollActivityTaskQueueResponse, RecordActivityTaskHeartbeatByIdRequest, RecordActivityTaskHeartbeatByIdResponse,
+        RecordActivityTaskHeartbeatRequest, RecordActivityTaskHeartbeatResponse,
+        RespondActivityTaskCanceledByIdRequest, RespondActivityTaskCanceledByIdResponse,
+        RespondActivityTaskCanceledRequest, RespondActivityTaskCanceledResponse,
+        RespondActivityTaskCompletedByIdRequest, RespondActivityTaskCompletedByIdResponse,
+        RespondActivityTaskCompletedRequest, RespondActivityTaskCompletedResponse,
+        RespondActivityTaskFailedByIdRequest, RespondActivityTaskFailedByIdResponse, RespondActivityTaskFailedRequest,
+        RespondActivityTaskFailedResponse,
+    },
+};
+use tonic::Status;
+
+use super::{
+    Service, require_id,
+    token::{TaskToken, Token as _},
+};
+use crate::{
+    core::{Core, PollReply},
+    history::{ActivityOutcome, time::timestamp},
+    matching::{QueueKey, TaskKind},
+};
+
+/// An attempt, by the worker's token or by the names that others know.
+enum Attempt {
+    Token(TaskToken),
+    Id { namespace: String, execution: WorkflowExecution, activity_id: String },
+}
+
+impl Attempt {
+    fn token(bytes: &[u8]) -> Result<Self, Status> {
+        Ok(Self::Token(TaskToken::read(bytes)?))
+    }
+
+    fn id(namespace: String, workflow_id: String, run_id: String, activity_id: String) -> Result<Self, Status> {
+        require_id(&workflow_id, "WorkflowId")?;
+        require_id(&activity_id, "ActivityId")?;
+        Ok(Self::Id { namespace, execution: WorkflowExecution { workflow_id, run_id }, activity_id })
+    }
+
+    /// The execution, the scheduled event, and the attempt that is meant (none: whichever is under way).
+    fn resolve(&self, core: &Core) -> Result<(i64, i64, Option<i32>), Status> {
+        match self {
+            Self::Token(token) => Ok((token.key, token.scheduled_event_id, Some(token.attempt))),
+            Self::Id { namespace, execution, activity_id } => {
+                let key = core.find_open(namespace, execution)?;
+                let id = core.live.get(&key).and_then(|live| live.execution.activity_by_id(activity_id));
+                let id = id.ok_or_else(|| {
+                    Status::not_found(format!("cannot find pending activity with ActivityID {activity_id}"))
+                })?;
+                Ok((key, id, None))
+            }
+        }
+    }
+}
+
+impl Service {
+    pub(super) async fn poll_activity_task_queue(
+        &self,
+        request: PollActivityTaskQueueRequest,
+    ) -> Result<PollActivityTaskQueueResponse, Status> {
+        let name = request.task_queue.map(|queue| queue.name).unwrap_or_default();
+        require_id(&name, "TaskQueue")?;
+        let queue = QueueKey { namespace: request.namespace, name, kind: TaskKind::Activity };
+        self.poll(queue, request.identity, PollReply::Activity).await
+    }
+
+    pub(super) async fn record_activity_task_heartbeat(
+        &self,
+        request: RecordActivityTaskHeartbeatRequest,
+    ) -> Result<RecordActivityTaskHeartbeatResponse, Status> {
+        let cancel_requested = self.heartbeat(Attempt::token(&request.task_token)?, request.details).await?;
+        Ok(RecordActivityTaskHeartbeatResponse { cancel_requested, ..Default::default() })
+    }
+
+    pub(super) async fn record_activity_task_heartbeat_by_id(
+        &self,
+        request: RecordActivityTaskHeartbeatByIdRequest,
+    ) -> Result<RecordActivityTaskHeartbeatByIdResponse, Status> {
+        let attempt = Attempt::id(request.namespace, request.workflow_id, request.run_id, request.activity_id)?;
+        let cancel_requested = self.heartbeat(attempt, request.details).await?;
+        Ok(RecordActivityTaskHeartbeatByIdResponse { cancel_requested, ..Default::default() })
+    }
+
+    pub(super) async fn respond_activity_task_completed(
+        &self,
+        request: RespondActivityTaskCompletedRequest,
+    ) -> Result<RespondActivityTaskCompletedResponse, Status> {
+        let attempt = Attempt::token(&request.task_token)?;
+        self.end(attempt, request.identity, ActivityOutcome::Completed(request.result)).await?;
+        Ok(RespondActivityTaskCompletedResponse {})
+    }
+
+    pub(super) async fn respond_activity_task_completed_by_id(
+        &self,
+        request: RespondActivityTaskCompletedByIdRequest,
+    ) -> Result<RespondActivityTaskCompletedByIdResponse, Status> {
+        let attempt = Attempt::id(request.namespace, request.workflow_id, request.run_id, request.activity_id)?;
+        self.end(attempt, request.identity, ActivityOutcome::Completed(request.result)).await?;
+        Ok(RespondActivityTaskCompletedByIdResponse {})
+    }
+
+    pub(super) async fn respond_activity_task_failed(
+        &self,
+        request: RespondActivityTaskFailedRequest,
+    ) -> Result<RespondActivityTaskFailedResponse, Status> {
+        let attempt = Attempt::token(&request.task_token)?;
+        self.end(attempt, request.identity, failed(request.failure, request.last_heartbeat_details)).await?;
+        Ok(RespondActivityTaskFailedResponse::default())
+    }
+
+    pub(super) async fn respond_activity_task_failed_by_id(
+        &self,
+        request: RespondActivityTaskFailedByIdRequest,
+    ) -> Result<RespondActivityTaskFailedByIdResponse, Status> {
+        let attempt = Attempt::id(request.namespace, request.workflow_id, request.run_id, request.activity_id)?;
+        self.end(attempt, request.identity, failed(request.failure, request.last_heartbeat_details)).await?;
+        Ok(RespondActivityTaskFailedByIdResponse::default())
+    }
+
+    pub(super) async fn respond_activity_task_canceled(
+        &self,
+        request: RespondActivityTaskCanceledRequest,
+    ) -> Result<RespondActivityTaskCanceledResponse, Status> {
+        let attempt = Attempt::token(&request.task_token)?;
+        self.end(attempt, request.identity, ActivityOutcome::Canceled(request.details)).await?;
+        Ok(RespondActivityTaskCanceledResponse {})
+    }
+
+    pub(super) async fn respond_activity_task_canceled_by_id(
+        &self,
+        request: RespondActivityTaskCanceledByIdRequest,
+    ) -> Result<RespondActivityTaskCanceledByIdResponse, Status> {
+        let attempt = Attempt::id(request.namespace, request.workflow_id, request.run_id, request.activity_id)?;
+        self.end(attempt, request.identity, ActivityOutcome::Canceled(request.details)).await?;
+        Ok(RespondActivityTaskCanceledByIdResponse {})
+    }
+
+    async fn heartbeat(&self, attempt: Attempt, details: Option<Payloads>) -> Result<bool, Status> {
+        self.core
+            .call(move |core, reply| {
+                let answer = attempt.resolve(core).and_then(|(key, id, number)| {
+                    core.update(key, |e, now| e.heartbeat(now, id, number, details)).flatten().ok_or_else(gone)
+                });
+                core.reply(reply, answer);
+            })
+            .await
+    }
+
+    async fn end(&self, attempt: Attempt, identity: String, outcome: ActivityOutcome) -> Result<(), Status> {
+        self.core
+            .call(move |core, reply| {
+                let answer = attempt.resolve(core).and_then(|(key, id, number)| {
+                    let ended = core.update(key, |e, now| e.end_activity(now, id, number, &identity, outcome));
+                    if ended == Some(true) { Ok(()) } else { Err(gone()) }
+                });
+                core.reply(reply, answer);
+            })
+            .await
+    }
+
+    pub(super) async fn describe_task_queue(
+        &self,
+        request: DescribeTaskQueueRequest,
+    ) -> Result<DescribeTaskQueueResponse, Status> {
+        let name = request.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default();
+        require_id(&name, "TaskQueue")?;
+        let kind =
+            if request.task_queue_type() == TaskQueueType::Activity { TaskKind::Activity } else { TaskKind::Workflow };
+        self.core
+            .call(move |core, reply| {
+                let answer = core.require_namespace(&request.namespace).map(|()| {
+                    let (pollers, backlog) =
+                        core.queues.describe(&QueueKey { namespace: request.namespace, name, kind });
+                    describe_queue(pollers, backlog)
+                });
+                core.reply(reply, answer);
+            })
+            .await
+    }
+}
+
+fn describe_queue(pollers: Vec<(String, i64)>, backlog: usize) -> DescribeTaskQueueResponse {
+    let pollers = pollers
+        .into_iter()
+        .map(|(identity, time)| PollerInfo { last_access_time: timestamp(time), identity, ..Default::default() })
+        .collect();
+    let approximate_backlog_count = i64::try_from(backlog).unwrap_or(i64::MAX);
+    DescribeTaskQueueResponse {
+        pollers,
+        stats: Some(TaskQueueStats { approximate_backlog_count, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+fn failed(failure: Option<Failure>, details: Option<Payloads>) -> ActivityOutcome {
+    ActivityOutcome::Failed(Box::new(failure.unwrap_or_default()), details)
+}
+
+fn gone() -> Status {
+    Status::not_found("invalid activityID or activity already timed out or invoking workflow is completed")
+}

@@ -1,0 +1,173 @@
+//! One execution, described.
+
+use temporalio_common::protos::temporal::api::{
+    common::v1::{WorkflowExecution, WorkflowType},
+    enums::v1::{PendingActivityState, PendingWorkflowTaskState, TaskQueueKind, WorkflowExecutionStatus},
+    taskqueue::v1::TaskQueue,
+    workflow::v1::{
+        PendingActivityInfo, PendingChildExecutionInfo, PendingWorkflowTaskInfo, WorkflowExecutionConfig,
+        WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
+    },
+    workflowservice::v1::{DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse},
+};
+use tonic::Status;
+
+use super::{Service, execution};
+use crate::{
+    core::{Core, closed_info},
+    history::{
+        Execution,
+        state::{ExecutionInfo, PendingActivity, PendingChild, WorkflowTask},
+        time::{deadline, duration, from_duration, timestamp},
+    },
+};
+
+impl Service {
+    pub(super) async fn describe_workflow_execution(
+        &self,
+        request: DescribeWorkflowExecutionRequest,
+    ) -> Result<DescribeWorkflowExecutionResponse, Status> {
+        let target = execution(request.execution)?;
+        self.core
+            .call(move |core, reply| {
+                let answer = core
+                    .require_namespace(&request.namespace)
+                    .and_then(|()| core.find(&request.namespace, &target))
+                    .and_then(|found| describe(core, found.key));
+                core.reply(reply, answer);
+            })
+            .await
+    }
+}
+
+fn describe(core: &Core, key: i64) -> Result<DescribeWorkflowExecutionResponse, Status> {
+    let Some(live) = core.live.get(&key) else {
+        let info = closed_info(core, key)?;
+        return Ok(DescribeWorkflowExecutionResponse {
+            execution_config: Some(config(&info)),
+            workflow_execution_info: Some(summary(&info)),
+            workflow_extended_info: Some(extended(&info)),
+            ..Default::default()
+        });
+    };
+    let execution = &live.execution;
+    Ok(DescribeWorkflowExecutionResponse {
+        execution_config: Some(config(&execution.info)),
+        workflow_execution_info: Some(summary(&execution.info)),
+        pending_activities: pending_activities(execution),
+        pending_children: execution.children.values().map(pending_child).collect(),
+        pending_workflow_task: execution.info.workflow_task.as_ref().map(pending_task),
+        workflow_extended_info: Some(extended(&execution.info)),
+        ..Default::default()
+    })
+}
+
+fn config(info: &ExecutionInfo) -> WorkflowExecutionConfig {
+    let started = info.started.clone().unwrap_or_default();
+    WorkflowExecutionConfig {
+        task_queue: started.task_queue.map(|queue| TaskQueue { kind: TaskQueueKind::Normal.into(), ..queue }),
+        workflow_execution_timeout: started.workflow_execution_timeout,
+        workflow_run_timeout: started.workflow_run_timeout,
+        default_workflow_task_timeout: started.workflow_task_timeout,
+        user_metadata: info.user_metadata.clone(),
+    }
+}
+
+fn summary(info: &ExecutionInfo) -> WorkflowExecutionInfo {
+    let started = info.started.clone().unwrap_or_default();
+    let closed = info.status != i32::from(WorkflowExecutionStatus::Running);
+    let own = WorkflowExecution { workflow_id: info.workflow_id.clone(), run_id: info.run_id.clone() };
+    WorkflowExecutionInfo {
+        execution: Some(own.clone()),
+        r#type: Some(WorkflowType { name: started.workflow_type.map(|kind| kind.name).unwrap_or_default() }),
+        start_time: timestamp(info.start_time),
+        close_time: timestamp(info.close_time),
+        status: info.status,
+        history_length: info.next_event_id - 1,
+        parent_namespace_id: started.parent_workflow_namespace_id,
+        parent_execution: started.parent_workflow_execution,
+        execution_time: timestamp(info.execution_time),
+        memo: Some(info.memo.clone().unwrap_or_default()),
+        search_attributes: Some(info.search_attributes.clone().unwrap_or_default()),
+        task_queue: started.task_queue.map(|queue| queue.name).unwrap_or_default(),
+        state_transition_count: info.state_transitions,
+        history_size_bytes: info.history_size,
+        execution_duration: closed.then(|| duration(info.close_time - info.execution_time)).flatten(),
+        root_execution: Some(started.root_workflow_execution.unwrap_or(own)),
+        first_run_id: started.first_execution_run_id,
+        ..Default::default()
+    }
+}
+
+fn extended(info: &ExecutionInfo) -> WorkflowExecutionExtendedInfo {
+    WorkflowExecutionExtendedInfo {
+        execution_expiration_time: timestamp(info.execution_expiration),
+        run_expiration_time: timestamp(info.run_expiration),
+        cancel_requested: info.cancel_requested,
+        original_start_time: timestamp(info.start_time),
+        ..Default::default()
+    }
+}
+
+fn pending_activities(execution: &Execution) -> Vec<PendingActivityInfo> {
+    execution.activities.values().map(pending_activity).collect()
+}
+
+fn pending_activity(activity: &PendingActivity) -> PendingActivityInfo {
+    let scheduled = activity.scheduled.clone().unwrap_or_default();
+    let state = match (activity.cancel_requested_event_id != 0, activity.is_started()) {
+        (true, _) => PendingActivityState::CancelRequested,
+        (false, true) => PendingActivityState::Started,
+        (false, false) => PendingActivityState::Scheduled,
+    };
+    let limit = from_duration(scheduled.schedule_to_close_timeout.as_ref());
+    let retry_interval = activity.attempt_scheduled_time - activity.last_attempt_complete_time;
+    PendingActivityInfo {
+        activity_id: scheduled.activity_id,
+        activity_type: scheduled.activity_type,
+        state: state.into(),
+        heartbeat_details: activity.heartbeat_details.clone(),
+        last_heartbeat_time: timestamp(activity.last_heartbeat_time),
+        last_started_time: timestamp(activity.started_time),
+        attempt: activity.attempt,
+        maximum_attempts: scheduled.retry_policy.as_ref().map_or(0, |policy| policy.maximum_attempts),
+        scheduled_time: timestamp(activity.attempt_scheduled_time),
+        expiration_time: timestamp(deadline(activity.scheduled_time, limit)),
+        last_failure: activity.last_failure.clone(),
+        last_worker_identity: activity.identity.clone(),
+        current_retry_interval: activity.backing_off.then(|| duration(retry_interval)).flatten(),
+        last_attempt_complete_time: timestamp(activity.last_attempt_complete_time),
+        next_attempt_schedule_time: if activity.backing_off {
+            timestamp(activity.attempt_scheduled_time)
+        } else {
+            None
+        },
+        priority: scheduled.priority,
+        ..Default::default()
+    }
+}
+
+fn pending_child(child: &PendingChild) -> PendingChildExecutionInfo {
+    PendingChildExecutionInfo {
+        workflow_id: child.workflow_id.clone(),
+        run_id: child.run_id.clone(),
+        workflow_type_name: child.workflow_type.clone(),
+        initiated_id: child.initiated_event_id,
+        parent_close_policy: child.parent_close_policy,
+    }
+}
+
+fn pending_task(task: &WorkflowTask) -> PendingWorkflowTaskInfo {
+    let state = if task.started_event_id == 0 {
+        PendingWorkflowTaskState::Scheduled
+    } else {
+        PendingWorkflowTaskState::Started
+    };
+    PendingWorkflowTaskInfo {
+        state: state.into(),
+        scheduled_time: timestamp(task.scheduled_time),
+        original_scheduled_time: timestamp(task.original_scheduled_time),
+        started_time: timestamp(task.started_time),
+        attempt: task.attempt,
+    }
+}

@@ -1,0 +1,158 @@
+//! Temporal's `WorkflowService`, method by method: decode, validate, hand to the core, encode. Thin.
+//!
+//! The table of methods in this file is the one list of what is supported; everything else answers `UNIMPLEMENTED` with its name.
+
+mod activity;
+mod describe;
+mod history;
+pub(crate) mod namespace;
+pub(crate) mod search_attributes;
+pub(crate) mod start;
+pub(crate) mod status;
+mod system;
+pub(crate) mod token;
+mod visibility;
+mod workflow;
+mod workflow_task;
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use prost::Message;
+use temporalio_client::callback_based::GrpcRequest;
+use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
+use tonic::Status;
+
+use crate::core::CoreHandle;
+
+/// Full name of the service.
+const WORKFLOW_SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
+/// Full name of the standard health service.
+const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
+
+/// How long a poll waits for a task, and a reader for an event, before an empty answer (`matching.longPollExpirationInterval`,
+/// `history.longPollExpirationInterval`).
+const TASK_POLL: Duration = Duration::from_secs(60);
+const HISTORY_POLL: Duration = Duration::from_secs(20);
+
+/// Longest id, type or name (`limit.maxIDLength`).
+const MAX_ID_LENGTH: usize = 1_000;
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    /// Whether it lives in this process.
+    pub(crate) in_process: bool,
+}
+
+/// The service, for one kind of caller.
+pub(crate) struct Service {
+    core: CoreHandle,
+    caller: Caller,
+    next_poll_id: AtomicU64,
+}
+
+/// Makes the dispatcher and the list of names from one table.
+macro_rules! methods {
+    ($($name:literal => $handler:ident,)*) => {
+        /// Methods of `WorkflowService` that are supported.
+        #[cfg(test)]
+        pub(crate) const METHODS: &[&str] = &[$($name),*];
+
+        impl Service {
+            async fn dispatch(&self, method: &str, body: &[u8]) -> Result<Vec<u8>, Status> {
+                match method {
+                    $($name => Ok(self.$handler(decode(body)?).await?.encode_to_vec()),)*
+                    other => Err(Status::unimplemented(format!("{WORKFLOW_SERVICE}/{other} is not supported by this engine"))),
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    "GetSystemInfo" => get_system_info,
+    "GetClusterInfo" => get_cluster_info,
+    "DescribeNamespace" => describe_namespace,
+    "ListNamespaces" => list_namespaces,
+    "RegisterNamespace" => register_namespace,
+    "StartWorkflowExecution" => start_workflow_execution,
+    "SignalWithStartWorkflowExecution" => signal_with_start_workflow_execution,
+    "SignalWorkflowExecution" => signal_workflow_execution,
+    "RequestCancelWorkflowExecution" => request_cancel_workflow_execution,
+    "TerminateWorkflowExecution" => terminate_workflow_execution,
+    "DescribeWorkflowExecution" => describe_workflow_execution,
+    "GetWorkflowExecutionHistory" => get_workflow_execution_history,
+    "GetWorkflowExecutionHistoryReverse" => get_workflow_execution_history_reverse,
+    "QueryWorkflow" => query_workflow,
+    "ListWorkflowExecutions" => list_workflow_executions,
+    "CountWorkflowExecutions" => count_workflow_executions,
+    "PollWorkflowTaskQueue" => poll_workflow_task_queue,
+    "RespondWorkflowTaskCompleted" => respond_workflow_task_completed,
+    "RespondWorkflowTaskFailed" => respond_workflow_task_failed,
+    "RespondQueryTaskCompleted" => respond_query_task_completed,
+    "ResetStickyTaskQueue" => reset_sticky_task_queue,
+    "PollActivityTaskQueue" => poll_activity_task_queue,
+    "RecordActivityTaskHeartbeat" => record_activity_task_heartbeat,
+    "RecordActivityTaskHeartbeatById" => record_activity_task_heartbeat_by_id,
+    "RespondActivityTaskCompleted" => respond_activity_task_completed,
+    "RespondActivityTaskCompletedById" => respond_activity_task_completed_by_id,
+    "RespondActivityTaskFailed" => respond_activity_task_failed,
+    "RespondActivityTaskFailedById" => respond_activity_task_failed_by_id,
+    "RespondActivityTaskCanceled" => respond_activity_task_canceled,
+    "RespondActivityTaskCanceledById" => respond_activity_task_canceled_by_id,
+    "ShutdownWorker" => shutdown_worker,
+    "DescribeTaskQueue" => describe_task_queue,
+}
+
+impl Service {
+    pub(crate) fn new(core: CoreHandle, caller: Caller) -> Self {
+        Self { core, caller, next_poll_id: AtomicU64::new(1) }
+    }
+
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// The gRPC status, as Temporal's frontend would give it.
+    pub(crate) async fn handle(&self, request: &GrpcRequest) -> Result<Vec<u8>, Status> {
+        match (request.service.as_str(), request.rpc.as_str()) {
+            (WORKFLOW_SERVICE, method) => self.dispatch(method, &request.proto).await,
+            (HEALTH_SERVICE, "Check") => Ok(self.check_health().await?.encode_to_vec()),
+            (service, method) => {
+                Err(Status::unimplemented(format!("{service}/{method} is not supported by this engine")))
+            }
+        }
+    }
+
+    fn poll_id(&self) -> u64 {
+        self.next_poll_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+fn decode<M: Message + Default>(body: &[u8]) -> Result<M, Status> {
+    M::decode(body).map_err(|error| Status::invalid_argument(format!("the request cannot be decoded: {error}")))
+}
+
+/// The execution of a request.
+fn execution(execution: Option<WorkflowExecution>) -> Result<WorkflowExecution, Status> {
+    let execution = execution.ok_or_else(|| Status::invalid_argument("Execution is not set on request."))?;
+    require_id(&execution.workflow_id, "WorkflowId")?;
+    Ok(execution)
+}
+
+fn require_id(id: &str, field: &str) -> Result<(), Status> {
+    if id.is_empty() {
+        return Err(Status::invalid_argument(format!("{field} is not set on request.")));
+    }
+    if id.len() > MAX_ID_LENGTH {
+        return Err(Status::invalid_argument(format!("{field} length exceeds limit.")));
+    }
+    Ok(())
+}
+
+/// Refuses a field whose feature this engine does not have: better said than ignored.
+fn refuse(given: bool, feature: &str) -> Result<(), Status> {
+    if given { Err(Status::unimplemented(format!("{feature} is not supported by this engine"))) } else { Ok(()) }
+}

@@ -1,0 +1,151 @@
+//! Namespaces: described, listed, registered.
+
+use std::collections::HashMap;
+
+use temporalio_common::protos::temporal::api::{
+    enums::v1::{ArchivalState, NamespaceState},
+    namespace::v1::{
+        NamespaceConfig, NamespaceInfo,
+        namespace_info::{Capabilities, Limits},
+    },
+    workflowservice::v1::{
+        DescribeNamespaceRequest, DescribeNamespaceResponse, ListNamespacesRequest, ListNamespacesResponse,
+        RegisterNamespaceRequest, RegisterNamespaceResponse,
+    },
+};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::{Service, require_id, status::with_detail};
+use crate::{core::Core, history::time::duration};
+
+/// Namespaces that are there from the start.
+pub(crate) const BUILT_IN: &[&str] = &["default", "dotidx"];
+/// Retention of those: three days for closed executions, the usual default of Temporal clusters.
+const RETENTION: i64 = 72 * 3_600 * 1_000_000_000;
+/// Namespaces that one engine may hold; all are kept in memory.
+const MAX_NAMESPACES: usize = 1_000;
+
+/// A new namespace of that name.
+pub(crate) fn new(name: &str) -> DescribeNamespaceResponse {
+    DescribeNamespaceResponse {
+        namespace_info: Some(NamespaceInfo {
+            name: name.to_owned(),
+            state: NamespaceState::Registered.into(),
+            id: Uuid::now_v7().to_string(),
+            ..Default::default()
+        }),
+        config: Some(NamespaceConfig {
+            workflow_execution_retention_ttl: duration(RETENTION),
+            history_archival_state: ArchivalState::Disabled.into(),
+            visibility_archival_state: ArchivalState::Disabled.into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+impl Core {
+    /// # Errors
+    /// `NOT_FOUND`, with the detail that SDKs look for.
+    pub(crate) fn require_namespace(&self, name: &str) -> Result<(), Status> {
+        if name.is_empty() {
+            return Err(Status::invalid_argument("Namespace not set on request."));
+        }
+        if self.namespaces.contains_key(name) { Ok(()) } else { Err(not_found(name)) }
+    }
+}
+
+fn not_found(name: &str) -> Status {
+    let detail = temporalio_common::protos::temporal::api::errordetails::v1::NamespaceNotFoundFailure {
+        namespace: name.to_owned(),
+    };
+    let message = format!("Namespace {name} is not found.");
+    with_detail(Code::NotFound, &message, "temporal.api.errordetails.v1.NamespaceNotFoundFailure", &detail)
+}
+
+/// What this engine can do, as namespaces tell it.
+fn with_capabilities(mut namespace: DescribeNamespaceResponse) -> DescribeNamespaceResponse {
+    if let Some(info) = namespace.namespace_info.as_mut() {
+        info.capabilities = Some(Capabilities { worker_poll_complete_on_shutdown: true, ..Default::default() });
+        info.limits =
+            Some(Limits { blob_size_limit_error: 2 << 20, memo_size_limit_error: 2 << 20, ..Default::default() });
+    }
+    namespace
+}
+
+impl Service {
+    pub(super) async fn describe_namespace(
+        &self,
+        request: DescribeNamespaceRequest,
+    ) -> Result<DescribeNamespaceResponse, Status> {
+        self.core
+            .call(move |core, reply| {
+                let by_id = |namespace: &&DescribeNamespaceResponse| {
+                    namespace.namespace_info.as_ref().is_some_and(|info| info.id == request.id)
+                };
+                let found = match request.namespace.as_str() {
+                    "" => core.namespaces.values().find(by_id),
+                    name => core.namespaces.get(name),
+                };
+                let name = if request.namespace.is_empty() { &request.id } else { &request.namespace };
+                let answer = found.cloned().map(with_capabilities).ok_or_else(|| not_found(name));
+                core.reply(reply, answer);
+            })
+            .await
+    }
+
+    pub(super) async fn list_namespaces(
+        &self,
+        request: ListNamespacesRequest,
+    ) -> Result<ListNamespacesResponse, Status> {
+        self.core
+            .call(move |core, reply| {
+                let after = String::from_utf8_lossy(&request.next_page_token).into_owned();
+                let size = usize::try_from(request.page_size).ok().filter(|size| *size > 0).unwrap_or(100);
+                let mut names: Vec<_> =
+                    core.namespaces.iter().filter(|(name, _)| **name > after).take(size + 1).collect();
+                let more = names.len() > size;
+                names.truncate(size);
+                let next_page_token =
+                    names.last().filter(|_| more).map(|(name, _)| name.as_bytes().to_vec()).unwrap_or_default();
+                let namespaces = names.into_iter().map(|(_, namespace)| with_capabilities(namespace.clone())).collect();
+                core.reply(reply, Ok(ListNamespacesResponse { namespaces, next_page_token }));
+            })
+            .await
+    }
+
+    pub(super) async fn register_namespace(
+        &self,
+        request: RegisterNamespaceRequest,
+    ) -> Result<RegisterNamespaceResponse, Status> {
+        require_id(&request.namespace, "Namespace")?;
+        self.core
+            .call(move |core, reply| {
+                let answer = register(core, request);
+                core.reply(reply, answer);
+            })
+            .await
+    }
+}
+
+fn register(core: &mut Core, request: RegisterNamespaceRequest) -> Result<RegisterNamespaceResponse, Status> {
+    if core.namespaces.contains_key(&request.namespace) {
+        return Err(Status::already_exists("Namespace already exists."));
+    }
+    if core.namespaces.len() >= MAX_NAMESPACES {
+        return Err(Status::resource_exhausted(format!("an engine holds at most {MAX_NAMESPACES} namespaces")));
+    }
+    let mut namespace = new(&request.namespace);
+    if let Some(info) = namespace.namespace_info.as_mut() {
+        info.description = request.description;
+        info.owner_email = request.owner_email;
+        info.data = request.data.into_iter().collect::<HashMap<_, _>>();
+    }
+    if let (Some(config), Some(retention)) = (namespace.config.as_mut(), request.workflow_execution_retention_period) {
+        config.workflow_execution_retention_ttl = Some(retention);
+    }
+    core.unsaved_namespaces.insert(request.namespace.clone());
+    core.namespaces.insert(request.namespace, namespace);
+    Ok(RegisterNamespaceResponse {})
+}

@@ -1,0 +1,264 @@
+//! Starting executions: who may take a workflow id, and with what a run begins.
+
+use temporalio_common::protos::temporal::api::{
+    common::v1::{WorkflowExecution, WorkflowType},
+    enums::v1::{
+        TaskQueueKind, WorkflowExecutionStatus as RunStatus, WorkflowIdConflictPolicy as Conflict,
+        WorkflowIdReusePolicy as Reuse,
+    },
+    history::v1::WorkflowExecutionStartedEventAttributes,
+    taskqueue::v1::TaskQueue,
+    workflowservice::v1::{
+        SignalWithStartWorkflowExecutionRequest, SignalWithStartWorkflowExecutionResponse,
+        StartWorkflowExecutionRequest, StartWorkflowExecutionResponse,
+    },
+};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{Service, refuse, require_id, status::already_started};
+use crate::{
+    core::{Core, closed_info},
+    history::{StartInput, state::SignalInput},
+};
+
+/// Whether a new run may begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It may.
+    New,
+    /// A run of that id is open.
+    Running(i64),
+}
+
+/// Checks a workflow id against what has that id already.
+///
+/// # Errors
+/// `ALREADY_EXISTS`: the last run has closed, and the policy does not allow another.
+pub(crate) fn admit(core: &Core, namespace: &str, workflow_id: &str, policy: Reuse) -> Result<Admission, Status> {
+    if let Some(key) = core.current_open(namespace, workflow_id) {
+        return Ok(Admission::Running(key));
+    }
+    if !matches!(policy, Reuse::AllowDuplicateFailedOnly | Reuse::RejectDuplicate) {
+        return Ok(Admission::New);
+    }
+    let execution = WorkflowExecution { workflow_id: workflow_id.to_owned(), run_id: String::new() };
+    let Ok(found) = core.find(namespace, &execution) else { return Ok(Admission::New) };
+    let info = if found.live { core.info(found.key)? } else { closed_info(core, found.key)? };
+    let failed = matches!(
+        RunStatus::try_from(info.status),
+        Ok(RunStatus::Failed | RunStatus::Canceled | RunStatus::Terminated | RunStatus::TimedOut)
+    );
+    if policy == Reuse::AllowDuplicateFailedOnly && failed {
+        return Ok(Admission::New);
+    }
+    Err(already_started(workflow_id, &found.run_id, &info.start_request_id, false))
+}
+
+/// A start, however it was asked for.
+struct Start {
+    namespace: String,
+    workflow_id: String,
+    request_id: String,
+    reuse: Reuse,
+    conflict: Conflict,
+    input: StartInput,
+}
+
+/// What came of a start.
+struct Started {
+    run_id: String,
+    first_run_id: String,
+    new: bool,
+}
+
+impl Service {
+    pub(super) async fn start_workflow_execution(
+        &self,
+        request: StartWorkflowExecutionRequest,
+    ) -> Result<StartWorkflowExecutionResponse, Status> {
+        let default = Conflict::Fail;
+        let start = start_of(request, default)?;
+        self.core
+            .call(move |core, reply| {
+                let answer = begin(core, start, None).map(|started| StartWorkflowExecutionResponse {
+                    run_id: started.run_id,
+                    first_execution_run_id: started.first_run_id,
+                    started: started.new,
+                    status: RunStatus::Running.into(),
+                    ..Default::default()
+                });
+                core.reply(reply, answer);
+            })
+            .await
+    }
+
+    pub(super) async fn signal_with_start_workflow_execution(
+        &self,
+        request: SignalWithStartWorkflowExecutionRequest,
+    ) -> Result<SignalWithStartWorkflowExecutionResponse, Status> {
+        require_id(&request.signal_name, "SignalName")?;
+        let signal = SignalInput {
+            name: request.signal_name.clone(),
+            input: request.signal_input.clone(),
+            header: request.header.clone(),
+            identity: request.identity.clone(),
+            request_id: request.request_id.clone(),
+        };
+        let start = start_of(as_start(request), Conflict::UseExisting)?;
+        self.core
+            .call(move |core, reply| {
+                let answer = begin(core, start, Some(signal)).map(|started| SignalWithStartWorkflowExecutionResponse {
+                    run_id: started.run_id,
+                    first_execution_run_id: started.first_run_id,
+                    started: started.new,
+                    ..Default::default()
+                });
+                core.reply(reply, answer);
+            })
+            .await
+    }
+}
+
+fn as_start(request: SignalWithStartWorkflowExecutionRequest) -> StartWorkflowExecutionRequest {
+    StartWorkflowExecutionRequest {
+        namespace: request.namespace,
+        workflow_id: request.workflow_id,
+        workflow_type: request.workflow_type,
+        task_queue: request.task_queue,
+        input: request.input,
+        workflow_execution_timeout: request.workflow_execution_timeout,
+        workflow_run_timeout: request.workflow_run_timeout,
+        workflow_task_timeout: request.workflow_task_timeout,
+        identity: request.identity,
+        request_id: request.request_id,
+        workflow_id_reuse_policy: request.workflow_id_reuse_policy,
+        workflow_id_conflict_policy: request.workflow_id_conflict_policy,
+        retry_policy: request.retry_policy,
+        cron_schedule: request.cron_schedule,
+        memo: request.memo,
+        search_attributes: request.search_attributes,
+        header: request.header,
+        workflow_start_delay: request.workflow_start_delay,
+        user_metadata: request.user_metadata,
+        priority: request.priority,
+        versioning_override: request.versioning_override,
+        ..Default::default()
+    }
+}
+
+fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result<Start, Status> {
+    require_id(&request.workflow_id, "WorkflowId")?;
+    let kind = request.workflow_type.clone().unwrap_or_default();
+    require_id(&kind.name, "WorkflowType")?;
+    let queue = request.task_queue.clone().unwrap_or_default();
+    require_id(&queue.name, "TaskQueue")?;
+    refuse(request.retry_policy.is_some(), "a workflow's RetryPolicy")?;
+    refuse(!request.cron_schedule.is_empty(), "CronSchedule")?;
+    refuse(!request.completion_callbacks.is_empty(), "CompletionCallbacks")?;
+    let (reuse, conflict) = match (request.workflow_id_reuse_policy(), request.workflow_id_conflict_policy()) {
+        (reuse, Conflict::Unspecified) if is_terminate_if_running(reuse) => {
+            (Reuse::AllowDuplicate, Conflict::TerminateExisting)
+        }
+        (reuse, Conflict::Unspecified) => (reuse, default),
+        (reuse, _) if is_terminate_if_running(reuse) => {
+            return Err(Status::invalid_argument(
+                "Invalid WorkflowIDReusePolicy: WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING cannot be used together with a WorkflowIDConflictPolicy.",
+            ));
+        }
+        both => both,
+    };
+    let attributes = attributes_of(&request, kind, queue.name);
+    Ok(Start {
+        namespace: request.namespace,
+        workflow_id: request.workflow_id,
+        request_id: request.request_id.clone(),
+        reuse,
+        conflict,
+        input: StartInput {
+            attributes,
+            request_id: request.request_id,
+            user_metadata: request.user_metadata,
+            ..StartInput::default()
+        },
+    })
+}
+
+#[allow(deprecated, reason = "deprecated for SDKs; servers still have to honour it")]
+fn is_terminate_if_running(reuse: Reuse) -> bool {
+    reuse == Reuse::TerminateIfRunning
+}
+
+fn attributes_of(
+    request: &StartWorkflowExecutionRequest,
+    kind: WorkflowType,
+    queue: String,
+) -> WorkflowExecutionStartedEventAttributes {
+    let run_id = Uuid::now_v7().to_string();
+    WorkflowExecutionStartedEventAttributes {
+        workflow_type: Some(kind),
+        task_queue: Some(TaskQueue { name: queue, kind: TaskQueueKind::Normal.into(), normal_name: String::new() }),
+        input: request.input.clone(),
+        workflow_execution_timeout: request.workflow_execution_timeout,
+        workflow_run_timeout: request.workflow_run_timeout,
+        workflow_task_timeout: request.workflow_task_timeout,
+        original_execution_run_id: run_id.clone(),
+        first_execution_run_id: run_id,
+        identity: request.identity.clone(),
+        attempt: 1,
+        first_workflow_task_backoff: request.workflow_start_delay,
+        memo: request.memo.clone(),
+        search_attributes: request.search_attributes.clone(),
+        header: request.header.clone(),
+        workflow_id: request.workflow_id.clone(),
+        last_completion_result: request.last_completion_result.clone(),
+        continued_failure: request.continued_failure.clone(),
+        priority: request.priority.clone(),
+        ..Default::default()
+    }
+}
+
+fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Result<Started, Status> {
+    core.require_namespace(&start.namespace)?;
+    if let Admission::Running(key) = admit(core, &start.namespace, &start.workflow_id, start.reuse)? {
+        let info = core.info(key)?;
+        if !start.request_id.is_empty() && info.start_request_id == start.request_id {
+            return Ok(existing(&info, true));
+        }
+        match start.conflict {
+            Conflict::UseExisting => {
+                if let Some(signal) = signal {
+                    core.update(key, |e, now| {
+                        e.signal(now, signal, None);
+                        e.schedule_workflow_task(now);
+                    });
+                }
+                return Ok(existing(&info, false));
+            }
+            Conflict::TerminateExisting => {
+                core.update(key, |e, now| {
+                    e.terminate(now, "TerminateIfRunning WorkflowIdReusePolicy Policy", None, "history-service")
+                });
+            }
+            Conflict::Fail | Conflict::Unspecified => {
+                return Err(already_started(&start.workflow_id, &info.run_id, &info.start_request_id, true));
+            }
+        }
+    }
+    start.input.namespace_id = core.namespace_id(&start.namespace);
+    start.input.namespace = start.namespace;
+    let run_id = start.input.attributes.original_execution_run_id.clone();
+    let key = core.start_execution(start.input);
+    core.update(key, |e, now| {
+        if let Some(signal) = signal {
+            e.signal(now, signal, None);
+        }
+        e.schedule_workflow_task(now);
+    });
+    Ok(Started { first_run_id: run_id.clone(), run_id, new: true })
+}
+
+fn existing(info: &crate::history::state::ExecutionInfo, new: bool) -> Started {
+    let first_run_id = info.started.as_ref().map(|s| s.first_execution_run_id.clone()).unwrap_or_default();
+    Started { run_id: info.run_id.clone(), first_run_id, new }
+}

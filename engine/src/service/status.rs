@@ -1,0 +1,54 @@
+//! gRPC errors with the details that Temporal's SDKs look for.
+
+use prost::Message;
+use temporalio_common::protos::temporal::api::errordetails::v1::WorkflowExecutionAlreadyStartedFailure;
+use tonic::{Code, Status};
+
+/// `google.rpc.Status`, as it travels in `grpc-status-details-bin`.
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+/// `google.protobuf.Any`.
+#[derive(Clone, PartialEq, Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+/// An error with one detail message of the named type.
+pub(crate) fn with_detail(code: Code, message: &str, name: &str, detail: &impl Message) -> Status {
+    let any = Any { type_url: format!("type.googleapis.com/{name}"), value: detail.encode_to_vec() };
+    let status = RpcStatus { code: code as i32, message: message.to_owned(), details: vec![any] };
+    Status::with_details(code, message, status.encode_to_vec().into())
+}
+
+/// The workflow id is taken.
+pub(crate) fn already_started(workflow_id: &str, run_id: &str, request_id: &str, running: bool) -> Status {
+    let message = if running {
+        format!("Workflow execution is already running. WorkflowId: {workflow_id}, RunId: {run_id}.")
+    } else {
+        format!(
+            "Workflow execution already finished. WorkflowId: {workflow_id}, RunId: {run_id}. Workflow Id reuse policy: reject duplicate workflow Id."
+        )
+    };
+    let detail = WorkflowExecutionAlreadyStartedFailure {
+        start_request_id: request_id.to_owned(),
+        run_id: run_id.to_owned(),
+        ..Default::default()
+    };
+    with_detail(
+        Code::AlreadyExists,
+        &message,
+        "temporal.api.errordetails.v1.WorkflowExecutionAlreadyStartedFailure",
+        &detail,
+    )
+}

@@ -1,0 +1,139 @@
+//! Signals, cancellations, terminations and queries from outside.
+
+use temporalio_common::protos::temporal::api::{
+    enums::v1::{QueryRejectCondition, WorkflowExecutionStatus},
+    history::v1::WorkflowExecutionCancelRequestedEventAttributes,
+    query::v1::QueryRejected,
+    workflowservice::v1::{
+        QueryWorkflowRequest, QueryWorkflowResponse, RequestCancelWorkflowExecutionRequest,
+        RequestCancelWorkflowExecutionResponse, SignalWorkflowExecutionRequest, SignalWorkflowExecutionResponse,
+        TerminateWorkflowExecutionRequest, TerminateWorkflowExecutionResponse,
+    },
+};
+use tonic::Status;
+
+use super::{Service, execution, require_id};
+use crate::{
+    core::{Core, Reply},
+    history::state::SignalInput,
+};
+
+impl Service {
+    pub(super) async fn signal_workflow_execution(
+        &self,
+        request: SignalWorkflowExecutionRequest,
+    ) -> Result<SignalWorkflowExecutionResponse, Status> {
+        let target = execution(request.workflow_execution)?;
+        require_id(&request.signal_name, "SignalName")?;
+        let signal = SignalInput {
+            name: request.signal_name,
+            input: request.input,
+            header: request.header,
+            identity: request.identity,
+            request_id: request.request_id,
+        };
+        let namespace = request.namespace;
+        self.core
+            .call(move |core, reply| {
+                let answer =
+                    core.require_namespace(&namespace).and_then(|()| core.find_open(&namespace, &target)).map(|key| {
+                        core.update(key, |e, now| {
+                            e.signal(now, signal, None);
+                            e.schedule_workflow_task(now);
+                        });
+                    });
+                core.reply(reply, answer.map(|()| SignalWorkflowExecutionResponse::default()));
+            })
+            .await
+    }
+
+    pub(super) async fn request_cancel_workflow_execution(
+        &self,
+        request: RequestCancelWorkflowExecutionRequest,
+    ) -> Result<RequestCancelWorkflowExecutionResponse, Status> {
+        let target = execution(request.workflow_execution)?;
+        let attributes = WorkflowExecutionCancelRequestedEventAttributes {
+            cause: request.reason,
+            identity: request.identity,
+            ..Default::default()
+        };
+        let (namespace, first, request_id) = (request.namespace, request.first_execution_run_id, request.request_id);
+        self.core
+            .call(move |core, reply| {
+                let answer = core
+                    .require_namespace(&namespace)
+                    .and_then(|()| core.find_open(&namespace, &target))
+                    .and_then(|key| same_chain(core, key, &first))
+                    .map(|key| {
+                        core.update(key, |e, now| e.request_cancel(now, attributes, &request_id)).unwrap_or_default()
+                    });
+                core.reply(reply, answer.map(|()| RequestCancelWorkflowExecutionResponse::default()));
+            })
+            .await
+    }
+
+    pub(super) async fn terminate_workflow_execution(
+        &self,
+        request: TerminateWorkflowExecutionRequest,
+    ) -> Result<TerminateWorkflowExecutionResponse, Status> {
+        let target = execution(request.workflow_execution)?;
+        let (namespace, first) = (request.namespace, request.first_execution_run_id);
+        let (reason, details, identity) = (request.reason, request.details, request.identity);
+        self.core
+            .call(move |core, reply| {
+                let answer = core
+                    .require_namespace(&namespace)
+                    .and_then(|()| core.find_open(&namespace, &target))
+                    .and_then(|key| same_chain(core, key, &first))
+                    .map(|key| {
+                        core.update(key, |e, now| e.terminate(now, &reason, details, &identity)).unwrap_or_default()
+                    });
+                core.reply(reply, answer.map(|()| TerminateWorkflowExecutionResponse::default()));
+            })
+            .await
+    }
+
+    pub(super) async fn query_workflow(&self, request: QueryWorkflowRequest) -> Result<QueryWorkflowResponse, Status> {
+        self.core.call(move |core, reply| ask(core, request, reply)).await
+    }
+}
+
+/// Checks that a run belongs to the chain of runs that a client means.
+fn same_chain(core: &Core, key: i64, first_run_id: &str) -> Result<i64, Status> {
+    let info = core.info(key)?;
+    let first = info.started.map(|started| started.first_execution_run_id).unwrap_or_default();
+    if first_run_id.is_empty() || first == first_run_id {
+        Ok(key)
+    } else {
+        Err(Status::not_found("workflow execution not found"))
+    }
+}
+
+fn ask(core: &mut Core, request: QueryWorkflowRequest, reply: Reply<QueryWorkflowResponse>) {
+    match checked(core, &request) {
+        Ok((_, Some(rejected))) => {
+            let answer = QueryWorkflowResponse { query_rejected: Some(rejected), ..Default::default() };
+            core.reply(reply, Ok(answer));
+        }
+        Ok((key, None)) => core.query(key, request.query.unwrap_or_default(), reply),
+        Err(status) => core.reply(reply, Err(status)),
+    }
+}
+
+fn checked(core: &Core, request: &QueryWorkflowRequest) -> Result<(i64, Option<QueryRejected>), Status> {
+    core.require_namespace(&request.namespace)?;
+    let target = execution(request.execution.clone())?;
+    let query = request.query.as_ref().ok_or_else(|| Status::invalid_argument("Query is not set on request."))?;
+    require_id(&query.query_type, "QueryType")?;
+    let key = core.find(&request.namespace, &target)?.key;
+    let info = core.info(key)?;
+    let status = WorkflowExecutionStatus::try_from(info.status).unwrap_or_default();
+    let rejected = match request.query_reject_condition() {
+        QueryRejectCondition::NotOpen => status != WorkflowExecutionStatus::Running,
+        QueryRejectCondition::NotCompletedCleanly => {
+            !matches!(status, WorkflowExecutionStatus::Running | WorkflowExecutionStatus::Completed)
+        }
+        _ => false,
+    };
+    Ok((key, rejected.then_some(QueryRejected { status: info.status })))
+}

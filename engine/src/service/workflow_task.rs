@@ -1,0 +1,235 @@
+//! Workflow tasks, as workers poll and answer them.
+
+use temporalio_common::protos::temporal::api::{
+    enums::v1::WorkflowTaskFailedCause,
+    failure::v1::{Failure, ServerFailureInfo, failure::FailureInfo},
+    query::v1::WorkflowQueryResult,
+    workflowservice::v1::{
+        PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse, ResetStickyTaskQueueRequest,
+        ResetStickyTaskQueueResponse, RespondQueryTaskCompletedRequest, RespondQueryTaskCompletedResponse,
+        RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskCompletedResponse, RespondWorkflowTaskFailedRequest,
+        RespondWorkflowTaskFailedResponse, ShutdownWorkerRequest, ShutdownWorkerResponse,
+    },
+};
+use tokio::sync::oneshot;
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{
+    Caller, Service, TASK_POLL, execution, require_id,
+    token::{TaskToken, Token as _},
+};
+use crate::{
+    core::{Core, PollReply, PollRequest, Reply},
+    history::{ActivityStart, CommandError, CompletedTask, TaskStart, TaskStarted, time::from_duration},
+    matching::{QueueKey, TaskKind},
+};
+
+impl Service {
+    pub(super) async fn poll_workflow_task_queue(
+        &self,
+        request: PollWorkflowTaskQueueRequest,
+    ) -> Result<PollWorkflowTaskQueueResponse, Status> {
+        let name = request.task_queue.map(|queue| queue.name).unwrap_or_default();
+        require_id(&name, "TaskQueue")?;
+        let queue = QueueKey { namespace: request.namespace, name, kind: TaskKind::Workflow };
+        self.poll(queue, request.identity, PollReply::Workflow).await
+    }
+
+    /// Waits for a task of one queue. After a while without one, takes the poll back and answers that there is none.
+    pub(super) async fn poll<T: Send + 'static>(
+        &self,
+        queue: QueueKey,
+        identity: String,
+        wrap: impl FnOnce(Reply<T>) -> PollReply,
+    ) -> Result<T, Status> {
+        let (reply, mut answer) = oneshot::channel();
+        let request =
+            PollRequest { queue: queue.clone(), identity, in_process: self.caller.in_process, poll_id: self.poll_id() };
+        let poll_id = request.poll_id;
+        let reply = wrap(reply);
+        self.core.send(Box::new(move |core| match core.require_namespace(&request.queue.namespace) {
+            Ok(()) => core.poll(request, reply),
+            Err(status) => reply.refuse(status),
+        }))?;
+        let gone = || Status::unavailable("the engine is shut down");
+        if let Ok(answer) = tokio::time::timeout(TASK_POLL, &mut answer).await {
+            return answer.unwrap_or_else(|_| Err(gone()));
+        }
+        self.core.send(Box::new(move |core| core.end_poll(&queue, poll_id)))?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    pub(super) async fn respond_workflow_task_completed(
+        &self,
+        request: RespondWorkflowTaskCompletedRequest,
+    ) -> Result<RespondWorkflowTaskCompletedResponse, Status> {
+        let token = TaskToken::read(&request.task_token)?;
+        let caller = self.caller;
+        self.core.call(move |core, reply| complete(core, &token, request, caller, reply)).await
+    }
+
+    pub(super) async fn respond_workflow_task_failed(
+        &self,
+        request: RespondWorkflowTaskFailedRequest,
+    ) -> Result<RespondWorkflowTaskFailedResponse, Status> {
+        let token = TaskToken::read(&request.task_token)?;
+        self.core
+            .call(move |core, reply| {
+                let answer = held(core, &token).map(|()| {
+                    let cause = match request.cause() {
+                        WorkflowTaskFailedCause::Unspecified => WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
+                        cause => cause,
+                    };
+                    core.update(token.key, |e, now| {
+                        e.fail_workflow_task(now, cause, request.failure, &request.identity)
+                    });
+                    core.answer_queries(token.key, std::iter::empty());
+                });
+                core.reply(reply, answer.map(|()| RespondWorkflowTaskFailedResponse {}));
+            })
+            .await
+    }
+
+    pub(super) async fn respond_query_task_completed(
+        &self,
+        request: RespondQueryTaskCompletedRequest,
+    ) -> Result<RespondQueryTaskCompletedResponse, Status> {
+        let token = TaskToken::read(&request.task_token)?;
+        self.core
+            .call(move |core, reply| {
+                let result = WorkflowQueryResult {
+                    result_type: request.completed_type,
+                    answer: request.query_result,
+                    error_message: request.error_message,
+                    failure: request.failure,
+                };
+                let wanted = core.answer_query(token.key, token.query_id, result);
+                let answer =
+                    if wanted { Ok(()) } else { Err(Status::not_found("query task not found, or already expired")) };
+                core.reply(reply, answer.map(|()| RespondQueryTaskCompletedResponse {}));
+            })
+            .await
+    }
+
+    pub(super) async fn reset_sticky_task_queue(
+        &self,
+        request: ResetStickyTaskQueueRequest,
+    ) -> Result<ResetStickyTaskQueueResponse, Status> {
+        let target = execution(request.execution)?;
+        self.core
+            .call(move |core, reply| {
+                let answer = core
+                    .find_open(&request.namespace, &target)
+                    .map(|key| core.update(key, |e, _| e.clear_sticky()).unwrap_or_default())
+                    .map(|()| ResetStickyTaskQueueResponse {});
+                core.reply(reply, answer);
+            })
+            .await
+    }
+
+    pub(super) async fn shutdown_worker(
+        &self,
+        request: ShutdownWorkerRequest,
+    ) -> Result<ShutdownWorkerResponse, Status> {
+        self.core
+            .call(move |core, reply| {
+                if !request.sticky_task_queue.is_empty() {
+                    let sticky = QueueKey {
+                        namespace: request.namespace,
+                        name: request.sticky_task_queue,
+                        kind: TaskKind::Workflow,
+                    };
+                    core.end_worker(&sticky);
+                }
+                core.reply(reply, Ok(ShutdownWorkerResponse {}));
+            })
+            .await
+    }
+}
+
+/// Checks that the workflow task of a token is still in the hands of the worker that carries it.
+fn held(core: &Core, token: &TaskToken) -> Result<(), Status> {
+    let task = core.live.get(&token.key).and_then(|live| live.execution.info.workflow_task.as_ref());
+    let held = task.is_some_and(|task| {
+        task.scheduled_event_id == token.scheduled_event_id
+            && task.started_event_id == token.started_event_id
+            && task.attempt == token.attempt
+    });
+    if held { Ok(()) } else { Err(Status::not_found("Workflow task not found.")) }
+}
+
+fn complete(
+    core: &mut Core,
+    token: &TaskToken,
+    request: RespondWorkflowTaskCompletedRequest,
+    caller: Caller,
+    reply: Reply<RespondWorkflowTaskCompletedResponse>,
+) {
+    if let Err(status) = held(core, token) {
+        return core.reply(reply, Err(status));
+    }
+    let key = token.key;
+    let start = TaskStart {
+        identity: request.identity.clone(),
+        request_id: Uuid::now_v7().to_string(),
+        in_process: caller.in_process,
+    };
+    let return_new_task = request.return_new_workflow_task;
+    let (task, results) = completed_task(request);
+    let done = core.update(key, |e, now| e.complete_workflow_task(now, task, || Uuid::now_v7().to_string()));
+    let eager = match done {
+        None => return core.reply(reply, Err(Status::not_found("workflow execution already completed"))),
+        Some(Err(error)) => {
+            refuse_commands(core, key, &error, &start.identity);
+            return core.reply(reply, Err(Status::invalid_argument(error.message)));
+        }
+        Some(Ok(eager)) => eager,
+    };
+    let activities = core.start_eagerly(key, &eager, &start);
+    let next =
+        return_new_task.then(|| core.update(key, |e, now| e.start_workflow_task(now, &start))).flatten().flatten();
+    core.answer_queries(key, results);
+    core.reply_with(reply, move |core| completed_response(core, key, &activities, next.as_ref()));
+}
+
+fn completed_task(request: RespondWorkflowTaskCompletedRequest) -> (CompletedTask, Vec<(String, WorkflowQueryResult)>) {
+    let versioning_behavior = request.versioning_behavior();
+    let sticky = request.sticky_attributes.and_then(|sticky| {
+        let queue = sticky.worker_task_queue.map(|queue| queue.name).filter(|name| !name.is_empty())?;
+        Some((queue, from_duration(sticky.schedule_to_start_timeout.as_ref())))
+    });
+    let task = CompletedTask {
+        commands: request.commands,
+        identity: request.identity,
+        sticky,
+        force_new_task: request.force_create_new_workflow_task,
+        sdk_metadata: request.sdk_metadata,
+        metering_metadata: request.metering_metadata,
+        versioning_behavior,
+    };
+    (task, request.query_results.into_iter().collect())
+}
+
+fn refuse_commands(core: &mut Core, key: i64, error: &CommandError, identity: &str) {
+    let failure = Failure {
+        message: error.message.clone(),
+        source: "Server".to_owned(),
+        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: true })),
+        ..Default::default()
+    };
+    core.update(key, |e, now| e.fail_workflow_task(now, error.cause, Some(failure), identity));
+    core.answer_queries(key, std::iter::empty());
+}
+
+fn completed_response(
+    core: &Core,
+    key: i64,
+    activities: &[ActivityStart],
+    next: Option<&TaskStarted>,
+) -> Result<RespondWorkflowTaskCompletedResponse, Status> {
+    let activity_tasks =
+        activities.iter().map(|started| core.activity_response(key, started)).collect::<Result<Vec<_>, _>>()?;
+    let workflow_task = next.map(|started| core.workflow_task_response(key, started, true)).transpose()?;
+    Ok(RespondWorkflowTaskCompletedResponse { workflow_task, activity_tasks, ..Default::default() })
+}
