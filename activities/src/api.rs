@@ -98,3 +98,10 @@ impl ServiceActivities {
         unimplemented!()
     }
 }
+
+/// The definitions as types, for those who implement them (`#[activity(definition = ...)]`).
+pub mod definitions {
+    pub use super::service_activities::{
+        PlanPage, RecordDependencyWait, RestartUnit, StartUnit, StopUnit, WatchService,
+    };
+}

@@ -3,11 +3,16 @@
 //! Workflows know this room through [`api`] alone: names, inputs and outputs. What stands behind them may use clocks and
 //! sockets; it may not decide anything that a workflow should (when to restart, when to give up).
 
+pub mod activities;
 pub mod api;
+pub mod direct;
+pub mod error;
 pub mod http;
+pub mod interceptor;
 pub mod manager;
 pub mod metrics;
+pub mod proc;
 pub mod secret;
 pub mod sync;
-pub mod proc;
 pub mod systemd;
+pub mod watch;

@@ -1,0 +1,385 @@
+//! The activities themselves: the contract of [`crate::api`] and the one-shot forms that operators call by name.
+#![allow(missing_docs, reason = "the activities macro expands every method to an undocumented constant")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dixmgr_alerting::sync::SyncReading;
+use dixmgr_model::{
+    ActionOutcome, ActionReport, ActionRequest, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec, SyncCheck,
+    Target, UnitStatus,
+};
+use serde::{Deserialize, Serialize};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::api::{DependencyWait, PlanRequest, WatchReport, WatchRequest, definitions};
+use crate::error::{self, Failure};
+use crate::http::{CheckResult, HttpChecker, HttpError};
+use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
+use crate::metrics::Metrics;
+use crate::proc::sample::Sampler;
+use crate::proc::usage::{Meter, Moment, Usage};
+use crate::sync::{SyncChecker, SyncError};
+use crate::watch::activity::watch_service;
+use crate::watch::sampling::boot_ticks;
+use crate::watch::{Hub, HubOptions};
+
+/// Most services in one page of the plan: well below what a history event may hold.
+const PAGE: usize = 200;
+
+/// Longest time for a start, stop or restart that an operator asks for by name.
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Time between the two samples of a single look at a unit's resources.
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// What the activities need.
+pub struct ActivitiesOptions {
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// Who runs the services.
+    pub manager: Arc<dyn UnitManager>,
+    /// Where everything is counted.
+    pub metrics: Metrics,
+    /// The plan, as it is now.
+    pub plan: watch::Receiver<Arc<Plan>>,
+    /// Carries out HTTP checks.
+    pub http: HttpChecker,
+}
+
+/// The activities of one daemon, to be registered with its worker.
+pub struct Activities {
+    options: ActivitiesOptions,
+    sync: SyncChecker,
+    hub: Hub,
+}
+
+/// What the processes of a unit use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResourceReport {
+    /// CPU use; 100 is one core busy.
+    pub cpu_percent: f64,
+    /// Resident memory, summed over its processes.
+    pub memory_bytes: u64,
+    /// Bytes a second from disks; absent when it may not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_bytes_per_second: Option<f64>,
+    /// Bytes a second to disks; absent when it may not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_bytes_per_second: Option<f64>,
+    /// How many processes it has.
+    pub processes: usize,
+}
+
+impl Activities {
+    /// The activities, with their hub.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    #[must_use]
+    pub fn new(options: ActivitiesOptions) -> Self {
+        let sync = SyncChecker::new(&options.http);
+        let hub = Hub::start(HubOptions {
+            manager: Arc::clone(&options.manager),
+            metrics: options.metrics.clone(),
+            http: options.http.clone(),
+            sync: sync.clone(),
+            plan: options.plan.clone(),
+        });
+        Self { options, sync, hub }
+    }
+
+    /// Carries an action out; in watch mode, says that it would have been.
+    async fn act(&self, verb: Verb, request: ActionRequest) -> Result<ActionReport, ActivityError> {
+        let manager = &self.options.manager;
+        let unit = unit_name(&request);
+        let ActionRequest { service, kind, target, replaces, reason, timeout } = request;
+        if unit.is_empty() {
+            return Err(error::bad_input("an action names no unit"));
+        }
+        let report = match self.options.mode {
+            Mode::Watch => {
+                let unit = one_status(manager.as_ref(), &unit).await.map_err(error::manager)?;
+                ActionReport { outcome: ActionOutcome::WouldDo, unit, detail: String::new() }
+            }
+            Mode::Exec => {
+                let unit = TrackedUnit { unit: unit.clone(), target };
+                let action = Action { unit, verb, replaces: replaces.clone(), timeout };
+                manager.act(&action).await.map_err(error::manager)?
+            }
+        };
+        self.count(verb, &service, kind, &replaces, report.outcome);
+        log(verb, &service, &unit, &reason, &report);
+        Ok(report)
+    }
+
+    /// A restart is a restart, and so is a start of something that had run before.
+    fn count(&self, verb: Verb, service: &str, kind: String, replaces: &str, outcome: ActionOutcome) {
+        let carried_out = matches!(outcome, ActionOutcome::Done | ActionOutcome::Failed);
+        let restart = verb == Verb::Restart || (verb == Verb::Start && !replaces.is_empty());
+        if !carried_out || !restart {
+            return;
+        }
+        let planned = self.options.plan.borrow().services.iter().find(|spec| spec.name == service).cloned();
+        match planned {
+            Some(spec) => self.options.metrics.service(&spec).add_restart(),
+            None => tracing::debug!(service, kind, "a restart of a service that is not in the plan"),
+        }
+    }
+
+    async fn check_http(&self, check: &HttpCheck) -> Result<CheckResult, ActivityError> {
+        match self.options.http.examine(check).await {
+            (_, Err(HttpError::BadCheck(bad))) => Err(error::bad_input(bad)),
+            (result, _) => Ok(result),
+        }
+    }
+
+    /// An action that an operator asks for by the unit's name.
+    async fn operate(&self, verb: Verb, unit: String) -> Result<ActionReport, ActivityError> {
+        let status = one_status(self.options.manager.as_ref(), &unit).await.map_err(error::manager)?;
+        let planned = self.options.plan.borrow().services.iter().find(|spec| spec.unit_name() == unit).cloned();
+        let (service, labels, target) = match planned {
+            Some(ServiceSpec { name, labels, target, .. }) => (name, labels, target),
+            None => (unit.clone(), Labels::default(), Target::Unit(unit)),
+        };
+        let request = ActionRequest {
+            service,
+            kind: labels.kind,
+            target,
+            replaces: status.invocation_id,
+            reason: "operator".to_owned(),
+            timeout: OPERATOR_TIMEOUT,
+        };
+        self.act(verb, request).await
+    }
+}
+
+#[activities]
+impl Activities {
+    /// Watches a service until there is something to decide.
+    #[activity(definition = definitions::WatchService)]
+    pub async fn watch_service(
+        self: Arc<Self>,
+        context: ActivityContext,
+        request: WatchRequest,
+    ) -> Result<WatchReport, ActivityError> {
+        watch_service(&self.hub, &context, request).await
+    }
+
+    /// Starts a unit.
+    #[activity(definition = definitions::StartUnit)]
+    pub async fn start_unit(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        request: ActionRequest,
+    ) -> Result<ActionReport, ActivityError> {
+        self.act(Verb::Start, request).await
+    }
+
+    /// Restarts a unit.
+    #[activity(definition = definitions::RestartUnit)]
+    pub async fn restart_unit(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        request: ActionRequest,
+    ) -> Result<ActionReport, ActivityError> {
+        self.act(Verb::Restart, request).await
+    }
+
+    /// Stops a unit.
+    #[activity(definition = definitions::StopUnit)]
+    pub async fn stop_unit(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        request: ActionRequest,
+    ) -> Result<ActionReport, ActivityError> {
+        self.act(Verb::Stop, request).await
+    }
+
+    /// Counts a dependency wait.
+    #[activity(definition = definitions::RecordDependencyWait)]
+    pub async fn record_dependency_wait(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        wait: DependencyWait,
+    ) -> Result<(), ActivityError> {
+        let DependencyWait { service, dependency, waited, timed_out } = wait;
+        if !self.options.metrics.dependency_wait(&service, &dependency, waited, timed_out) {
+            tracing::debug!(service, dependency, "a wait of a service, or for one, that is not in the plan");
+        }
+        Ok(())
+    }
+
+    /// A page of the plan.
+    #[activity(definition = definitions::PlanPage)]
+    pub async fn plan_page(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        request: PlanRequest,
+    ) -> Result<PlanPage, ActivityError> {
+        let plan = Arc::clone(&self.options.plan.borrow());
+        page(&plan, request.from)
+    }
+
+    /// One look at a unit.
+    #[activity(name = "CheckSystemdServiceActivity")]
+    pub async fn check_systemd_service(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        unit: String,
+    ) -> Result<UnitStatus, ActivityError> {
+        one_status(self.options.manager.as_ref(), &unit).await.map_err(error::manager)
+    }
+
+    /// One look at what a unit's processes use.
+    #[activity(name = "CheckResourceUsageActivity")]
+    pub async fn check_resource_usage(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        unit: String,
+    ) -> Result<ResourceReport, ActivityError> {
+        resources(self.options.manager.as_ref(), &unit).await.map_err(error::manager)
+    }
+
+    /// One HTTP check.
+    #[activity(name = "CheckHTTPEndpointActivity")]
+    pub async fn check_http_endpoint(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        check: HttpCheck,
+    ) -> Result<CheckResult, ActivityError> {
+        self.check_http(&check).await
+    }
+
+    /// One HTTP check of a URL: any 2xx within 10 s is healthy.
+    #[activity(name = "CheckHTTPEndpointSimpleActivity")]
+    pub async fn check_http_endpoint_simple(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        url: String,
+    ) -> Result<CheckResult, ActivityError> {
+        let check = serde_json::from_value(serde_json::json!({ "url": url })).map_err(error::bad_input)?;
+        self.check_http(&check).await
+    }
+
+    /// One look at a node's synchronisation.
+    #[activity(name = "CheckNodeSyncActivity")]
+    pub async fn check_node_sync(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        check: SyncCheck,
+    ) -> Result<SyncReading, ActivityError> {
+        self.sync.check(&check).await.map_err(|failure| match failure {
+            SyncError::BadEndpoint(bad) => error::bad_input(bad),
+            other => error::retryable(Failure::Rpc, other),
+        })
+    }
+
+    /// Starts a unit by its name.
+    #[activity(name = "StartSystemdServiceActivity")]
+    pub async fn start_systemd_service(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        unit: String,
+    ) -> Result<ActionReport, ActivityError> {
+        self.operate(Verb::Start, unit).await
+    }
+
+    /// Stops a unit by its name.
+    #[activity(name = "StopSystemdServiceActivity")]
+    pub async fn stop_systemd_service(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        unit: String,
+    ) -> Result<ActionReport, ActivityError> {
+        self.operate(Verb::Stop, unit).await
+    }
+
+    /// Restarts a unit by its name.
+    #[activity(name = "RestartSystemdServiceActivity")]
+    pub async fn restart_systemd_service(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        unit: String,
+    ) -> Result<ActionReport, ActivityError> {
+        self.operate(Verb::Restart, unit).await
+    }
+}
+
+impl std::fmt::Debug for Activities {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Activities").field("mode", &self.options.mode).finish_non_exhaustive()
+    }
+}
+
+/// How the unit manager knows the target of a request.
+fn unit_name(request: &ActionRequest) -> String {
+    match &request.target {
+        Target::Unit(unit) => unit.clone(),
+        Target::Command(_) => request.service.clone(),
+    }
+}
+
+async fn one_status(manager: &dyn UnitManager, unit: &str) -> Result<UnitStatus, ManagerError> {
+    let mut statuses = manager.statuses(&[unit.to_owned()]).await?;
+    Ok(statuses.pop().unwrap_or_else(UnitStatus::unknown))
+}
+
+/// Two samples of a unit's processes, a moment apart.
+async fn resources(manager: &dyn UnitManager, unit: &str) -> Result<ResourceReport, ManagerError> {
+    let (origin, mut meter, mut sampler) = (Instant::now(), Meter::default(), Sampler::default());
+    let mut processes = 0;
+    let mut usage: Option<Usage> = None;
+    for wait in [Duration::ZERO, WINDOW] {
+        sleep(wait).await;
+        let samples = sampler.sample(&manager.processes(unit).await?);
+        processes = samples.len();
+        let moment = Moment { at: origin.elapsed(), boot_ticks: boot_ticks() };
+        usage = meter.fold(moment, samples, procfs::ticks_per_second());
+    }
+    let rates = usage.and_then(|usage| usage.disk_rates());
+    Ok(ResourceReport {
+        cpu_percent: usage.map_or(0.0, |usage| usage.cpu_percent),
+        memory_bytes: usage.map_or(0, |usage| usage.memory_bytes),
+        read_bytes_per_second: rates.map(|(read, _)| read),
+        written_bytes_per_second: rates.map(|(_, written)| written),
+        processes,
+    })
+}
+
+fn page(plan: &Plan, from: usize) -> Result<PlanPage, ActivityError> {
+    if from > plan.services.len() {
+        let text = format!("the plan has {} services; page {from} is beyond its end", plan.services.len());
+        return Err(error::bad_input(text));
+    }
+    let to = (from + PAGE).min(plan.services.len());
+    Ok(PlanPage {
+        revision: plan.revision.clone(),
+        services: plan.services[from..to].to_vec(),
+        next: (to < plan.services.len()).then_some(to),
+    })
+}
+
+/// One line for each action.
+fn log(verb: Verb, service: &str, unit: &str, reason: &str, report: &ActionReport) {
+    let verb = match verb {
+        Verb::Start => "start",
+        Verb::Stop => "stop",
+        Verb::Restart => "restart",
+    };
+    let (phase, detail) = (report.unit.phase.name(), report.detail.as_str());
+    match report.outcome {
+        ActionOutcome::WouldDo => tracing::info!(service, unit, reason, phase, "would {verb}"),
+        ActionOutcome::Done => tracing::info!(service, unit, reason, phase, "{verb} done"),
+        ActionOutcome::AlreadyDone => tracing::info!(service, unit, reason, phase, detail, "{verb} was done already"),
+        ActionOutcome::Failed => tracing::warn!(service, unit, reason, phase, detail, "{verb} failed"),
+        ActionOutcome::Refused => tracing::warn!(service, unit, reason, phase, detail, "{verb} refused"),
+    }
+}
+
+#[cfg(test)]
+#[path = "activities_tests.rs"]
+mod tests;

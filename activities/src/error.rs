@@ -1,0 +1,90 @@
+//! Failures of activities, as workflows and operators see them: a type name that is stable, and words that say what to do.
+
+use std::error::Error;
+
+use temporalio_common::error::ApplicationFailure;
+use temporalio_sdk::activities::ActivityError;
+
+use crate::manager::ManagerError;
+use crate::metrics::ErrorType;
+use crate::watch::WatchError;
+
+/// What kind of failure. Stands in histories by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The unit manager cannot be reached.
+    ManagerUnreachable,
+    /// The unit manager did not answer in time.
+    ManagerTimeout,
+    /// The service cannot be watched now.
+    Watch,
+    /// A node gave no usable answer.
+    Rpc,
+    /// The input can never work.
+    BadInput,
+}
+
+impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::ManagerUnreachable, Self::ManagerTimeout, Self::Watch, Self::Rpc, Self::BadInput];
+
+    /// Type name of the application failure.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ManagerUnreachable => "ManagerUnreachable",
+            Self::ManagerTimeout => "ManagerTimeout",
+            Self::Watch => "WatchInterrupted",
+            Self::Rpc => "RpcFailed",
+            Self::BadInput => "BadInput",
+        }
+    }
+
+    /// Its kind in the metrics.
+    #[must_use]
+    pub fn error_type(self) -> ErrorType {
+        match self {
+            Self::ManagerUnreachable => ErrorType::Unreachable,
+            Self::ManagerTimeout => ErrorType::Timeout,
+            Self::Watch => ErrorType::Unclassified,
+            Self::Rpc => ErrorType::Rpc,
+            Self::BadInput => ErrorType::BadInput,
+        }
+    }
+}
+
+/// A failure that another attempt may mend.
+pub(crate) fn retryable(kind: Failure, error: impl Into<Box<dyn Error + Send + Sync>>) -> ActivityError {
+    failure(kind, error, false)
+}
+
+/// A failure that no further attempt will mend.
+pub(crate) fn bad_input(error: impl Into<Box<dyn Error + Send + Sync>>) -> ActivityError {
+    failure(Failure::BadInput, error, true)
+}
+
+/// The unit manager's errors, all of them worth another try.
+pub(crate) fn manager(error: ManagerError) -> ActivityError {
+    retryable(kind_of(&error), error)
+}
+
+/// What kind of failure an unwatchable service is.
+pub(crate) fn watch(error: WatchError) -> ActivityError {
+    match error {
+        WatchError::Manager(error) => manager(error),
+        WatchError::Ended => retryable(Failure::Watch, error),
+    }
+}
+
+fn kind_of(error: &ManagerError) -> Failure {
+    match error {
+        ManagerError::Unreachable { .. } => Failure::ManagerUnreachable,
+        ManagerError::Timeout { .. } => Failure::ManagerTimeout,
+    }
+}
+
+fn failure(kind: Failure, error: impl Into<Box<dyn Error + Send + Sync>>, non_retryable: bool) -> ActivityError {
+    let failure =
+        ApplicationFailure::builder(error).type_name(kind.name().to_owned()).non_retryable(non_retryable).build();
+    ActivityError::application(failure)
+}

@@ -1,0 +1,325 @@
+//! One service, as the hub knows it. Time is an argument.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dixmgr_model::{HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
+use tokio::sync::{oneshot, watch};
+
+use super::downtime::Downtime;
+use super::probe::{ProbeId, ProbeResult, Readiness, health_of_stopped};
+use super::{Registration, WatchProgress};
+use crate::metrics::ServiceMetrics;
+use crate::proc::usage::{Meter, Usage};
+
+/// How long signals about a unit that talks without changing (a status text that it sets all the time) are gathered.
+pub(super) const CHATTER: Duration = Duration::from_millis(100);
+
+/// Signals that may change nothing before a unit counts as such a one; a start or a death comes with two or three.
+const IDLE_SIGNALS: u8 = 5;
+
+/// A service. It outlives its watches, so that downtime and totals count on while a workflow acts.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) spec: Arc<ServiceSpec>,
+    pub(super) meter: Meter,
+    /// When it was last watched, after the epoch.
+    pub(super) last_watched: Duration,
+    pub(super) chatter: Chatter,
+    /// Changes with every run and every spec; results of checks of another epoch are void.
+    pub(super) epoch: u64,
+    metrics: Arc<ServiceMetrics>,
+    watcher: Option<Watcher>,
+    unit: UnitStatus,
+    /// Number of the newest look that was taken in.
+    look: u64,
+    readiness: Readiness,
+    resume: Option<WatchProgress>,
+    /// What the workflow knew: holds for the same run until the checks have a verdict of their own.
+    assumed: Option<ServiceState>,
+    downtime: Downtime,
+    /// Something that decides may have changed since it was last told.
+    moved: bool,
+}
+
+/// Signals about a unit that changed nothing.
+#[derive(Debug, Default)]
+pub(super) struct Chatter {
+    /// A signal has come that no look has answered yet.
+    signalled: bool,
+    /// Signals in a row that changed nothing.
+    idle: u8,
+    quiet_until: Option<Duration>,
+}
+
+/// Who waits for a change.
+#[derive(Debug)]
+struct Watcher {
+    known: Option<ServiceState>,
+    report: oneshot::Sender<ServiceState>,
+    progress: watch::Sender<Option<Arc<WatchProgress>>>,
+    /// First look that counts: earlier ones began before it asked.
+    from_look: u64,
+    /// It was weighed against such a look; from then on, only changes matter.
+    weighed: bool,
+}
+
+/// What a look led to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The unit's status is another one.
+    pub(super) changed: bool,
+    /// A run has begun that has to be checked from the start.
+    pub(super) check: bool,
+}
+
+impl Entry {
+    /// A service that was never looked at.
+    pub(super) fn new(spec: Arc<ServiceSpec>, metrics: Arc<ServiceMetrics>) -> Self {
+        Self {
+            readiness: Readiness::new(&spec),
+            spec,
+            meter: Meter::default(),
+            last_watched: Duration::ZERO,
+            chatter: Chatter::default(),
+            moved: false,
+            epoch: 0,
+            metrics,
+            watcher: None,
+            unit: UnitStatus::unknown(),
+            look: 0,
+            resume: None,
+            assumed: None,
+            downtime: Downtime::default(),
+        }
+    }
+
+    /// A workflow watches it from look `from_look` on. Whether its checks have to begin anew, because they are other ones.
+    pub(super) fn watch(&mut self, registration: Registration, metrics: Arc<ServiceMetrics>, from_look: u64) -> bool {
+        let Registration { spec, known, resume, report, progress } = registration;
+        let other_checks = spec.probes != self.spec.probes;
+        self.spec = spec;
+        self.metrics = metrics;
+        if other_checks {
+            self.begin_run();
+        }
+        if self.unit.phase == UnitPhase::Unknown {
+            self.resume = resume;
+        }
+        self.assumed.clone_from(&known);
+        self.watcher = Some(Watcher { known, report, progress, from_look, weighed: false });
+        other_checks && self.is_running()
+    }
+
+    /// Whether a workflow waits for a change of it.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watcher.as_ref().is_some_and(|watcher| !watcher.report.is_closed())
+    }
+
+    /// Whether it is up, so that it can be checked and sampled.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.unit.phase, UnitPhase::Active | UnitPhase::Completed)
+    }
+
+    /// Whether processes of it may exist.
+    pub(super) fn has_processes(&self) -> bool {
+        matches!(self.unit.phase, UnitPhase::Active | UnitPhase::Activating | UnitPhase::Deactivating)
+    }
+
+    /// Takes in what look number `look` saw, and records it. A look that began before the newest one is void.
+    pub(super) fn seen(&mut self, status: UnitStatus, look: u64, now: Duration) -> Seen {
+        if look < self.look {
+            return Seen::default();
+        }
+        self.look = look;
+        let status = self.unless_forgotten(status);
+        let changed = status != self.unit;
+        let mut check = false;
+        if changed {
+            let first = self.unit.phase == UnitPhase::Unknown;
+            let other_run = status.invocation_id != self.unit.invocation_id;
+            let was_running = self.is_running();
+            if !first {
+                self.log(&status);
+            }
+            self.unit = status;
+            check = self.is_running() && (other_run || !was_running);
+            if check || was_running != self.is_running() {
+                self.begin_run();
+            }
+            if first {
+                self.resume_folds();
+            }
+            self.metrics.set_phase(self.unit.phase);
+            self.moved = true;
+        }
+        self.chatter.answered(changed, now);
+        self.record(now);
+        Seen { changed, check }
+    }
+
+    /// Takes in the result of a check, and answers the wait until its next run.
+    pub(super) fn checked(&mut self, id: ProbeId, result: ProbeResult, now: Duration) -> Option<Duration> {
+        if let ProbeResult::Sync(Ok(reading)) = &result {
+            self.metrics.set_peers(reading.peers);
+        }
+        let next = self.readiness.fold(id, result, now);
+        self.moved = true;
+        self.record(now);
+        self.tell_progress();
+        next
+    }
+
+    /// Takes in what its processes used, and records it.
+    pub(super) fn used(&self, usage: &Usage) {
+        self.metrics.set_cpu_percent(usage.cpu_percent);
+        self.metrics.set_memory_bytes(usage.memory_bytes);
+        self.metrics.add_cpu_seconds(usage.cpu_seconds);
+        if let (Some(io), Some((read, write))) = (usage.io, usage.disk_rates()) {
+            self.metrics.set_disk_rates(read, write);
+            self.metrics.add_disk_bytes(io.read_bytes, io.written_bytes);
+        }
+    }
+
+    /// The checks of this run.
+    pub(super) fn probes(&self) -> Vec<ProbeId> {
+        self.readiness.probes().collect()
+    }
+
+    /// Tells who waits, if there is something to decide.
+    pub(super) fn report(&mut self) {
+        let moved = std::mem::take(&mut self.moved);
+        let Some(watcher) = &mut self.watcher else { return };
+        if watcher.report.is_closed() {
+            self.watcher = None;
+            return;
+        }
+        if self.unit.phase == UnitPhase::Unknown || self.look < watcher.from_look || (watcher.weighed && !moved) {
+            return;
+        }
+        watcher.weighed = true;
+        let state = self.state();
+        let complete = !self.is_running() || self.readiness.is_complete();
+        let due = |watcher: &mut Watcher| watcher.known.as_ref().map_or(complete, |known| state.differs(known));
+        if let Some(watcher) = self.watcher.take_if(due) {
+            // Whoever waited may have been cancelled just now.
+            let _ = watcher.report.send(state);
+        }
+    }
+
+    /// All that decides, as it is now.
+    pub(super) fn state(&self) -> ServiceState {
+        let assumed = self.assumed.as_ref().filter(|known| known.unit.invocation_id == self.unit.invocation_id);
+        let health = if self.is_running() {
+            let verdict = self.readiness.health();
+            match assumed {
+                Some(known) if verdict.status == HealthStatus::Unknown => known.health.clone(),
+                _ => verdict,
+            }
+        } else {
+            health_of_stopped(&self.spec)
+        };
+        let sync = self.readiness.sync().map(|verdict| match verdict {
+            _ if !self.is_running() => unknown_sync("it does not run"),
+            Some(verdict) => verdict.clone(),
+            None => assumed.and_then(|known| known.sync.clone()).unwrap_or_else(|| unknown_sync("not asked yet")),
+        });
+        ServiceState { unit: self.unit.clone(), health, sync }
+    }
+
+    /// A unit that is not running and has no invocation, where it had one a moment ago: systemd has dropped it from memory
+    /// (the connection that held it there was lost). Nothing else has happened to it, so what was known of it holds.
+    fn unless_forgotten(&self, status: UnitStatus) -> UnitStatus {
+        let idle = matches!(self.unit.phase, UnitPhase::Inactive | UnitPhase::Completed);
+        if idle && status.phase == UnitPhase::Inactive && status.invocation_id.is_empty() {
+            return self.unit.clone();
+        }
+        status
+    }
+
+    fn begin_run(&mut self) {
+        self.epoch += 1;
+        self.readiness = Readiness::new(&self.spec);
+    }
+
+    fn resume_folds(&mut self) {
+        if let Some(resume) = self.resume.take()
+            && resume.state.unit.invocation_id == self.unit.invocation_id
+        {
+            self.readiness.resume(resume.health, resume.sync);
+        }
+    }
+
+    fn record(&mut self, now: Duration) {
+        if self.unit.phase == UnitPhase::Unknown {
+            return;
+        }
+        let health = self.state_of_health();
+        let up = self.is_running();
+        self.metrics.set_health(up && health == HealthStatus::Healthy);
+        let synced = self.readiness.sync().flatten().is_some_and(|sync| sync.status == SyncStatus::Synced);
+        self.metrics.set_synced(up && synced);
+        let unhealthy = up && health == HealthStatus::Unhealthy;
+        let since = self.readiness.unhealthy_since().filter(|_| unhealthy);
+        let down = self.downtime.observe(!up || unhealthy, since, now);
+        self.metrics.add_downtime(down);
+    }
+
+    /// The status of [`Entry::state`]'s health, without its words.
+    fn state_of_health(&self) -> HealthStatus {
+        match self.readiness.health().status {
+            HealthStatus::Unknown => self.state().health.status,
+            verdict => verdict,
+        }
+    }
+
+    fn tell_progress(&self) {
+        let Some(watcher) = &self.watcher else { return };
+        let (health, sync) = self.readiness.folds();
+        let told = watcher.progress.borrow().clone();
+        if told.is_some_and(|told| told.health == *health && told.sync.as_ref() == sync) {
+            return;
+        }
+        let progress = WatchProgress { state: self.state(), health: health.clone(), sync: sync.cloned() };
+        watcher.progress.send_replace(Some(Arc::new(progress)));
+    }
+
+    fn log(&self, status: &UnitStatus) {
+        tracing::info!(
+            service = %self.spec.name,
+            unit = %self.spec.unit_name(),
+            from = self.unit.phase.name(),
+            to = status.phase.name(),
+            result = %status.result,
+            invocation = %status.invocation_id,
+            main_pid = status.main_pid,
+            "unit changed"
+        );
+    }
+}
+
+impl Chatter {
+    /// A signal has come at `now`. Whether it is to be answered at once.
+    pub(super) fn signal(&mut self, now: Duration) -> bool {
+        self.signalled = true;
+        self.quiet_until.is_none_or(|until| now >= until)
+    }
+
+    /// A look has answered what has come until `now`.
+    fn answered(&mut self, changed: bool, now: Duration) {
+        if changed {
+            *self = Self::default();
+        } else if std::mem::take(&mut self.signalled) {
+            self.idle = self.idle.saturating_add(1);
+            self.quiet_until = (self.idle >= IDLE_SIGNALS).then_some(now + CHATTER);
+        }
+    }
+}
+
+fn unknown_sync(detail: &str) -> SyncState {
+    SyncState { status: SyncStatus::Unknown, detail: detail.to_owned() }
+}
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+pub(crate) mod tests;

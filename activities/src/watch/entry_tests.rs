@@ -1,0 +1,239 @@
+//! What a watch reports, and when; without hub, bus or clock.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use dixmgr_alerting::health::CheckVerdict;
+use dixmgr_model::{Health, ServiceSpec};
+
+use super::*;
+use crate::metrics::Metrics;
+
+/// A service named `name`, of the unit `<name>.service`, without checks.
+pub(crate) fn spec(name: &str) -> ServiceSpec {
+    serde_json::from_value(serde_json::json!({
+        "name": name,
+        "workflow_id": format!("wf.svc.{name}"),
+        "ready_signal": format!("ready:svc:{name}"),
+        "target": { "unit": format!("{name}.service") },
+    }))
+    .unwrap()
+}
+
+fn checked_spec() -> ServiceSpec {
+    let mut spec = spec("a");
+    spec.probes.http = vec![serde_json::from_str(r#"{"url": "http://localhost/"}"#).unwrap()];
+    spec
+}
+
+struct Fixture {
+    entry: Entry,
+    metrics: Metrics,
+    looks: u64,
+}
+
+type Report = oneshot::Receiver<ServiceState>;
+
+impl Fixture {
+    fn new(spec: ServiceSpec) -> Self {
+        let metrics = Metrics::new("dixmgr").unwrap();
+        let handles = metrics.service(&spec);
+        Self { entry: Entry::new(Arc::new(spec), handles), metrics, looks: 0 }
+    }
+
+    fn watch(&mut self, known: Option<ServiceState>, resume: Option<WatchProgress>) -> Report {
+        let (report, receiver) = oneshot::channel();
+        let (progress, _) = watch::channel(None);
+        let spec = Arc::clone(&self.entry.spec);
+        let handles = self.metrics.service(&spec);
+        self.entry.watch(Registration { spec, known, resume, report, progress }, handles, self.looks + 1);
+        receiver
+    }
+
+    fn see(&mut self, phase: UnitPhase, invocation: &str, at: u64) -> Seen {
+        self.looks += 1;
+        let status = UnitStatus { phase, invocation_id: invocation.into(), main_pid: 7, result: "success".into() };
+        let seen = self.entry.seen(status, self.looks, Duration::from_secs(at));
+        self.entry.report();
+        seen
+    }
+
+    fn check(&mut self, verdict: CheckVerdict, at: u64) {
+        self.entry.checked(ProbeId::Http(0), ProbeResult::Http(verdict), Duration::from_secs(at));
+        self.entry.report();
+    }
+
+    fn downtime(&self) -> f64 {
+        self.metrics.service(&self.entry.spec).downtime_seconds()
+    }
+}
+
+fn told(report: &mut Report) -> Option<ServiceState> {
+    report.try_recv().ok()
+}
+
+fn failed() -> CheckVerdict {
+    CheckVerdict::Failed("refused".into())
+}
+
+fn state(phase: UnitPhase, invocation: &str, health: HealthStatus) -> ServiceState {
+    let unit = UnitStatus { phase, invocation_id: invocation.into(), main_pid: 7, result: "success".into() };
+    ServiceState { unit, health: Health { status: health, detail: String::new() }, sync: None }
+}
+
+#[test]
+fn the_first_watch_reports_the_first_look() {
+    let mut fixture = Fixture::new(spec("a"));
+    let mut report = fixture.watch(None, None);
+    assert_eq!(told(&mut report), None);
+    fixture.see(UnitPhase::Active, "1", 0);
+    assert_eq!(told(&mut report), Some(state(UnitPhase::Active, "1", HealthStatus::Healthy)));
+}
+
+#[test]
+fn with_checks_the_first_look_is_complete_when_they_have_run() {
+    let mut fixture = Fixture::new(checked_spec());
+    let mut report = fixture.watch(None, None);
+    assert_eq!(fixture.see(UnitPhase::Active, "1", 0), Seen { changed: true, check: true });
+    assert_eq!(told(&mut report), None);
+    fixture.check(failed(), 1);
+    assert_eq!(told(&mut report).unwrap().health.status, HealthStatus::Unknown, "it may still be starting");
+    // A unit that does not run has nothing to be checked.
+    let mut stopped = Fixture::new(checked_spec());
+    let mut report = stopped.watch(None, None);
+    stopped.see(UnitPhase::Inactive, "", 0);
+    assert_eq!(told(&mut report).unwrap().unit.phase, UnitPhase::Inactive);
+}
+
+#[test]
+fn a_watch_ends_with_a_change_and_only_then() {
+    let mut fixture = Fixture::new(spec("a"));
+    let mut report = fixture.watch(Some(state(UnitPhase::Active, "1", HealthStatus::Healthy)), None);
+    for at in 0..5 {
+        fixture.see(UnitPhase::Active, "1", at);
+    }
+    assert_eq!(told(&mut report), None);
+    fixture.see(UnitPhase::Failed, "1", 6);
+    assert_eq!(told(&mut report).unwrap().unit.phase, UnitPhase::Failed);
+}
+
+#[test]
+fn an_unreachable_manager_is_no_change() {
+    let mut fixture = Fixture::new(spec("a"));
+    let mut report = fixture.watch(Some(state(UnitPhase::Active, "1", HealthStatus::Healthy)), None);
+    // Nothing is seen at all, so nothing is told.
+    fixture.entry.report();
+    assert_eq!(told(&mut report), None);
+}
+
+#[test]
+fn looks_that_began_before_the_watch_or_before_a_newer_look_are_void() {
+    let mut fixture = Fixture::new(spec("a"));
+    fixture.see(UnitPhase::Failed, "1", 0);
+    let mut report = fixture.watch(Some(state(UnitPhase::Active, "2", HealthStatus::Healthy)), None);
+    fixture.entry.report();
+    assert_eq!(told(&mut report), None, "what was seen before the restart says nothing about after");
+    let old = UnitStatus { phase: UnitPhase::Failed, ..UnitStatus::unknown() };
+    fixture.see(UnitPhase::Active, "2", 1);
+    assert_eq!(fixture.entry.seen(old, 1, Duration::from_secs(2)), Seen::default());
+    fixture.entry.report();
+    assert_eq!(told(&mut report), None);
+}
+
+#[test]
+fn what_the_workflow_knew_holds_until_the_checks_know_better() {
+    let known = state(UnitPhase::Active, "1", HealthStatus::Healthy);
+    let mut fixture = Fixture::new(checked_spec());
+    let mut report = fixture.watch(Some(known.clone()), None);
+    fixture.see(UnitPhase::Active, "1", 0);
+    fixture.check(failed(), 0);
+    assert_eq!(told(&mut report), None, "one failure after a restart of dixmgr is no illness");
+    fixture.check(failed(), 30);
+    fixture.check(failed(), 60);
+    let told = told(&mut report).unwrap();
+    assert_eq!((told.health.status, told.health.detail.as_str()), (HealthStatus::Unhealthy, "refused"));
+    // Another run: what was known of the one before is void.
+    let mut fixture = Fixture::new(checked_spec());
+    let mut report = fixture.watch(Some(known), None);
+    fixture.see(UnitPhase::Active, "2", 0);
+    assert_eq!(report.try_recv().unwrap().health.status, HealthStatus::Unknown);
+}
+
+#[test]
+fn a_new_run_is_checked_from_the_start() {
+    let mut fixture = Fixture::new(checked_spec());
+    fixture.see(UnitPhase::Active, "1", 0);
+    fixture.check(CheckVerdict::Passed, 0);
+    let epoch = fixture.entry.epoch;
+    assert_eq!(fixture.see(UnitPhase::Failed, "1", 1), Seen { changed: true, check: false });
+    assert_eq!(fixture.see(UnitPhase::Active, "2", 2), Seen { changed: true, check: true });
+    assert!(fixture.entry.epoch > epoch);
+    assert_eq!(fixture.entry.state().health.status, HealthStatus::Unknown);
+}
+
+#[test]
+fn a_retried_watch_goes_on_from_its_heartbeat() {
+    let mut first = Fixture::new(checked_spec());
+    first.see(UnitPhase::Active, "1", 0);
+    first.check(CheckVerdict::Passed, 0);
+    first.check(failed(), 30);
+    first.check(failed(), 60);
+    let (health, _) = first.entry.readiness.folds();
+    let resume = WatchProgress { state: first.entry.state(), health: health.clone(), sync: None };
+    let known = Some(state(UnitPhase::Active, "1", HealthStatus::Healthy));
+
+    let mut second = Fixture::new(checked_spec());
+    let mut report = second.watch(known.clone(), Some(resume.clone()));
+    second.see(UnitPhase::Active, "1", 90);
+    second.check(failed(), 90);
+    assert_eq!(told(&mut report).unwrap().health.status, HealthStatus::Unhealthy, "the third failure in a row");
+
+    let mut other_run = Fixture::new(checked_spec());
+    let mut report = other_run.watch(known, Some(resume));
+    other_run.see(UnitPhase::Active, "2", 90);
+    assert_eq!(told(&mut report).unwrap().health.status, HealthStatus::Unknown, "the folds were of another run");
+}
+
+#[test]
+fn downtime_is_exact() {
+    let mut fixture = Fixture::new(spec("a"));
+    fixture.see(UnitPhase::Active, "1", 100);
+    fixture.see(UnitPhase::Failed, "1", 117);
+    fixture.see(UnitPhase::Activating, "2", 130);
+    fixture.see(UnitPhase::Active, "2", 131);
+    fixture.see(UnitPhase::Active, "2", 500);
+    assert!((fixture.downtime() - 14.0).abs() < 1e-9, "{}", fixture.downtime());
+}
+
+#[test]
+fn illness_counts_from_its_first_failed_check() {
+    let mut fixture = Fixture::new(checked_spec());
+    fixture.see(UnitPhase::Active, "1", 0);
+    fixture.check(CheckVerdict::Passed, 0);
+    fixture.check(failed(), 30);
+    fixture.check(failed(), 60);
+    assert!(fixture.downtime().abs() < 1e-9);
+    fixture.check(failed(), 90);
+    assert!((fixture.downtime() - 60.0).abs() < 1e-9, "{}", fixture.downtime());
+    fixture.check(CheckVerdict::Passed, 120);
+    assert!((fixture.downtime() - 90.0).abs() < 1e-9, "{}", fixture.downtime());
+}
+
+#[test]
+fn a_finished_unit_that_systemd_dropped_from_memory_is_still_finished() {
+    let mut fixture = Fixture::new(spec("a"));
+    fixture.see(UnitPhase::Completed, "1", 0);
+    let mut report = fixture.watch(Some(state(UnitPhase::Completed, "1", HealthStatus::Healthy)), None);
+    assert_eq!(fixture.see(UnitPhase::Inactive, "", 1), Seen::default());
+    assert_eq!(told(&mut report), None);
+    fixture.see(UnitPhase::Failed, "2", 2);
+    assert!(told(&mut report).is_some());
+}
+
+#[test]
+fn a_second_watch_takes_the_place_of_the_first() {
+    let mut fixture = Fixture::new(spec("a"));
+    let mut first = fixture.watch(None, None);
+    let mut second = fixture.watch(None, None);
+    fixture.see(UnitPhase::Active, "1", 0);
+    assert!(matches!(first.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+    assert!(told(&mut second).is_some());
+}

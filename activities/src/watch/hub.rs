@@ -1,0 +1,493 @@
+//! The task that owns all services: looks, samples, checks, and tells who waits.
+//!
+//! It never waits for the world itself: looks, samples and checks are tasks of their own that send an [`Event`] when they are
+//! done. There is at most one look in flight in each of two lanes, so that whatever comes meanwhile is gathered for the
+//! next: a thousand registrations, or a thousand units that die together, take a few calls. The urgent lane (signals,
+//! registrations) does not wait for the routine one.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use dixmgr_model::UnitStatus;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::time::{Instant, sleep_until};
+
+use super::entry::{CHATTER, Entry};
+use super::probe::{ProbeId, ProbeResult};
+use super::sampling::{Sampled, Wanted, sample};
+use super::{HubOptions, Registration};
+use crate::manager::ManagerError;
+use crate::metrics::{ActivityMetrics, ErrorType};
+
+/// The activity in whose name errors of looks are counted.
+const ACTIVITY: &str = "watch_service";
+
+/// The first sampling window of a service. Later ones last from tick to tick: half the reads, and nothing missed.
+const FIRST_WINDOW: Duration = Duration::from_millis(100);
+
+/// Wait before a look that failed is made again. A manager that comes back announces that itself, sooner.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Shortest interval between two looks, whatever is configured.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long a service that nobody watches and that left the plan is remembered.
+const LINGER: Duration = Duration::from_secs(3600);
+
+/// HTTP and sync checks at work at the same time.
+const CONCURRENT_CHECKS: usize = 64;
+
+/// Finished work that may wait for the hub.
+const EVENT_QUEUE: usize = 1024;
+
+/// Registrations taken in between two other events.
+const MAX_BATCH: usize = 1024;
+
+/// A service's number in the hub.
+type Id = u64;
+
+/// Work that is done.
+#[derive(Debug)]
+enum Event {
+    Looked { lane: Lane, number: u64, ids: Vec<Id>, result: Result<Vec<UnitStatus>, ManagerError> },
+    Sampled(Sampled),
+    Checked { id: Id, epoch: u64, probe: ProbeId, result: ProbeResult },
+}
+
+/// Who waits for a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Urgent,
+    Routine,
+}
+
+/// Services that wait for the next look of a lane.
+#[derive(Debug, Default)]
+struct Queue {
+    wanted: BTreeSet<Id>,
+    in_flight: bool,
+}
+
+/// Runs until the last handle is gone.
+pub(super) async fn run(options: HubOptions, mut registrations: mpsc::Receiver<Registration>) {
+    let mut changes = Some(options.manager.changes());
+    let (sender, mut events) = mpsc::channel(EVENT_QUEUE);
+    let mut hub = State::new(options, sender);
+    let mut batch = Vec::new();
+    loop {
+        let wake = hub.next_wake();
+        tokio::select! {
+            biased;
+            change = next_change(&mut changes) => hub.take_changes(change, &mut changes),
+            Some(event) = events.recv() => hub.take(event),
+            count = registrations.recv_many(&mut batch, MAX_BATCH) => {
+                if count == 0 {
+                    return;
+                }
+                batch.drain(..).for_each(|registration| hub.register(registration));
+            }
+            () = sleep_until(wake) => {}
+        }
+        hub.take_due(Instant::now());
+        hub.start_looks();
+        hub.start_sampling();
+    }
+}
+
+async fn next_change(changes: &mut Option<broadcast::Receiver<String>>) -> Result<String, RecvError> {
+    match changes {
+        Some(changes) => changes.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+struct State {
+    options: HubOptions,
+    events: mpsc::Sender<Event>,
+    entries: HashMap<Id, Entry>,
+    by_service: HashMap<String, Id>,
+    /// Several services may name one unit.
+    by_unit: HashMap<String, Vec<Id>>,
+    next_id: Id,
+    next_look: u64,
+    urgent: Queue,
+    routine: Queue,
+    /// When each interval is due next.
+    ticks: HashMap<Duration, Instant>,
+    /// Units that talk without changing, and when they are looked at.
+    chatter: (BTreeSet<Id>, Option<Instant>),
+    /// Services of looks that failed, and when they are looked at again.
+    retry: (BTreeSet<Id>, Option<Instant>),
+    checks: BinaryHeap<Reverse<(Instant, Id, u64, ProbeId)>>,
+    check_slots: Arc<Semaphore>,
+    to_sample: BTreeSet<Id>,
+    sampling: bool,
+    /// Services whose first window is open, and when it ends.
+    windows: (BTreeSet<Id>, Option<Instant>),
+    /// The manager could not be asked at the last look.
+    blind: bool,
+    clock: Clock,
+    errors: Arc<ActivityMetrics>,
+    ticks_per_second: u64,
+}
+
+/// Time since the epoch that never goes back.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    origin: Instant,
+    epoch: Duration,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { origin: Instant::now(), epoch }
+    }
+
+    fn now(self) -> Duration {
+        self.epoch + self.origin.elapsed()
+    }
+}
+
+impl State {
+    fn new(options: HubOptions, events: mpsc::Sender<Event>) -> Self {
+        Self {
+            errors: options.metrics.activity(ACTIVITY),
+            options,
+            events,
+            entries: HashMap::new(),
+            by_service: HashMap::new(),
+            by_unit: HashMap::new(),
+            next_id: 0,
+            next_look: 1,
+            urgent: Queue::default(),
+            routine: Queue::default(),
+            ticks: HashMap::new(),
+            chatter: Default::default(),
+            retry: Default::default(),
+            checks: BinaryHeap::new(),
+            check_slots: Arc::new(Semaphore::new(CONCURRENT_CHECKS)),
+            to_sample: BTreeSet::new(),
+            sampling: false,
+            windows: Default::default(),
+            blind: false,
+            clock: Clock::start(),
+            ticks_per_second: procfs::ticks_per_second(),
+        }
+    }
+
+    /// A workflow begins to watch a service.
+    fn register(&mut self, registration: Registration) {
+        let spec = Arc::clone(&registration.spec);
+        let metrics = self.options.metrics.service(&spec);
+        let known = self.by_service.get(&spec.name).copied();
+        // Another unit under the same name is another service.
+        let same = known.filter(|id| self.entries[id].spec.unit_name() == spec.unit_name());
+        if let (Some(id), None) = (known, same) {
+            self.remove(id);
+        }
+        let id = same.unwrap_or_else(|| self.add(&registration));
+        let interval = interval(&spec);
+        self.ticks.entry(interval).or_insert_with(|| Instant::now() + interval);
+        let now = self.clock.now();
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.last_watched = now;
+        // The look that is made for it is the next one; those in flight may have begun before what it knows of.
+        let check = entry.watch(registration, metrics, self.next_look);
+        if check {
+            self.schedule_checks(id);
+        }
+        self.urgent.wanted.insert(id);
+    }
+
+    fn add(&mut self, registration: &Registration) -> Id {
+        let id = self.next_id;
+        self.next_id += 1;
+        let spec = &registration.spec;
+        self.by_service.insert(spec.name.clone(), id);
+        self.by_unit.entry(spec.unit_name().to_owned()).or_default().push(id);
+        self.entries.insert(id, Entry::new(Arc::clone(spec), self.options.metrics.service(spec)));
+        id
+    }
+
+    fn remove(&mut self, id: Id) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        self.by_service.remove(&entry.spec.name);
+        if let Some(ids) = self.by_unit.get_mut(entry.spec.unit_name()) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_unit.remove(entry.spec.unit_name());
+            }
+        }
+    }
+
+    /// Takes in an announcement and all that have come with it.
+    fn take_changes(&mut self, first: Result<String, RecvError>, changes: &mut Option<broadcast::Receiver<String>>) {
+        match first {
+            Ok(unit) => self.changed(&unit),
+            Err(RecvError::Lagged(_)) => self.all_changed(),
+            Err(RecvError::Closed) => *changes = None,
+        }
+        while let Some(receiver) = changes {
+            match receiver.try_recv() {
+                Ok(unit) => self.changed(&unit),
+                Err(TryRecvError::Lagged(_)) => self.all_changed(),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Closed) => *changes = None,
+            }
+        }
+    }
+
+    fn changed(&mut self, unit: &str) {
+        let now = self.clock.now();
+        for id in self.by_unit.get(unit).into_iter().flatten() {
+            let Some(entry) = self.entries.get_mut(id) else { continue };
+            if entry.chatter.signal(now) {
+                self.chatter.0.remove(id);
+                self.urgent.wanted.insert(*id);
+            } else {
+                self.chatter.0.insert(*id);
+                self.chatter.1.get_or_insert_with(|| Instant::now() + CHATTER);
+            }
+        }
+    }
+
+    fn all_changed(&mut self) {
+        self.urgent.wanted.extend(self.entries.keys());
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Looked { lane, number, ids, result } => self.looked(lane, number, ids, result),
+            Event::Sampled(sampled) => self.sampled(sampled),
+            Event::Checked { id, epoch, probe, result } => self.checked(id, epoch, probe, result),
+        }
+    }
+
+    /// A look is done.
+    fn looked(&mut self, lane: Lane, number: u64, ids: Vec<Id>, result: Result<Vec<UnitStatus>, ManagerError>) {
+        self.queue(lane).in_flight = false;
+        let statuses = match result {
+            Ok(statuses) => statuses,
+            Err(error) => return self.look_failed(ids, &error),
+        };
+        if self.blind {
+            self.blind = false;
+            tracing::info!("the unit manager answers again");
+        }
+        let now = self.clock.now();
+        for (id, status) in ids.into_iter().zip(statuses) {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            let seen = entry.seen(status, number, now);
+            entry.report();
+            let sampled = entry.spec.probes.resources && (lane == Lane::Routine || entry.meter.is_new());
+            if sampled && (entry.has_processes() || !entry.meter.is_new()) {
+                self.to_sample.insert(id);
+            }
+            if seen.check {
+                self.schedule_checks(id);
+            }
+        }
+    }
+
+    /// The manager could not be asked. That is no change of any service: watches go on.
+    fn look_failed(&mut self, ids: Vec<Id>, error: &ManagerError) {
+        self.errors.error(match error {
+            ManagerError::Unreachable { .. } => ErrorType::Unreachable,
+            ManagerError::Timeout { .. } => ErrorType::Timeout,
+        });
+        if !self.blind {
+            self.blind = true;
+            tracing::warn!(%error, services = ids.len(), "services cannot be looked at; nothing is decided until they can");
+        }
+        self.retry.0.extend(ids);
+        self.retry.1.get_or_insert_with(|| Instant::now() + RETRY);
+    }
+
+    fn sampled(&mut self, sampled: Sampled) {
+        self.sampling = false;
+        for (id, processes) in sampled.services {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            let opens = entry.meter.is_new();
+            if let Some(usage) = entry.meter.fold(sampled.moment, processes, self.ticks_per_second) {
+                entry.used(&usage);
+            } else if opens {
+                self.windows.0.insert(id);
+                self.windows.1.get_or_insert_with(|| Instant::now() + FIRST_WINDOW);
+            }
+        }
+    }
+
+    fn checked(&mut self, id: Id, epoch: u64, probe: ProbeId, result: ProbeResult) {
+        let now = self.clock.now();
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.epoch == epoch) else { return };
+        if let Some(wait) = entry.checked(probe, result, now) {
+            self.checks.push(Reverse((Instant::now() + wait, id, epoch, probe)));
+        }
+        entry.report();
+    }
+
+    fn schedule_checks(&mut self, id: Id) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        let now = Instant::now();
+        for probe in entry.probes() {
+            self.checks.push(Reverse((now, id, entry.epoch, probe)));
+        }
+    }
+
+    /// When there is something to do if nothing happens.
+    fn next_wake(&self) -> Instant {
+        let check = self.checks.peek().map(|Reverse((at, ..))| *at);
+        let ticks = self.ticks.values().copied();
+        let others = [check, self.chatter.1, self.retry.1, self.windows.1];
+        let soonest = others.into_iter().flatten().chain(ticks).min();
+        soonest.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+
+    /// Takes in all that is due.
+    fn take_due(&mut self, now: Instant) {
+        move_due(&mut self.chatter, &mut self.urgent.wanted, now);
+        move_due(&mut self.retry, &mut self.urgent.wanted, now);
+        move_due(&mut self.windows, &mut self.to_sample, now);
+        while let Some(Reverse((at, id, epoch, probe))) = self.checks.peek().copied()
+            && at <= now
+        {
+            self.checks.pop();
+            self.start_check(id, epoch, probe);
+        }
+        let due: Vec<Duration> =
+            self.ticks.iter().filter(|(_, at)| **at <= now).map(|(interval, _)| *interval).collect();
+        for interval in due {
+            self.tick(interval, now);
+        }
+    }
+
+    /// An interval is over: all its services are looked at.
+    fn tick(&mut self, due: Duration, now: Instant) {
+        let (mut any, time) = (false, self.clock.now());
+        let mut unwatched = Vec::new();
+        for (id, entry) in &mut self.entries {
+            if entry.is_watched() {
+                entry.last_watched = time;
+            } else if time.saturating_sub(entry.last_watched) > LINGER {
+                unwatched.push(*id);
+            }
+            if interval(&entry.spec) == due {
+                any = true;
+                self.routine.wanted.insert(*id);
+            }
+        }
+        if any {
+            // Ticks that were missed (the machine was suspended) are not made up for.
+            self.ticks.insert(due, now + due);
+        } else {
+            self.ticks.remove(&due);
+        }
+        self.forget(&unwatched);
+    }
+
+    /// Forgets services that left the plan.
+    fn forget(&mut self, unwatched: &[Id]) {
+        if unwatched.is_empty() {
+            return;
+        }
+        let plan = Arc::clone(&self.options.plan.borrow());
+        let planned: HashSet<&str> = plan.services.iter().map(|spec| spec.name.as_str()).collect();
+        for id in unwatched {
+            let Some(entry) = self.entries.get(id) else { continue };
+            if !planned.contains(entry.spec.name.as_str()) {
+                self.options.metrics.forget_service(&entry.spec.name);
+                self.remove(*id);
+            }
+        }
+    }
+
+    fn queue(&mut self, lane: Lane) -> &mut Queue {
+        match lane {
+            Lane::Urgent => &mut self.urgent,
+            Lane::Routine => &mut self.routine,
+        }
+    }
+
+    fn start_looks(&mut self) {
+        for lane in [Lane::Urgent, Lane::Routine] {
+            let queue = self.queue(lane);
+            if queue.in_flight || queue.wanted.is_empty() {
+                continue;
+            }
+            let wanted = std::mem::take(&mut queue.wanted);
+            let (ids, units): (Vec<Id>, Vec<String>) = wanted
+                .into_iter()
+                .filter_map(|id| Some((id, self.entries.get(&id)?.spec.unit_name().to_owned())))
+                .unzip();
+            if ids.is_empty() {
+                continue;
+            }
+            self.queue(lane).in_flight = true;
+            let number = self.next_look;
+            self.next_look += 1;
+            let (manager, events) = (Arc::clone(&self.options.manager), self.events.clone());
+            tokio::spawn(async move {
+                let result = manager.statuses(&units).await;
+                // The hub has ended: nobody waits for it.
+                let _ = events.send(Event::Looked { lane, number, ids, result }).await;
+            });
+        }
+    }
+
+    fn start_sampling(&mut self) {
+        if self.sampling || self.to_sample.is_empty() {
+            return;
+        }
+        let wanted: Vec<Wanted> = std::mem::take(&mut self.to_sample)
+            .into_iter()
+            .filter_map(|id| {
+                let entry = self.entries.get(&id)?;
+                Some(Wanted { id, unit: entry.has_processes().then(|| entry.spec.unit_name().to_owned()) })
+            })
+            .collect();
+        self.sampling = true;
+        let (manager, events, origin) = (Arc::clone(&self.options.manager), self.events.clone(), self.clock.origin);
+        tokio::spawn(async move {
+            let sampled = sample(manager, origin, wanted).await;
+            let _ = events.send(Event::Sampled(sampled)).await;
+        });
+    }
+
+    fn start_check(&self, id: Id, epoch: u64, probe: ProbeId) {
+        let Some(entry) = self.entries.get(&id).filter(|entry| entry.epoch == epoch && entry.is_running()) else {
+            return;
+        };
+        let (spec, slots, events) = (Arc::clone(&entry.spec), Arc::clone(&self.check_slots), self.events.clone());
+        let (http, sync) = (self.options.http.clone(), self.options.sync.clone());
+        tokio::spawn(async move {
+            let Ok(_slot) = slots.acquire().await else { return };
+            let result = match probe {
+                ProbeId::Http(index) => {
+                    let Some(check) = spec.probes.http.get(index) else { return };
+                    ProbeResult::Http(http.check(check).await.verdict())
+                }
+                ProbeId::Sync => {
+                    let Some(check) = &spec.probes.sync else { return };
+                    ProbeResult::Sync(sync.check(check).await.map_err(|error| error.to_string()))
+                }
+            };
+            let _ = events.send(Event::Checked { id, epoch, probe, result }).await;
+        });
+    }
+}
+
+fn interval(spec: &dixmgr_model::ServiceSpec) -> Duration {
+    spec.probes.interval.max(MIN_INTERVAL)
+}
+
+/// Moves what has waited long enough to where it is worked on.
+fn move_due(waiting: &mut (BTreeSet<Id>, Option<Instant>), to: &mut BTreeSet<Id>, now: Instant) {
+    if waiting.1.is_some_and(|at| at <= now) {
+        waiting.1 = None;
+        to.append(&mut waiting.0);
+    }
+}

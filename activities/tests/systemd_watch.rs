@@ -1,0 +1,258 @@
+//! The hub over a real systemd: what it reports, how soon, and at what cost in calls.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dixmgr_activities::http::HttpChecker;
+use dixmgr_activities::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
+use dixmgr_activities::metrics::Metrics;
+use dixmgr_activities::sync::SyncChecker;
+use dixmgr_activities::systemd::{SystemdManager, SystemdOptions};
+use dixmgr_activities::watch::{Hub, HubOptions};
+use dixmgr_model::{ActionReport, Plan, ServiceSpec, ServiceState, Target, UnitPhase, UnitStatus};
+use dixmgr_testkit::{Namespace, SystemdNamespace, eventually_async, monotonic_now};
+use tokio::sync::broadcast;
+use tokio::time::{Instant, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A manager that counts how often it is asked for states.
+struct Counting {
+    systemd: SystemdManager,
+    looks: AtomicUsize,
+    units: AtomicUsize,
+}
+
+#[async_trait]
+impl UnitManager for Counting {
+    async fn track(&self, target: &TrackedUnit) -> Result<(), ManagerError> {
+        self.systemd.track(target).await
+    }
+
+    async fn statuses(&self, units: &[String]) -> Result<Vec<UnitStatus>, ManagerError> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        self.units.fetch_add(units.len(), Ordering::Relaxed);
+        self.systemd.statuses(units).await
+    }
+
+    fn changes(&self) -> broadcast::Receiver<String> {
+        self.systemd.changes()
+    }
+
+    async fn processes(&self, unit: &str) -> Result<Vec<u32>, ManagerError> {
+        self.systemd.processes(unit).await
+    }
+
+    async fn act(&self, action: &Action) -> Result<ActionReport, ManagerError> {
+        self.systemd.act(action).await
+    }
+}
+
+struct Fixture {
+    systemd: SystemdNamespace,
+    manager: Arc<Counting>,
+    metrics: Metrics,
+    hub: Hub,
+}
+
+impl Fixture {
+    fn start() -> Option<Self> {
+        let systemd = SystemdNamespace::start()?;
+        let options = SystemdOptions { address: Some(systemd.bus_address()) };
+        let manager = Arc::new(Counting {
+            systemd: SystemdManager::start(options),
+            looks: AtomicUsize::new(0),
+            units: AtomicUsize::new(0),
+        });
+        let metrics = Metrics::new("dixmgr").unwrap();
+        let http = HttpChecker::new().unwrap();
+        let plan = Arc::new(Plan { revision: String::new(), services: Vec::new() });
+        let hub = Hub::start(HubOptions {
+            manager: Arc::clone(&manager) as Arc<dyn UnitManager>,
+            metrics: metrics.clone(),
+            sync: SyncChecker::new(&http),
+            http,
+            plan: tokio::sync::watch::channel(plan).1,
+        });
+        Some(Self { systemd, manager, metrics, hub })
+    }
+
+    fn unit(&self, name: &str) {
+        let text = "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/sleep 1000000\n";
+        self.systemd.write_unit(&format!("{name}.service"), text);
+    }
+
+    fn running(&self, name: &str) {
+        self.unit(name);
+        self.systemd.systemctl(&["start", &format!("{name}.service")]);
+    }
+
+    async fn watch(&self, spec: &ServiceSpec, known: Option<&ServiceState>) -> ServiceState {
+        let subscription = self.hub.watch(spec.clone(), known.cloned(), None).await.unwrap();
+        timeout(PATIENCE, subscription.report).await.expect("a report in time").expect("a report")
+    }
+
+    fn metric(&self, line: &str) -> Option<f64> {
+        let page = self.metrics.encode().unwrap();
+        page.lines().find_map(|text| text.strip_prefix(line)?.trim().parse().ok())
+    }
+}
+
+fn spec(name: &str) -> ServiceSpec {
+    let mut spec: ServiceSpec = serde_json::from_value(serde_json::json!({
+        "name": name,
+        "workflow_id": format!("wf.svc.{name}"),
+        "ready_signal": format!("ready:svc:{name}"),
+        "target": { "unit": format!("{name}.service") },
+    }))
+    .unwrap();
+    // Process numbers of the namespace mean nothing outside of it.
+    spec.probes.resources = false;
+    spec
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_is_reported_at_once_and_counted_exactly() {
+    let Some(fixture) = Fixture::start() else { return };
+    fixture.running("a");
+    let spec = spec("a");
+    let first = fixture.watch(&spec, None).await;
+    assert_eq!(first.unit.phase, UnitPhase::Active);
+    assert!(first.is_ready());
+    assert_eq!(fixture.metric(r#"dixmgr_service_health{service="a",type="",chain=""}"#), Some(1.0));
+
+    let mut state = first;
+    let mut latencies = Vec::new();
+    for _ in 0..20 {
+        let watch = fixture.hub.watch(spec.clone(), Some(state.clone()), None).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        fixture.systemd.kill_unit("a.service");
+        let died = timeout(PATIENCE, watch.report).await.expect("reported").unwrap();
+        let seen = monotonic_now();
+        assert_eq!(died.unit.phase, UnitPhase::Failed);
+        let stamp = fixture.systemd.property("a.service", "StateChangeTimestampMonotonic");
+        latencies.push(seen.saturating_sub(Duration::from_micros(stamp.parse().unwrap())));
+
+        let action = Action {
+            unit: TrackedUnit { unit: "a.service".into(), target: Target::Unit("a.service".into()) },
+            verb: Verb::Restart,
+            replaces: died.unit.invocation_id.clone(),
+            timeout: PATIENCE,
+        };
+        fixture.manager.act(&action).await.unwrap();
+        state = fixture.watch(&spec, Some(&died)).await;
+        assert!(state.is_ready(), "{state:?}");
+    }
+    latencies.sort();
+    println!("from the death of a unit to its report: median {:?}, longest {:?}", latencies[10], latencies[19]);
+    // By its interval alone it would have been seen after 30 s.
+    assert!(latencies[19] < Duration::from_secs(2), "{latencies:?}");
+    let downtime = fixture.metric(r#"dixmgr_service_downtime_seconds_total{service="a",type=""}"#).unwrap();
+    assert!(downtime > 0.0 && downtime < 20.0, "{downtime}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_reported_while_nothing_changes() {
+    let Some(fixture) = Fixture::start() else { return };
+    fixture.running("a");
+    let mut spec = spec("a");
+    spec.probes.interval = Duration::from_millis(100);
+    let known = fixture.watch(&spec, None).await;
+    let mut watch = fixture.hub.watch(spec.clone(), Some(known), None).await.unwrap();
+    let looks = fixture.manager.looks.load(Ordering::Relaxed);
+    eventually_async("ten more looks", PATIENCE, || async {
+        (fixture.manager.looks.load(Ordering::Relaxed) > looks + 10).then_some(())
+    })
+    .await;
+    assert!(watch.report.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_that_is_away_is_no_change_and_what_it_hid_is_seen() {
+    let Some(fixture) = Fixture::start() else { return };
+    fixture.running("a");
+    fixture.running("b");
+    let (a, b) = (spec("a"), spec("b"));
+    let (known_a, known_b) = (fixture.watch(&a, None).await, fixture.watch(&b, None).await);
+    let watch_a = fixture.hub.watch(a, Some(known_a), None).await.unwrap();
+    let mut watch_b = fixture.hub.watch(b, Some(known_b), None).await.unwrap();
+    fixture.systemd.stop_dbus();
+    eventually_async("the bus is away", PATIENCE, || async {
+        fixture.manager.statuses(&["a.service".to_owned()]).await.err()
+    })
+    .await;
+    fixture.systemd.kill_unit("a.service");
+    fixture.systemd.restore_dbus();
+    let state = timeout(PATIENCE, watch_a.report).await.expect("reported").unwrap();
+    assert_eq!(state.unit.phase, UnitPhase::Failed);
+    assert!(watch_b.report.try_recv().is_err(), "the other one lives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_watches_take_few_calls() {
+    let Some(fixture) = Fixture::start() else { return };
+    let text = "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/sleep 1000000\n";
+    fixture.systemd.write_unit("w@.service", text);
+    fixture.systemd.daemon_reload();
+    let begun = Instant::now();
+    let watches = (0..1_000).map(|index| {
+        let spec = spec(&format!("w@{index}"));
+        let fixture = &fixture;
+        async move { fixture.watch(&spec, None).await }
+    });
+    let states = futures_util::future::join_all(watches).await;
+    assert!(states.iter().all(|state| state.unit.phase == UnitPhase::Inactive));
+    let looks = fixture.manager.looks.load(Ordering::Relaxed);
+    println!("1,000 services looked at in {:?} with {looks} calls", begun.elapsed());
+    assert!(looks <= 20, "{looks} calls");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_talks_without_changing_is_not_asked_each_time() {
+    let Some(fixture) = Fixture::start() else { return };
+    // Each notification makes systemd announce a change of properties.
+    let script = fixture.systemd.write_file(
+        "talk.sh",
+        "systemd-notify --ready\nwhile :; do i=$((i+1)); systemd-notify --status=$i; sleep 0.005; done\n",
+    );
+    let text = format!(
+        "[Unit]\nDefaultDependencies=no\n[Service]\nType=notify\nNotifyAccess=all\nExecStart=/bin/sh {}\n",
+        script.display()
+    );
+    fixture.systemd.write_unit("a.service", &text);
+    fixture.systemd.systemctl(&["start", "a.service"]);
+    let spec = spec("a");
+    let known = fixture.watch(&spec, None).await;
+    let mut changes = fixture.manager.changes();
+    let _watch = fixture.hub.watch(spec, Some(known), None).await.unwrap();
+    let (mut heard, begun) = (0, Instant::now());
+    let before = fixture.manager.looks.load(Ordering::Relaxed);
+    while begun.elapsed() < Duration::from_secs(1) {
+        if timeout(Duration::from_millis(100), changes.recv()).await.is_ok() {
+            heard += 1;
+        }
+    }
+    let looks = fixture.manager.looks.load(Ordering::Relaxed) - before;
+    println!("{heard} announcements, {looks} looks");
+    assert!(heard > 40, "it talks: {heard}");
+    assert!(looks <= 20, "{looks} looks for {heard} announcements");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_is_dropped_is_over_and_the_service_is_still_recorded() {
+    let Some(fixture) = Fixture::start() else { return };
+    fixture.running("a");
+    let spec = spec("a");
+    let known = fixture.watch(&spec, None).await;
+    drop(fixture.hub.watch(spec, Some(known), None).await.unwrap());
+    fixture.systemd.kill_unit("a.service");
+    eventually_async("the death in the metrics", PATIENCE, || async {
+        let line = r#"dixmgr_service_unit_state{service="a",type="",state="failed"}"#;
+        (fixture.metric(line) == Some(1.0)).then_some(())
+    })
+    .await;
+    assert_eq!(fixture.metric(r#"dixmgr_service_health{service="a",type="",chain=""}"#), Some(0.0));
+}
