@@ -43,16 +43,49 @@ impl SearchType {
     }
 }
 
+/// The search attributes that every namespace has without registering them, as the Temporal server defines them.
+pub const PREDEFINED: [(&str, SearchType); 15] = [
+    ("BatcherNamespace", SearchType::Keyword),
+    ("BatcherUser", SearchType::Keyword),
+    ("BinaryChecksums", SearchType::KeywordList),
+    ("BuildIds", SearchType::KeywordList),
+    ("TemporalChangeVersion", SearchType::KeywordList),
+    ("TemporalNamespaceDivision", SearchType::Keyword),
+    ("TemporalPauseInfo", SearchType::KeywordList),
+    ("TemporalReportedProblems", SearchType::KeywordList),
+    ("TemporalSchedulePaused", SearchType::Bool),
+    ("TemporalScheduledById", SearchType::Keyword),
+    ("TemporalScheduledStartTime", SearchType::Datetime),
+    ("TemporalUsedWorkerDeploymentVersions", SearchType::KeywordList),
+    ("TemporalWorkerDeployment", SearchType::Keyword),
+    ("TemporalWorkerDeploymentVersion", SearchType::Keyword),
+    ("TemporalWorkflowVersioningBehavior", SearchType::Keyword),
+];
+
 /// The search attributes that filters of a namespace can name, beside the system's own fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     attributes: BTreeMap<String, SearchType>,
 }
 
+impl Default for Schema {
+    fn default() -> Self {
+        Self::new(BTreeMap::new())
+    }
+}
+
 impl Schema {
-    /// The predefined attributes together with those that the namespace has registered.
-    pub fn new(attributes: BTreeMap<String, SearchType>) -> Self {
+    /// The attributes that a namespace has `registered`, and the predefined ones, whose types cannot be changed.
+    pub fn new(registered: BTreeMap<String, SearchType>) -> Self {
+        let mut attributes = registered;
+        attributes.extend(PREDEFINED.map(|(name, kind)| (name.to_owned(), kind)));
         Self { attributes }
+    }
+
+    /// What the search attribute of that name holds, if there is one. The system's own fields are no search attributes:
+    /// clients cannot set them.
+    pub fn search_type(&self, name: &str) -> Option<SearchType> {
+        self.attributes.get(name).copied()
     }
 
     pub(super) fn resolve(&self, name: &str) -> Option<Field> {

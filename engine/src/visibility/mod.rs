@@ -22,7 +22,7 @@ mod words;
 pub(crate) use ast::{Comparison, Condition, Expr, OrderBy, Test, Value};
 pub use error::QueryError;
 pub(crate) use fields::{Field, SystemField};
-pub use fields::{Schema, SearchType};
+pub use fields::{PREDEFINED, Schema, SearchType};
 pub(crate) use words::words;
 
 use crate::store::VisibilityHit;

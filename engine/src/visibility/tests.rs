@@ -190,6 +190,17 @@ fn size_is_bounded_in_every_direction() {
 }
 
 #[test]
+fn predefined_attributes_need_no_registration_and_keep_their_type() {
+    let registered = [("BuildIds".to_owned(), SearchType::Int), ("Mine".to_owned(), SearchType::Bool)];
+    let schema = Schema::new(registered.into());
+    assert_eq!(schema.search_type("BuildIds"), Some(SearchType::KeywordList));
+    assert_eq!(schema.search_type("Mine"), Some(SearchType::Bool));
+    assert_eq!(schema.search_type("WorkflowId"), None);
+    let query = Query::parse("TemporalChangeVersion = 'x' AND TemporalSchedulePaused = false", &Schema::default());
+    assert!(query.is_ok_and(|query| !query.matches(&hit())));
+}
+
+#[test]
 fn mentioned_fields_are_known() {
     let query = Query::parse("NOT (Paid = true OR Attempts > 1)", &schema()).unwrap();
     assert!(query.mentions("Attempts"));

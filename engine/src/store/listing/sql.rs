@@ -69,6 +69,7 @@ fn joined(members: &[Expr], negated: bool, operator: &str) -> Fragment {
 
 fn condition(field: &Field, test: &Test) -> Fragment {
     match field {
+        Field::System(SystemField::CloseTime) if !matches!(test, Test::Null { .. }) => close_time(test),
         Field::System(field) => scalar(column(*field), test),
         Field::Attribute { name, kind } => attribute(name, *kind, test),
     }
@@ -93,6 +94,13 @@ fn column(field: SystemField) -> &'static str {
         SystemField::RootWorkflowId => "e.root_workflow_id",
         SystemField::RootRunId => "e.root_run_id",
     }
+}
+
+/// By the sort column, which is the close time of closed runs and the one that indexes are over.
+fn close_time(test: &Test) -> Fragment {
+    let mut fragment = Fragment::text("(e.close_time IS NOT NULL AND ");
+    fragment.append(scalar("e.sort_time", test)).push(")");
+    fragment
 }
 
 /// A test of the single value that `expression` gives, or NULL.
@@ -223,7 +231,9 @@ pub(super) fn sort_columns(order_by: &[OrderBy]) -> Vec<SortColumn> {
     if columns.is_empty() {
         columns = ["e.sort_time", "e.start_time"].map(|column| SortColumn::new(Fragment::text(column), true)).into();
     }
-    columns.push(SortColumn::new(Fragment::text("e.key"), true));
+    // In the direction of the last column: an index over the columns then has the keys in this order as well.
+    let descending = columns.last().is_none_or(|last| last.descending);
+    columns.push(SortColumn::new(Fragment::text("e.key"), descending));
     columns
 }
 
@@ -247,8 +257,12 @@ fn sort_expression(field: &Field) -> Fragment {
 
 /// The condition for rows that come after `position` in the order of `columns`.
 pub(super) fn after(columns: &[SortColumn], position: &[SqlValue]) -> Fragment {
-    if columns.iter().all(|column| column.descending && column.expression.params.is_empty()) {
-        return after_in_rows(columns, position);
+    let is_plain = columns.iter().all(|column| column.expression.params.is_empty());
+    if is_plain && columns.iter().all(|column| column.descending) {
+        return after_in_rows(columns, "<", position);
+    }
+    if is_plain && columns.iter().all(|column| !column.descending) {
+        return after_in_rows(columns, ">", position);
     }
     // (a past) OR (a equal AND b past) OR …
     let mut fragment = Fragment::text("(");
@@ -271,9 +285,9 @@ pub(super) fn after(columns: &[SortColumn], position: &[SqlValue]) -> Fragment {
 }
 
 /// The same as a comparison of rows, which an index over the columns can serve.
-fn after_in_rows(columns: &[SortColumn], position: &[SqlValue]) -> Fragment {
+fn after_in_rows(columns: &[SortColumn], operator: &str, position: &[SqlValue]) -> Fragment {
     let names: Vec<_> = columns.iter().map(|column| column.expression.text.as_str()).collect();
-    let mut fragment = Fragment::text(format!("({}) < (", names.join(", ")));
+    let mut fragment = Fragment::text(format!("({}) {operator} (", names.join(", ")));
     fragment.bind_all(position.iter().cloned()).push(")");
     fragment
 }

@@ -107,6 +107,9 @@ fn explicit_orders_hold_across_pages() {
         _ => f64::INFINITY,
     };
     for page_size in [1, 5, 50] {
+        let hits = list_all(&store, &parse("ORDER BY HistoryLength, StartTime"), page_size);
+        assert_eq!(hits.len(), 12);
+        assert!(hits.is_sorted_by_key(|hit| (hit.row.history_length, hit.row.start_time)));
         let hits = list_all(&store, &parse("ORDER BY HistoryLength DESC, ExecutionDuration"), page_size);
         assert_eq!(hits.len(), 12);
         assert!(hits.is_sorted_by_key(|hit| (Reverse(hit.row.history_length), duration(hit))));
@@ -176,6 +179,7 @@ fn frequent_statements_are_served_by_an_index() {
         ("", "executions_by_time"),
         ("ExecutionStatus = 'Running'", "executions_by_status"),
         ("WorkflowType = 'A'", "executions_by_type"),
+        ("ORDER BY CloseTime DESC, StartTime DESC", "executions_by_time"),
     ] {
         for token in [None, Some(vec![rusqlite::types::Value::Integer(1); 3])] {
             let plan = plan(&crate::store::listing::list_sql("default", &parse(filter), token.as_deref()));
@@ -186,6 +190,9 @@ fn frequent_statements_are_served_by_an_index() {
     for (filter, access) in [
         ("WorkflowId = 'x'", "executions_by_run (namespace=? AND workflow_id=?"),
         ("WorkflowId = 'x' AND RunId = 'y'", "executions_by_run (namespace=? AND workflow_id=? AND run_id=?"),
+        ("CloseTime BETWEEN 1 AND 2", "executions_by_time (namespace=? AND sort_time>? AND sort_time<?"),
+        ("StartTime BETWEEN 1 AND 2", "executions_by_start (namespace=? AND start_time>? AND start_time<?"),
+        ("ORDER BY StartTime", "executions_by_start (namespace=?"),
         ("Kw = 'x'", "search_attributes_by_value (name=? AND kind=? AND value=?"),
         ("ExecutionStatus = 'Running' AND StartTime > 5", "executions_by_status (namespace=? AND status=?"),
     ] {
