@@ -148,10 +148,10 @@ impl FieldKind {
         let taken: &[Operators] = match self {
             Self::Attribute(SearchType::Text) => &[Equality],
             Self::Attribute(SearchType::Keyword) => &[Equality, Membership, Order, Prefix],
-            Self::Attribute(SearchType::KeywordList | SearchType::Bool) | Self::Status => &[Equality, Membership],
-            Self::Attribute(SearchType::Int | SearchType::Double | SearchType::Datetime) | Self::Duration => {
-                &[Equality, Membership, Order]
-            }
+            Self::Attribute(SearchType::KeywordList | SearchType::Bool) => &[Equality, Membership],
+            Self::Attribute(SearchType::Int | SearchType::Double | SearchType::Datetime)
+            | Self::Status
+            | Self::Duration => &[Equality, Membership, Order],
         };
         taken.contains(&operators)
     }
