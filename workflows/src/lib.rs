@@ -5,5 +5,36 @@
 //! `dixmgr_activities::api` names. `clippy.toml` in this crate bans the rest, with reasons.
 //!
 //! - [`restart`]: when a service is restarted, and when dixmgr stops trying. Pure.
+//! - [`NodeWorkflow`], [`DependentWorkflow`]: keep one service.
+//! - [`ClusterWorkflow`]: keeps a group of equal replicas.
+//! - [`InfrastructureWorkflow`]: starts all of these, as the plan says.
 
 pub mod restart;
+
+mod children;
+mod cluster;
+mod dependent;
+mod digest;
+mod infrastructure;
+mod interceptors;
+mod log;
+mod messages;
+mod node;
+mod options;
+mod outbox;
+mod service;
+
+pub use children::Kind;
+pub use cluster::{CarriedCluster, ClusterInput, ClusterStatus, ClusterWorkflow, Group, Replica};
+pub use dependent::DependentWorkflow;
+pub use infrastructure::{
+    Book, InfrastructureInput, InfrastructureStatus, InfrastructureWorkflow, Known, ServiceEntry,
+};
+pub use interceptors::interceptors;
+pub use log::TARGET as DECISION_LOG;
+pub use messages::{Announce, DependencyReady, NodeInput, ServiceStatus};
+pub use node::NodeWorkflow;
+pub use service::{Carried, Need, Needs};
+
+/// Id of the one [`InfrastructureWorkflow`].
+pub const INFRASTRUCTURE_ID: &str = "wf.infra";

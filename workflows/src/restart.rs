@@ -14,6 +14,7 @@ mod verdict;
 pub use backoff::backoff;
 pub use machine::decide;
 pub use reason::Reason;
+pub(crate) use state::after;
 pub use state::{Acting, Phase, RestartState, Standing};
 pub use verdict::{Verdict, verdict};
 
