@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -344,13 +345,23 @@ fn leave_record(world: &World, unit: &str, record: Value) {
     fs::write(world.path("pid").join(format!("{unit}.pid")), record.to_string()).unwrap();
 }
 
+/// A mark that no process of another test carries.
+fn new_mark() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
 /// A process that dixmgr knows nothing of, in a group of its own; ended with the value.
 struct Stranger(std::process::Child);
 
 impl Stranger {
     fn start(mark: &str) -> Self {
-        let mut sleep = std::process::Command::new("sleep");
-        Self(sleep.arg("1000").env(MARK_VARIABLE, mark).process_group(0).spawn().unwrap())
+        Self::run("sleep", &["1000"], mark)
+    }
+
+    fn run(program: &str, arguments: &[&str], mark: &str) -> Self {
+        let mut process = std::process::Command::new(program);
+        process.args(arguments).env(MARK_VARIABLE, mark).process_group(0).stdout(Stdio::piped());
+        Self(process.spawn().unwrap())
     }
 }
 
@@ -363,12 +374,12 @@ impl Drop for Stranger {
 
 #[tokio::test]
 async fn a_crash_between_start_and_pid_file_loses_no_process() {
-    let world = World::new();
+    let (world, mark) = (World::new(), new_mark());
     let before =
         json!({"process": {"pid": 4_000_000, "start_ticks": 5}, "end": {"clean": false, "result": "exit-code 9"}});
-    leave_record(&world, "a", json!({"mark": "f00d", "before": before}));
-    leave_record(&world, "b", json!({"mark": "beef", "before": before}));
-    let orphan = Stranger::start("f00d");
+    leave_record(&world, "a", json!({"mark": mark, "before": before}));
+    leave_record(&world, "b", json!({"mark": new_mark(), "before": before}));
+    let orphan = Stranger::start(&mark);
     let manager = world.manager();
     let a = unit("a", shell("exec sleep 1000"));
     let found = status(&manager, &a).await;
@@ -386,10 +397,64 @@ async fn a_crash_between_start_and_pid_file_loses_no_process() {
 }
 
 #[tokio::test]
+async fn what_a_start_that_nobody_saw_left_behind_is_ended_too() {
+    let (world, mark) = (World::new(), new_mark());
+    leave_record(&world, "a", json!({"mark": mark}));
+    // Its number was never written down, and its main process has ended since.
+    let mut orphan = Stranger::run("sh", &["-c", "sleep 1000 & echo $!"], &mark);
+    let mut worker = String::new();
+    BufReader::new(orphan.0.stdout.take().unwrap()).read_line(&mut worker).unwrap();
+    let (worker, main) = (worker.trim().parse().unwrap(), orphan.0.id());
+    orphan.0.wait().unwrap();
+    assert!(lives(worker));
+
+    let manager = world.manager();
+    let a = unit("a", shell("exec sleep 1000"));
+    let found = status(&manager, &a).await;
+    assert_eq!((found.phase, found.invocation_id), (UnitPhase::Failed, format!("{main}:0")));
+    // The step that started it is done, and did not turn out well.
+    assert_eq!(act(&manager, &a, Verb::Start, "").await.outcome, ActionOutcome::Failed);
+    start(&manager, &a).await;
+    assert!(!lives(worker));
+}
+
+#[tokio::test]
+async fn a_child_that_has_not_come_to_exec_yet_is_waited_for() {
+    let (world, mark) = (World::new(), new_mark());
+    leave_record(&world, "a", json!({"mark": mark}));
+    fs::create_dir_all(world.path("log")).unwrap();
+    let log = fs::File::create(world.path("log/a.log")).unwrap();
+    log.lock().unwrap();
+    // Holds the locked log at once, and carries the mark only later.
+    let script = format!("sleep 0.2; exec env {MARK_VARIABLE}={mark} sleep 1000");
+    let mut child = std::process::Command::new("sh");
+    let child = child.args(["-c", &script]).process_group(0).stdout(log).spawn().unwrap();
+    let child = Stranger(child);
+    let manager = world.manager();
+    let found = status(&manager, &unit("a", shell("exec sleep 1000"))).await;
+    assert_eq!((found.phase, found.main_pid), (UnitPhase::Active, child.0.id()));
+}
+
+#[tokio::test]
+async fn a_bound_process_that_slipped_through_is_ended_and_not_adopted() {
+    let (world, mark) = (World::new(), new_mark());
+    let mut orphan = Stranger::start(&mark);
+    leave_record(&world, "a", json!({"mark": mark}));
+    let manager = world.manager();
+    let a = unit("a", Command { die_with_parent: true, ..shell("exec sleep 1000") });
+    let found = status(&manager, &a).await;
+    assert_eq!((found.phase, found.main_pid), (UnitPhase::Failed, 0));
+    assert!(found.result.contains("outlived"), "{}", found.result);
+    let started = start(&manager, &a).await;
+    assert_ne!(started.main_pid, orphan.0.id());
+    assert!(orphan.0.try_wait().unwrap().is_some(), "it still runs");
+}
+
+#[tokio::test]
 async fn a_number_that_was_used_again_is_a_stranger_and_left_alone() {
-    let world = World::new();
+    let (world, mark) = (World::new(), new_mark());
     let stranger = Stranger::start("someone else's");
-    leave_record(&world, "a", json!({"mark": "f00d", "pid": stranger.0.id(), "start_ticks": 1}));
+    leave_record(&world, "a", json!({"mark": mark, "pid": stranger.0.id(), "start_ticks": 1}));
     let manager = world.manager();
     let a = unit("a", shell("exec sleep 1000"));
     let found = status(&manager, &a).await;

@@ -15,9 +15,15 @@ use super::process::{self, Identity};
 use super::record::{End, Past, Record};
 use super::unit::{Life, Run, Unit};
 
+/// End of a process that was to end with a dixmgr and did not: that one was killed before the process was tied to it.
+const OUTLIVED: &str = "ended (it outlived the dixmgr that it was to end with)";
+
 /// Waits between two looks at a group that is ending: short at first, because most groups end at once.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
 const LAST_LOOK: Duration = Duration::from_millis(200);
+
+/// How long a child whose parent died may take from `fork` to `exec`; it takes microseconds once it is given a processor.
+const EXEC_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a group may take to end after SIGKILL; longer means that it waits in the kernel.
 pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -41,23 +47,43 @@ impl Shared {
         let Some(record) = self.records.read(unit.name()) else {
             return unit.settle(Life::Never, settled);
         };
-        let mark = format!("{MARK_VARIABLE}={}", record.mark);
         let process = match record.process {
             Some(process) => Some(process),
-            // dixmgr died between its intent and the process's number.
-            None => tokio::task::spawn_blocking(move || process::find_leader(&mark)).await.unwrap_or_default(),
+            None => self.find_intended(unit, &record.mark).await,
         };
         let Some(process) = process else {
             return unit.settle(record.before.map_or(Life::Never, Life::Ended), settled);
         };
-        if record.end.is_none() {
-            // First the lifeline, then the look: what is seen alive now cannot be missed later.
-            let lifeline = self.deaths.lifeline(process);
-            if process.is_alive() {
-                return self.take_over(unit, record, process, lifeline);
-            }
+        if let Some(end) = record.end.clone() {
+            return self.settle_ended(unit, record, process, end);
         }
-        self.settle_ended(unit, record, process);
+        // First the lifeline, then the look: what is seen alive now cannot be missed later.
+        let lifeline = self.deaths.lifeline(process);
+        let end = match process.is_alive() {
+            true if !unit.dies_with_parent() => return self.take_over(unit, record, process, lifeline),
+            true => OUTLIVED,
+            false => UNATTENDED,
+        };
+        self.settle_ended(unit, record, process, End::failed(end));
+    }
+
+    /// The process of an intent: dixmgr died before it wrote its number, and perhaps before there was one.
+    ///
+    /// Between `fork` and `exec` a child does not carry its mark yet; but it holds the log file that was locked for it. So
+    /// as long as that lock is held there is a child, and once it is free the mark has the last word.
+    async fn find_intended(&self, unit: &Unit, mark: &str) -> Option<Identity> {
+        let deadline = Instant::now() + EXEC_PATIENCE;
+        let mut pause = FIRST_LOOK;
+        loop {
+            let last = !self.logs.is_locked(unit.name()) || Instant::now() >= deadline;
+            let variable = format!("{MARK_VARIABLE}={mark}");
+            let found = tokio::task::spawn_blocking(move || process::find_run(&variable)).await.unwrap_or_default();
+            if found.is_some() || last {
+                return found;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_LOOK);
+        }
     }
 
     fn take_over(self: &Arc<Self>, unit: &Arc<Unit>, record: Record, process: Identity, lifeline: Lifeline) {
@@ -69,9 +95,8 @@ impl Shared {
         self.follow(unit, run, lifeline, None);
     }
 
-    /// The latest run has ended. What it may have left of its group is ended too.
-    fn settle_ended(self: &Arc<Self>, unit: &Arc<Unit>, record: Record, process: Identity) {
-        let end = record.end.clone().unwrap_or_else(|| End::failed(UNATTENDED));
+    /// The latest run is over. What there still is of its group is ended.
+    fn settle_ended(self: &Arc<Self>, unit: &Arc<Unit>, record: Record, process: Identity, end: End) {
         let (clear, cleared) = watch::channel(false);
         unit.settle(Life::Ended(Past { process, end: end.clone() }), cleared);
         if record.end.is_none() {
@@ -79,7 +104,11 @@ impl Shared {
         }
         let patience = self.stop_timeout;
         tokio::spawn(async move {
-            clear_group(process.pid, Some(format!("{MARK_VARIABLE}={}", record.mark)), patience).await;
+            // Nobody watched this group, so its number may have gone to strangers: one of it must carry the mark.
+            let mark = format!("{MARK_VARIABLE}={}", record.mark);
+            if process::any_carries(process::members(process.pid).await, mark).await {
+                clear_group(process.pid, patience).await;
+            }
             clear.send_replace(true);
         });
     }
@@ -98,7 +127,7 @@ impl Shared {
             shared.announce(&unit);
             shared
                 .record(&unit, &Record { process: Some(identity), end: Some(end), ..shared.records.new_record(mark) });
-            clear_group(identity.pid, None, shared.stop_timeout).await;
+            clear_group(identity.pid, shared.stop_timeout).await;
             // Only now may the kernel give its number to another: until here it named our group and no other.
             if let Some(child) = &mut child {
                 let _ = child.try_wait();
@@ -132,17 +161,17 @@ fn how_it_ended(child: Identity) -> End {
     }
 }
 
-/// Ends what is left of a group: SIGTERM, and after `patience` SIGKILL. See [`process::members`] for the mark.
-async fn clear_group(group: u32, mark: Option<String>, patience: Duration) {
-    if process::members(group, mark.clone()).await.is_empty() {
+/// Ends what is left of a group: SIGTERM, and after `patience` SIGKILL.
+async fn clear_group(group: u32, patience: Duration) {
+    if process::members(group).await.is_empty() {
         return;
     }
     terminate(group);
-    if wait_until_empty(group, mark.clone(), patience).await {
+    if wait_until_empty(group, patience).await {
         return;
     }
     process::signal_group(group, Signal::KILL);
-    if !wait_until_empty(group, mark, KILL_PATIENCE).await {
+    if !wait_until_empty(group, KILL_PATIENCE).await {
         tracing::warn!(group, "a process group is still there after SIGKILL; it waits in the kernel");
     }
 }
@@ -153,10 +182,10 @@ pub(super) fn terminate(group: u32) {
     process::signal_group(group, Signal::CONT);
 }
 
-async fn wait_until_empty(group: u32, mark: Option<String>, patience: Duration) -> bool {
+async fn wait_until_empty(group: u32, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     let mut pause = FIRST_LOOK;
-    while !process::members(group, mark.clone()).await.is_empty() {
+    while !process::members(group).await.is_empty() {
         if Instant::now() >= deadline {
             return false;
         }

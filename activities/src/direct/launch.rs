@@ -132,7 +132,7 @@ impl Launcher {
     }
 }
 
-/// Intent, process, record, in this order: see the module above this one.
+/// Log (and its lock), intent, process, record, in this order: see the module above this one.
 fn launch(
     records: &Records,
     logs: &Logs,

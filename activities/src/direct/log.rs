@@ -1,6 +1,6 @@
 //! Output of the services: files that the processes write themselves, kept small by rotation.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
@@ -31,8 +31,19 @@ impl Logs {
     }
 
     /// A unit's log, for a process to append to. Output may hold secrets, so others may not read it.
+    ///
+    /// It is locked (flock(2)), unless something of an older run holds it still: the lock goes with the open file to the
+    /// process, from its `fork` on, and is free when nobody has that file open any more.
     pub(super) fn open(&self, unit: &str) -> io::Result<File> {
-        OpenOptions::new().create(true).append(true).mode(0o640).open(self.path(unit))
+        let log = OpenOptions::new().create(true).append(true).mode(0o640).open(self.path(unit))?;
+        let _ = log.try_lock();
+        Ok(log)
+    }
+
+    /// Whether a process has a unit's log open for writing, as [`Logs::open`] gave it.
+    pub(super) fn is_locked(&self, unit: &str) -> bool {
+        let log = File::open(self.path(unit));
+        log.is_ok_and(|log| matches!(log.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
     /// The last [`TAIL`] bytes, through the file before this one if this one is young.
@@ -143,5 +154,9 @@ mod tests {
         assert_eq!(tail.len() as u64, TAIL);
         assert!(tail.ends_with("xlastafter"));
         assert_eq!(logs.tail("no such unit").unwrap(), "");
+
+        assert!(logs.is_locked("a") && !logs.is_locked("no such unit"));
+        drop(writer);
+        assert!(!logs.is_locked("a"));
     }
 }

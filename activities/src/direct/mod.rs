@@ -4,11 +4,15 @@
 //! straight to a file and not through a pipe, and a PID file lets the next dixmgr adopt it. What holds, whatever kills dixmgr:
 //! - **never twice.** Before a process is started, a mark is written to its PID file, and the process carries that mark in its
 //!   environment ([`MARK_VARIABLE`]). A dixmgr that died between starting it and writing its number is followed by one that
-//!   finds it by the mark;
+//!   finds it by the mark, and that knows by a lock on its log file whether there is one to be found;
 //! - **never a stranger.** A process is its number *and* its start time; a number that was used again is not ours;
 //! - **at once.** Deaths are seen through pidfds, of children and of adopted processes alike;
 //! - **all of it.** What is stopped is the whole process group, and what a dead process leaves of its group is ended before
 //!   another is started. A service must run in the foreground: a process that leaves its group is no longer followed.
+//!
+//! A process may instead be bound to dixmgr (`die_with_parent`): it is ended when dixmgr shuts down, and through `setpriv`
+//! (util-linux) the kernel kills it when dixmgr is killed. The kernel's word covers the main process, from some microseconds
+//! after its start; whatever slips through, the rest of its group included, is ended by the next dixmgr.
 //!
 //! When to restart, and how often, is a workflow's business. Nothing here restarts anything.
 

@@ -95,13 +95,15 @@ fn pids() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The process group leader that carries this variable and value (`NAME=value`) in its environment.
-pub(super) fn find_leader(variable: &str) -> Option<Identity> {
-    pids().find_map(|pid| {
-        let stat = stat(pid).ok()?;
-        let ours = stat.group == pid && stat.is_running() && carries(pid, variable);
-        ours.then_some(Identity { pid, start_ticks: stat.start_ticks })
-    })
+/// The run that carries this variable and value (`NAME=value`) in its environment: its process group leader, which started
+/// before all others; or, when that has ended, the group of what it left, with no start time to go by.
+pub(super) fn find_run(variable: &str) -> Option<Identity> {
+    let marked = pids().filter_map(|pid| {
+        let stat = stat(pid).ok().filter(|stat| stat.is_running() && carries(pid, variable))?;
+        let leads = stat.group == pid;
+        Some((!leads, Identity { pid: stat.group, start_ticks: if leads { stat.start_ticks } else { 0 } }))
+    });
+    marked.min_by_key(|(follows, process)| (*follows, process.start_ticks, process.pid)).map(|(_, process)| process)
 }
 
 /// Whether a process carries this variable and value in its environment.
@@ -114,16 +116,15 @@ fn carries(pid: u32, variable: &str) -> bool {
         && environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
 }
 
-/// Members of a process group now. With a mark, none unless one of them carries it: the number of a group whose
-/// processes nobody watched may have gone to strangers.
-pub(super) async fn members(group: u32, mark: Option<String>) -> Vec<u32> {
-    let scan = move || {
-        let members = groups().remove(&group).unwrap_or_default();
-        match mark {
-            Some(mark) if !members.iter().any(|pid| carries(*pid, &mark)) => Vec::new(),
-            _ => members,
-        }
-    };
+/// Members of a process group now.
+pub(super) async fn members(group: u32) -> Vec<u32> {
+    tokio::task::spawn_blocking(move || groups().remove(&group).unwrap_or_default()).await.unwrap_or_default()
+}
+
+/// Whether one of these processes carries this variable and value. One that is ending does not any more: its environment
+/// goes before its files do.
+pub(super) async fn any_carries(processes: Vec<u32>, variable: String) -> bool {
+    let scan = move || processes.into_iter().any(|pid| carries(pid, &variable));
     tokio::task::spawn_blocking(scan).await.unwrap_or_default()
 }
 
