@@ -1,2 +1,81 @@
-//! dixmgr's binary.
-fn main() {}
+//! dixmgr's binary: parse, load, run, exit code. Nothing else.
+#![allow(clippy::print_stdout, reason = "`dixmgr check` writes its answer to standard output")]
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use dixmgr::cli::{Invocation, RunRequest};
+use dixmgr::config::{self, ConfigError, LoadOptions, LogFormat};
+use dixmgr::settings::Settings;
+use dixmgr::{cli, daemon, demo, logging, tree};
+
+/// Something failed while running.
+const FAILED: u8 = 1;
+/// The command line or the configuration is wrong.
+const WRONG: u8 = 2;
+/// Longest time that threads of the runtime get to end.
+const LAST_THREADS: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let invocation = match cli::parse(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            // A closed pipe is nothing to tell anyone about.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG));
+        }
+    };
+    let outcome = match invocation {
+        Invocation::Check { conf, options } => return check(&conf, &options),
+        Invocation::DemoServer(listen) => demo_server(listen),
+        Invocation::Run(request) => run(&request),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<ConfigError>() => report(&error, WRONG),
+        Err(error) => report(&error, FAILED),
+    }
+}
+
+fn report(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("dixmgr: {error:#}");
+    ExitCode::from(code)
+}
+
+fn check(conf: &Path, options: &LoadOptions) -> ExitCode {
+    match config::load(conf, options) {
+        Ok(config) => {
+            print!("{}", tree::draw(&config.plan));
+            ExitCode::SUCCESS
+        }
+        Err(error) => report(&error.into(), WRONG),
+    }
+}
+
+fn run(request: &RunRequest) -> anyhow::Result<()> {
+    let config = config::load(&request.conf, &request.load_options())?;
+    let settings = Settings::resolve(request, &config.settings);
+    logging::start(settings.log_format, settings.log_filter.as_deref())?;
+    block_on(daemon::run(settings, config.plan))?;
+    Ok(())
+}
+
+fn demo_server(listen: SocketAddr) -> anyhow::Result<()> {
+    logging::start(Some(LogFormat::Human), None)?;
+    block_on(demo::serve(listen)).with_context(|| format!("cannot serve on {listen}"))
+}
+
+/// Runs to the end, and lets no thread that is still busy hold the exit up.
+fn block_on<T, E>(future: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+where
+    E: Into<anyhow::Error>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let outcome = runtime.block_on(future);
+    runtime.shutdown_timeout(LAST_THREADS);
+    outcome.map_err(Into::into)
+}

@@ -5,3 +5,20 @@
 
 pub mod cli;
 pub mod config;
+pub mod daemon;
+pub mod demo;
+pub mod error;
+pub mod logging;
+pub mod settings;
+pub mod tree;
+
+mod data_dir;
+mod health;
+mod home;
+mod http;
+mod notify;
+mod reclaim;
+mod root;
+mod signals;
+mod units;
+mod worker;

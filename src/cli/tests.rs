@@ -92,3 +92,11 @@ fn check_has_its_own_flags() {
 fn clap_finds_nothing_wrong_with_the_flags() {
     CommandLine::command().debug_assert();
 }
+
+#[test]
+fn the_readme_has_exactly_these_flags() {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once("a test compares -->\n").unwrap();
+    let (table, _) = rest.split_once("<!-- end of flags -->").unwrap();
+    assert_eq!(table.trim(), flags_table().trim(), "put this into the README:\n{}", flags_table());
+}

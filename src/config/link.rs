@@ -150,7 +150,7 @@ fn report_cycle(drafts: &[Draft], cycle: &[usize], faults: &FaultSink<'_>) {
     let next = names[1];
     let draft = &drafts[*first];
     let place = draft.needs.iter().find(|need| need.value == next).map_or(&draft.name_place, |need| &need.place);
-    faults.report(place, format!("a cycle: {}", names.join("→")), "nothing on a cycle could ever start; break it");
+    faults.report(place, format!("a cycle: {}", names.join(" → ")), "nothing on a cycle could ever start; break it");
 }
 
 /// Puts the services in order, with ids of what they need and of who needs them.

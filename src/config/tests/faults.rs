@@ -73,8 +73,8 @@ fn cycles_are_named() {
         format!("[[service]]\nname = \"{name}\"\nunit = \"{name}.service\"\nneeds = [\"{need}\"]\n")
     };
     let text = [service("a", "b"), service("b", "c"), service("c", "a"), service("d", "a")].concat();
-    one_fault(&text, &["a→b→c→a", "4:10"]);
-    one_fault(&service("a", "a"), &["a→a"]);
+    one_fault(&text, &["a → b → c → a", "4:10"]);
+    one_fault(&service("a", "a"), &["a → a"]);
     let two = [service("a", "b"), service("b", "a"), service("c", "d"), service("d", "c")].concat();
     assert_eq!(faults(&two, &SYSTEMD).len(), 2);
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod dotidx;
+mod examples;
 mod faults;
 mod meaning;
 mod properties;

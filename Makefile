@@ -1,0 +1,50 @@
+# Everything that people do with this repository. Each target does its own set-up, and says what it installs.
+# A fresh machine needs Rust and a C compiler.
+
+CARGO_TARGET_DIR ?= $(HOME)/.cache/dixmgr/target
+export CARGO_TARGET_DIR
+
+CARGO_DENY = 0.20.2
+DEMO_DATA = ./dixmgr-data
+
+.PHONY: run test build watcher release lint bench
+
+# The main job on any machine: small supervised processes, one of which crashes now and then. Ctrl-C stops dixmgr; the
+# processes end with it, since this is only a demonstration. More flags: make run ARGS="-metrics-port 9190".
+run: build
+	DIXMGR="$(CURDIR)/bin/dixmgr" ./bin/dixmgr -exec -process-manager direct -conf conf/demo.toml \
+		-data-dir $(DEMO_DATA) -process-log-dir $(DEMO_DATA)/log -process-pid-dir $(DEMO_DATA)/run $(ARGS)
+
+test:
+	sh tests/setup.sh
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --workspace --no-fail-fast; \
+	else \
+		cargo test --workspace --no-fail-fast; \
+	fi
+
+build:
+	cargo build
+	@mkdir -p bin
+	install -m 755 "$(CARGO_TARGET_DIR)/debug/dixmgr" bin/dixmgr
+
+watcher: build
+
+release:
+	cargo build --release
+	@mkdir -p bin
+	install -m 755 "$(CARGO_TARGET_DIR)/release/dixmgr" bin/dixmgr
+
+# Licences, sources and bans are checked from the lock file alone. The advisory database is fetched from the network, so
+# that check is `cargo deny check advisories`, by hand.
+lint:
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@cargo deny --version 2>/dev/null | grep -q '$(CARGO_DENY)' || { \
+		echo "lint: installing cargo-deny $(CARGO_DENY)"; \
+		cargo install --quiet --locked --version $(CARGO_DENY) cargo-deny; }
+	cargo deny --offline check bans licenses sources
+
+bench:
+	sh tests/setup.sh
+	cargo bench --bench figures

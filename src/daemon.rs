@@ -1,0 +1,234 @@
+//! A run from start to end: take what is ours alone, connect, work, drain.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dixmgr_activities::activities::{Activities, ActivitiesOptions};
+use dixmgr_activities::http::HttpChecker;
+use dixmgr_activities::metrics::Metrics;
+use dixmgr_model::{Mode, Plan};
+use temporalio_client::Client;
+use temporalio_sdk::runtime::RuntimeOptions;
+use temporalio_sdk::{Runtime, WorkerOptions};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::data_dir::DataDir;
+use crate::error::RunError;
+use crate::health::{Milestone, Progress};
+use crate::home::{Home, Identity};
+use crate::http::{self, Surfaces};
+use crate::settings::Settings;
+use crate::signals::Signals;
+use crate::units::Units;
+use crate::{notify, reclaim, root, worker};
+
+/// Longest time that a drain gives to what is under way on a cluster; with the rest of the drain it stays below 2 s.
+const DRAIN_CLUSTER: Duration = Duration::from_millis(1_500);
+/// The same on the embedded engine, which takes activities back by itself when it is opened again.
+const DRAIN_EMBEDDED: Duration = Duration::from_millis(300);
+/// Longest time for the engine's last commit.
+const DRAIN_ENGINE: Duration = Duration::from_millis(800);
+/// Waits between two workers when one has ended by itself.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Keeps the services of `plan` until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What kept it from starting, or ended it before its time.
+pub async fn run(settings: Settings, plan: Plan) -> Result<(), RunError> {
+    let mut signals = Signals::listen()?;
+    let daemon = Daemon::prepare(settings, plan).await?;
+    greet(&daemon);
+    let identity = daemon.identity.to_string();
+    let outcome = tokio::select! {
+        signal = signals.stop() => {
+            tracing::info!(signal, "stopping");
+            Ok(None)
+        }
+        connected = daemon.home.connect(&daemon.settings.namespace, &identity) => connected.map(Some),
+    };
+    let outcome = match outcome {
+        Ok(Some(client)) => daemon.work(client, &mut signals).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    daemon.close().await;
+    outcome
+}
+
+/// Everything that a run owns.
+struct Daemon {
+    settings: Settings,
+    plan: Arc<Plan>,
+    /// Keeps other dixmgrs away from the data directory.
+    _data: DataDir,
+    metrics: Metrics,
+    progress: Progress,
+    units: Units,
+    home: Home,
+    identity: Identity,
+    client: watch::Sender<Option<Client>>,
+    /// Tasks beside the worker: the HTTP surface, the watchdog.
+    tasks: JoinSet<()>,
+}
+
+impl Daemon {
+    /// Takes lock and port before anything else, so that a start that cannot succeed leaves no trace.
+    async fn prepare(settings: Settings, plan: Plan) -> Result<Self, RunError> {
+        let data = DataDir::open(settings.data_dir.as_deref())?;
+        let listener = match settings.metrics {
+            Some(address) => Some(http::bind(address).await?),
+            None => None,
+        };
+        let metrics = metrics(&settings, &plan)?;
+        let units = Units::open(&settings, &data)?;
+        let home = Home::open(&settings, data.path())?;
+        let progress = Progress::default();
+        let (client, client_seen) = watch::channel(None);
+        let mut tasks = JoinSet::new();
+        if let Some(listener) = listener {
+            let (metrics, progress, manager) = (metrics.clone(), progress.clone(), units.manager());
+            tasks.spawn(http::serve(listener, Surfaces { metrics, progress, manager, client: client_seen }));
+        }
+        tasks.spawn(notify::watchdog());
+        let (plan, identity) = (Arc::new(plan), Identity::own());
+        Ok(Self { settings, plan, _data: data, metrics, progress, units, home, identity, client, tasks })
+    }
+
+    /// Works until a signal or an error that trying again does not mend.
+    async fn work(&self, client: Client, signals: &mut Signals) -> Result<(), RunError> {
+        self.client.send_replace(Some(client.clone()));
+        let options = self.worker_options()?;
+        let runtime = sdk_runtime()?;
+        if self.home.is_cluster() {
+            reclaim::reclaim(&client, &self.settings.task_queue, &self.identity).await;
+        }
+        let mut beside = JoinSet::new();
+        beside.spawn(hand_over_plan(
+            client.clone(),
+            self.settings.clone(),
+            Arc::clone(&self.plan),
+            self.progress.clone(),
+        ));
+        self.progress.set(Milestone::Accepting, true);
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.work_once(&runtime, &client, &options, signals).await {
+                Ok(()) => return Ok(()),
+                Err(error) if self.home.is_cluster() => {
+                    let retry_in = dixmgr_model::duration::format(wait);
+                    tracing::warn!(%error, retry_in, "starting another worker");
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
+                        _ = signals.stop() => return Ok(()),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One worker from its first poll to its drain.
+    async fn work_once(
+        &self,
+        runtime: &Runtime,
+        client: &Client,
+        options: &WorkerOptions,
+        signals: &mut Signals,
+    ) -> Result<(), RunError> {
+        let mut worker = worker::worker(runtime, client, options)?;
+        let shut_down = worker.shutdown_handle();
+        let running = worker.run();
+        tokio::pin!(running);
+        self.progress.set(Milestone::WorkerPolling, true);
+        let signal = tokio::select! {
+            ended = &mut running => {
+                self.progress.set(Milestone::WorkerPolling, false);
+                let why = ended.err().map_or("nobody asked it to".to_owned(), |error| worker::chain(&error));
+                return Err(RunError::Worker(why));
+            }
+            signal = signals.stop() => signal,
+        };
+        tracing::info!(signal, "stopping");
+        self.progress.set(Milestone::Accepting, false);
+        notify::stopping();
+        shut_down();
+        let patience = if self.home.is_cluster() { DRAIN_CLUSTER } else { DRAIN_EMBEDDED };
+        if tokio::time::timeout(patience, &mut running).await.is_err() {
+            tracing::debug!("what is still under way is taken up again by the next dixmgr");
+        }
+        Ok(())
+    }
+
+    fn worker_options(&self) -> Result<WorkerOptions, RunError> {
+        let http =
+            HttpChecker::new().map_err(|error| RunError::Setup { what: "HTTP checks", detail: error.to_string() })?;
+        let (_, plan) = watch::channel(Arc::clone(&self.plan));
+        let activities = Activities::new(ActivitiesOptions {
+            mode: self.settings.mode,
+            manager: self.units.manager(),
+            metrics: self.metrics.clone(),
+            plan,
+            http,
+        });
+        worker::options(&self.settings.task_queue, &self.plan, activities, &self.metrics, self.home.is_cluster())
+    }
+
+    /// The end, whatever it came from.
+    async fn close(mut self) {
+        self.progress.set(Milestone::Accepting, false);
+        notify::stopping();
+        self.tasks.abort_all();
+        self.units.drain().await;
+        self.client.send_replace(None);
+        if tokio::time::timeout(DRAIN_ENGINE, self.home.close()).await.is_err() {
+            tracing::warn!("the engine is slow to close; what it promised is on disk all the same");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// Metrics with every series of every service, from the first scrape on.
+fn metrics(settings: &Settings, plan: &Plan) -> Result<Metrics, RunError> {
+    let metrics = Metrics::new(&settings.metrics_namespace)
+        .map_err(|error| RunError::Setup { what: "metrics", detail: error.to_string() })?;
+    for spec in &plan.services {
+        metrics.service(spec);
+    }
+    metrics.config_loaded(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    Ok(metrics)
+}
+
+/// The SDK on the runtime that we are in. Its own telemetry stays off: the daemon's metrics are recorded where facts arise.
+fn sdk_runtime() -> Result<Runtime, RunError> {
+    let failed = |detail: String| RunError::Setup { what: "the Temporal SDK", detail };
+    let options = RuntimeOptions::builder().heartbeat_interval(None).build().map_err(failed)?;
+    Runtime::from_current_tokio(options).map_err(|error| failed(error.to_string()))
+}
+
+async fn hand_over_plan(client: Client, settings: Settings, plan: Arc<Plan>, progress: Progress) {
+    root::apply_plan(&client, &settings.task_queue, settings.mode, &plan.revision).await;
+    progress.set(Milestone::PlanApplied, true);
+    let status = format!("keeping {} services", plan.services.len());
+    notify::ready(&status);
+    tracing::info!(services = plan.services.len(), "ready");
+}
+
+fn greet(daemon: &Daemon) {
+    let settings = &daemon.settings;
+    let mode = match settings.mode {
+        Mode::Exec => "exec: what dies is restarted",
+        Mode::Watch => "watch: nothing is touched, only said",
+    };
+    let (version, services) = (env!("CARGO_PKG_VERSION"), daemon.plan.services.len());
+    tracing::info!(version, mode, services, durability = %daemon.home.name(), "dixmgr starts");
+    if let Some(address) = settings.metrics {
+        tracing::info!(%address, "serving /metrics, /healthz and /readyz");
+    }
+    if !settings.ignored.is_empty() {
+        let flags = settings.ignored.join(" ");
+        tracing::warn!(flags, "this version does not act on these flags; they are accepted and ignored");
+    }
+}

@@ -1,0 +1,206 @@
+//! Where durability lives: the embedded engine in this process, or a Temporal cluster. The only place that knows which.
+
+use std::path::Path;
+use std::time::Duration;
+
+use dixmgr_engine::{Engine, EngineOptions, store};
+use temporalio_client::tonic::{Code, IntoRequest};
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, RegisterNamespaceOptions};
+use temporalio_common::protos::temporal::api::workflowservice::v1::{
+    DescribeNamespaceRequest, RegisterNamespaceRequest,
+};
+use url::Url;
+
+use crate::config::Synchronous;
+use crate::error::RunError;
+use crate::settings::Settings;
+
+/// First wait between two attempts to reach a cluster; doubled up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Longest time for one attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the embedded engine keeps histories of workflows that have ended.
+const RETENTION: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Where durability lives.
+pub(crate) enum Home {
+    /// In this process; the engine closes when this is dropped or shut down.
+    Embedded(Engine),
+    /// At `host:port`.
+    Cluster(String),
+}
+
+impl Home {
+    /// Opens the engine, or notes where the cluster is.
+    pub(crate) fn open(settings: &Settings, data_dir: &Path) -> Result<Self, RunError> {
+        let Some(host) = &settings.temporal_host else {
+            let mut options = EngineOptions::new(data_dir.join(settings.database()));
+            options.store.synchronous = synchronous(settings.synchronous);
+            let engine = Engine::open(options).map_err(|error| RunError::Engine(error.to_string()))?;
+            return Ok(Self::Embedded(engine));
+        };
+        Ok(Self::Cluster(host.clone()))
+    }
+
+    /// In words, for the log.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Embedded(_) => "the embedded engine".to_owned(),
+            Self::Cluster(host) => format!("the Temporal cluster at {host}"),
+        }
+    }
+
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
+    /// Closes the engine: what was promised is on disk already, so nothing waits here.
+    pub(crate) async fn close(self) {
+        if let Self::Embedded(engine) = self {
+            engine.shutdown().await;
+        }
+    }
+
+    /// A client of this home. Waits for a cluster that is away, for as long as it takes.
+    pub(crate) async fn connect(&self, namespace: &str, identity: &str) -> Result<Client, RunError> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            let error = match self.attempt(namespace, identity).await {
+                Ok(client) => return Ok(client),
+                Err(Attempt::Hopeless(error)) => return Err(error),
+                Err(Attempt::Later(detail)) => detail,
+            };
+            let retry_in = dixmgr_model::duration::format(wait);
+            tracing::warn!(home = %self.name(), %error, retry_in, "not reachable; trying again");
+            crate::notify::status(&format!("waiting for {}", self.name()));
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    async fn attempt(&self, namespace: &str, identity: &str) -> Result<Client, Attempt> {
+        let options = self.connection_options(identity).map_err(Attempt::Hopeless)?;
+        let refused = |detail: String| match self {
+            Self::Embedded(_) => Attempt::Hopeless(RunError::Temporal { what: self.name(), detail }),
+            Self::Cluster(_) => Attempt::Later(detail),
+        };
+        let connection = Connection::connect(options).await.map_err(|error| refused(error.to_string()))?;
+        let client = Client::new(connection, ClientOptions::new(namespace).build())
+            .map_err(|error| refused(error.to_string()))?;
+        if let Self::Embedded(_) = self {
+            make_namespace(&client).await.map_err(refused)?;
+        }
+        ping(&client).await.map_err(refused)?;
+        Ok(client)
+    }
+
+    fn connection_options(&self, identity: &str) -> Result<ConnectionOptions, RunError> {
+        let unusable = |detail: String| RunError::Temporal { what: self.name(), detail };
+        let (target, service) = match self {
+            Self::Embedded(engine) => ("http://embedded.invalid".to_owned(), Some(engine.grpc_service())),
+            Self::Cluster(host) if host.contains("://") => (host.clone(), None),
+            Self::Cluster(host) => (format!("http://{host}"), None),
+        };
+        let target = Url::parse(&target)
+            .map_err(|error| unusable(format!("{error}; write -temporal-host like \"localhost:7233\"")))?;
+        Ok(ConnectionOptions::new(target)
+            .identity(identity)
+            .maybe_service_override(service)
+            .dns_load_balancing(None)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build())
+    }
+}
+
+/// How one attempt to connect failed.
+enum Attempt {
+    /// Waiting does not help.
+    Hopeless(RunError),
+    /// It may work later, for this reason not now.
+    Later(String),
+}
+
+/// The embedded engine has no operator who would make a namespace beforehand.
+async fn make_namespace(client: &Client) -> Result<(), String> {
+    let options = RegisterNamespaceOptions::builder()
+        .namespace(client.options().namespace.clone())
+        .description("made by dixmgr")
+        .workflow_execution_retention_period(RETENTION)
+        .build();
+    let request = RegisterNamespaceRequest::from(options).into_request();
+    match client.connection().workflow_service().register_namespace(request).await {
+        Ok(_) => Ok(()),
+        Err(status) if status.code() == Code::AlreadyExists => Ok(()),
+        Err(status) => Err(format!("{}: {}", status.code(), status.message())),
+    }
+}
+
+fn synchronous(wanted: Synchronous) -> store::Synchronous {
+    match wanted {
+        Synchronous::Full => store::Synchronous::Full,
+        Synchronous::Normal => store::Synchronous::Normal,
+        Synchronous::Off => store::Synchronous::Off,
+    }
+}
+
+/// Asks for the namespace: whether the service answers, and whether we can work there.
+pub(crate) async fn ping(client: &Client) -> Result<(), String> {
+    let namespace = client.options().namespace.clone();
+    let request = DescribeNamespaceRequest { namespace: namespace.clone(), ..DescribeNamespaceRequest::default() };
+    match client.connection().workflow_service().describe_namespace(request.into_request()).await {
+        Ok(_) => Ok(()),
+        Err(status) if status.code() == Code::NotFound => Err(format!(
+            "the namespace {namespace:?} does not exist; make it with \
+             `temporal operator namespace create --namespace {namespace}`, or name another with -temporal-namespace"
+        )),
+        Err(status) => Err(format!("{}: {}", status.code(), status.message())),
+    }
+}
+
+/// Who we are to a cluster: `dixmgr@<host>:<pid>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    host: String,
+    pid: u32,
+}
+
+impl Identity {
+    /// Ours.
+    pub(crate) fn own() -> Self {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self { host, pid: std::process::id() }
+    }
+
+    /// The process id of another dixmgr on this host, when that is what `identity` names.
+    pub(crate) fn sibling(&self, identity: &str) -> Option<u32> {
+        identity.strip_prefix("dixmgr@")?.strip_prefix(self.host.as_str())?.strip_prefix(':')?.parse().ok()
+    }
+
+    /// Our own process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "dixmgr@{}:{}", self.host, self.pid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn siblings_are_dixmgrs_of_the_same_host() {
+        let identity = Identity { host: "node-1".to_owned(), pid: 7 };
+        assert_eq!(identity.to_string(), "dixmgr@node-1:7");
+        assert_eq!(identity.sibling("dixmgr@node-1:42"), Some(42));
+        for other in ["dixmgr@node-10:42", "dixmgr@node-2:42", "42@node-1", "dixmgr@node-1:", "dixmgr@node-1:x", ""] {
+            assert_eq!(identity.sibling(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! How the daemon itself runs: flags and environment over the file over the defaults, resolved once at start-up.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use dixmgr_model::Mode;
+
+use crate::cli::RunRequest;
+use crate::config::{FileSettings, LogFormat, ManagerKind, Synchronous};
+
+/// Temporal namespace unless something else is asked for, as operators' clusters have it.
+const NAMESPACE: &str = "dotidx";
+/// Task queue unless the file names another.
+const TASK_QUEUE: &str = "dotidx-watcher";
+/// Added to the task queue of a dry run, so that it never answers for a real one.
+const WATCH_SUFFIX: &str = "-watch";
+/// Where `/metrics` listens.
+const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9090);
+/// First word of every metric's name.
+const METRICS_NAMESPACE: &str = "dixmgr";
+
+/// How the daemon runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Watch or exec.
+    pub mode: Mode,
+    /// Who runs the services.
+    pub manager: ManagerKind,
+    /// The Temporal cluster, `host:port`; the embedded engine when absent.
+    pub temporal_host: Option<String>,
+    /// Temporal namespace.
+    pub namespace: String,
+    /// Task queue of workflows and activities.
+    pub task_queue: String,
+    /// Where `/metrics`, `/healthz` and `/readyz` listen; nowhere when absent.
+    pub metrics: Option<SocketAddr>,
+    /// First word of every metric's name.
+    pub metrics_namespace: String,
+    /// How the embedded engine writes.
+    pub synchronous: Synchronous,
+    /// The data directory that was asked for; the default rule decides when absent.
+    pub data_dir: Option<PathBuf>,
+    /// Direct mode's log directory, if asked for.
+    pub process_log_dir: Option<PathBuf>,
+    /// Direct mode's PID directory, if asked for.
+    pub process_pid_dir: Option<PathBuf>,
+    /// Form of the log, if asked for.
+    pub log_format: Option<LogFormat>,
+    /// Filter of the log that the file asks for; `DIXMGR_LOG` wins over it.
+    pub log_filter: Option<String>,
+    /// Flags that were given and that this version does not act on.
+    pub ignored: Vec<&'static str>,
+}
+
+impl Settings {
+    /// Puts the layers over each other.
+    pub fn resolve(request: &RunRequest, file: &FileSettings) -> Self {
+        let args = &request.args;
+        // An empty text on the command line takes back what the file says.
+        let host = args.temporal_host.clone().or_else(|| file.temporal_host.clone());
+        let suffix = if request.mode == Mode::Watch { WATCH_SUFFIX } else { "" };
+        let task_queue = file.task_queue.as_deref().unwrap_or(TASK_QUEUE);
+        let mut listen = file.metrics_listen.unwrap_or(METRICS);
+        if let Some(port) = args.metrics_port {
+            listen.set_port(port);
+        }
+        Self {
+            mode: request.mode,
+            manager: args.process_manager,
+            temporal_host: host.filter(|host| !host.is_empty()),
+            namespace: pick(args.temporal_namespace.as_ref(), file.temporal_namespace.as_ref(), NAMESPACE),
+            task_queue: format!("{task_queue}{suffix}"),
+            metrics: args.metrics.then_some(listen),
+            metrics_namespace: pick(None, file.metrics_namespace.as_ref(), METRICS_NAMESPACE),
+            synchronous: file.synchronous.unwrap_or(Synchronous::Full),
+            data_dir: args.data_dir.clone(),
+            process_log_dir: args.process_log_dir.clone(),
+            process_pid_dir: args.process_pid_dir.clone(),
+            log_format: args.log_format.or(file.log_format),
+            log_filter: file.log_filter.clone(),
+            ignored: args.later.given(),
+        }
+    }
+
+    /// Name of the embedded engine's database in the data directory.
+    pub fn database(&self) -> &'static str {
+        match self.mode {
+            Mode::Exec => "engine.db",
+            Mode::Watch => "watch.db",
+        }
+    }
+}
+
+fn pick(flag: Option<&String>, file: Option<&String>, default: &str) -> String {
+    flag.or(file).cloned().unwrap_or_else(|| default.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::cli::{Invocation, parse};
+
+    fn settings(args: &[&str], file: &FileSettings) -> Settings {
+        let argv = ["dixmgr", "-conf", "f"].iter().chain(args).map(OsString::from);
+        match parse(argv).unwrap() {
+            Invocation::Run(request) => Settings::resolve(&request, file),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_operators_know() {
+        let settings = settings(&["-exec"], &FileSettings::default());
+        assert_eq!((settings.namespace.as_str(), settings.task_queue.as_str()), ("dotidx", "dotidx-watcher"));
+        assert_eq!(settings.metrics, Some("0.0.0.0:9090".parse().unwrap()));
+        assert_eq!((settings.temporal_host, settings.metrics_namespace.as_str()), (None, "dixmgr"));
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let file = FileSettings {
+            temporal_host: Some("file:7233".to_owned()),
+            temporal_namespace: Some("file".to_owned()),
+            metrics_listen: Some("127.0.0.1:9100".parse().unwrap()),
+            ..FileSettings::default()
+        };
+        let from_file = settings(&["-exec"], &file);
+        assert_eq!((from_file.temporal_host.as_deref(), from_file.namespace.as_str()), (Some("file:7233"), "file"));
+        let args = ["-exec", "-temporal-host", "flag:1", "-temporal-namespace=flag", "-metrics-port", "9200"];
+        let from_flags = settings(&args, &file);
+        assert_eq!((from_flags.temporal_host.as_deref(), from_flags.namespace.as_str()), (Some("flag:1"), "flag"));
+        assert_eq!(from_flags.metrics, Some("127.0.0.1:9200".parse().unwrap()), "the address stays the file's");
+        assert_eq!(settings(&["-exec", "-temporal-host="], &file).temporal_host, None);
+        assert_eq!(settings(&["-exec", "-metrics=false"], &file).metrics, None);
+    }
+
+    #[test]
+    fn a_dry_run_keeps_to_itself() {
+        let watch = settings(&["-watch"], &FileSettings::default());
+        assert_eq!((watch.task_queue.as_str(), watch.database()), ("dotidx-watcher-watch", "watch.db"));
+        assert_eq!(settings(&["-exec"], &FileSettings::default()).database(), "engine.db");
+    }
+}
