@@ -1,5 +1,7 @@
 //! The activities themselves: the contract of [`crate::api`] and the one-shot forms that operators call by name.
 #![allow(missing_docs, reason = "the activities macro expands every method to an undocumented constant")]
+#![allow(clippy::missing_errors_doc, reason = "how activities fail is documented once, in `crate::error`")]
+#![allow(clippy::unused_async, reason = "the SDK runs activities that are not async on threads of their own")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,22 +113,23 @@ impl Activities {
                 manager.act(&action).await.map_err(error::manager)?
             }
         };
-        self.count(verb, &service, kind, &replaces, report.outcome);
+        self.count(verb, &service, &kind, &replaces, report.outcome);
         log(verb, &service, &unit, &reason, &report);
         Ok(report)
     }
 
     /// A restart is a restart, and so is a start of something that had run before.
-    fn count(&self, verb: Verb, service: &str, kind: String, replaces: &str, outcome: ActionOutcome) {
+    fn count(&self, verb: Verb, service: &str, kind: &str, replaces: &str, outcome: ActionOutcome) {
         let carried_out = matches!(outcome, ActionOutcome::Done | ActionOutcome::Failed);
         let restart = verb == Verb::Restart || (verb == Verb::Start && !replaces.is_empty());
         if !carried_out || !restart {
             return;
         }
         let planned = self.options.plan.borrow().services.iter().find(|spec| spec.name == service).cloned();
-        match planned {
-            Some(spec) => self.options.metrics.service(&spec).add_restart(),
-            None => tracing::debug!(service, kind, "a restart of a service that is not in the plan"),
+        if let Some(spec) = planned {
+            self.options.metrics.service(&spec).add_restart();
+        } else {
+            tracing::debug!(service, kind, "a restart of a service that is not in the plan");
         }
     }
 
@@ -331,14 +334,14 @@ async fn one_status(manager: &dyn UnitManager, unit: &str) -> Result<UnitStatus,
 /// Two samples of a unit's processes, a moment apart.
 async fn resources(manager: &dyn UnitManager, unit: &str) -> Result<ResourceReport, ManagerError> {
     let (origin, mut meter, mut sampler) = (Instant::now(), Meter::default(), Sampler::default());
-    let mut processes = 0;
+    let mut count = 0;
     let mut usage: Option<Usage> = None;
     for wait in [Duration::ZERO, WINDOW] {
         sleep(wait).await;
-        let samples = sampler.sample(&manager.processes(unit).await?);
-        processes = samples.len();
+        let read = sampler.sample(&manager.processes(unit).await?);
+        count = read.len();
         let moment = Moment { at: origin.elapsed(), boot_ticks: boot_ticks() };
-        usage = meter.fold(moment, samples, procfs::ticks_per_second());
+        usage = meter.fold(moment, read, procfs::ticks_per_second());
     }
     let rates = usage.and_then(|usage| usage.disk_rates());
     Ok(ResourceReport {
@@ -346,7 +349,7 @@ async fn resources(manager: &dyn UnitManager, unit: &str) -> Result<ResourceRepo
         memory_bytes: usage.map_or(0, |usage| usage.memory_bytes),
         read_bytes_per_second: rates.map(|(read, _)| read),
         written_bytes_per_second: rates.map(|(_, written)| written),
-        processes,
+        processes: count,
     })
 }
 

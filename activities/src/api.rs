@@ -55,6 +55,8 @@ pub struct PlanRequest {
 pub struct ServiceActivities;
 
 #[allow(
+    clippy::missing_errors_doc,
+    clippy::needless_pass_by_value,
     clippy::unimplemented,
     unused_variables,
     missing_docs,

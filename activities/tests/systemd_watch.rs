@@ -1,5 +1,6 @@
 //! The hub over a real systemd: what it reports, how soon, and at what cost in calls.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::print_stdout, reason = "figures of a run, shown with --no-capture")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,17 +52,16 @@ impl UnitManager for Counting {
     }
 }
 
-struct Fixture {
-    systemd: SystemdNamespace,
+/// A hub and what stands behind it, wherever systemd is.
+struct Hands {
     manager: Arc<Counting>,
     metrics: Metrics,
     hub: Hub,
 }
 
-impl Fixture {
-    fn start() -> Option<Self> {
-        let systemd = SystemdNamespace::start()?;
-        let options = SystemdOptions { address: Some(systemd.bus_address()) };
+impl Hands {
+    fn over(bus: String) -> Self {
+        let options = SystemdOptions { address: Some(bus) };
         let manager = Arc::new(Counting {
             systemd: SystemdManager::start(options),
             looks: AtomicUsize::new(0),
@@ -77,6 +77,21 @@ impl Fixture {
             http,
             plan: tokio::sync::watch::channel(plan).1,
         });
+        Self { manager, metrics, hub }
+    }
+}
+
+struct Fixture {
+    systemd: SystemdNamespace,
+    manager: Arc<Counting>,
+    metrics: Metrics,
+    hub: Hub,
+}
+
+impl Fixture {
+    fn start() -> Option<Self> {
+        let systemd = SystemdNamespace::start()?;
+        let Hands { manager, metrics, hub } = Hands::over(systemd.bus_address());
         Some(Self { systemd, manager, metrics, hub })
     }
 
@@ -96,9 +111,13 @@ impl Fixture {
     }
 
     fn metric(&self, line: &str) -> Option<f64> {
-        let page = self.metrics.encode().unwrap();
-        page.lines().find_map(|text| text.strip_prefix(line)?.trim().parse().ok())
+        metric(&self.metrics, line)
     }
+}
+
+fn metric(metrics: &Metrics, line: &str) -> Option<f64> {
+    let page = metrics.encode().unwrap();
+    page.lines().find_map(|text| text.strip_prefix(line)?.trim().parse().ok())
 }
 
 fn spec(name: &str) -> ServiceSpec {
@@ -194,9 +213,8 @@ async fn a_bus_that_is_away_is_no_change_and_what_it_hid_is_seen() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_watches_take_few_calls() {
     let Some(fixture) = Fixture::start() else { return };
-    let text = "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/sleep 1000000\n";
-    fixture.systemd.write_unit("w@.service", text);
-    fixture.systemd.daemon_reload();
+    let units = fixture.systemd.write_instances("w", 1_000);
+    fixture.systemd.start_units(&units.iter().map(String::as_str).collect::<Vec<_>>());
     let begun = Instant::now();
     let watches = (0..1_000).map(|index| {
         let spec = spec(&format!("w@{index}"));
@@ -204,7 +222,7 @@ async fn a_thousand_watches_take_few_calls() {
         async move { fixture.watch(&spec, None).await }
     });
     let states = futures_util::future::join_all(watches).await;
-    assert!(states.iter().all(|state| state.unit.phase == UnitPhase::Inactive));
+    assert!(states.iter().all(|state| state.unit.phase == UnitPhase::Active));
     let looks = fixture.manager.looks.load(Ordering::Relaxed);
     println!("1,000 services looked at in {:?} with {looks} calls", begun.elapsed());
     assert!(looks <= 20, "{looks} calls");
@@ -255,4 +273,59 @@ async fn a_watch_that_is_dropped_is_over_and_the_service_is_still_recorded() {
     })
     .await;
     assert_eq!(fixture.metric(r#"dixmgr_service_health{service="a",type="",chain=""}"#), Some(0.0));
+}
+
+/// Set where this test runs itself again, inside of the namespaces.
+const INSIDE: &str = "DIXMGR_TEST_INSIDE";
+
+/// Process numbers are those of systemd's own namespace, so this one runs its second half in there.
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_of_all_processes_of_a_unit_are_measured() {
+    if std::env::var_os(INSIDE).is_some() {
+        return measure_from_inside().await;
+    }
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    // Two that work, of which neither is the main process.
+    let body = "ExecStart=/bin/sh -c '(while :; do :; done) & (while :; do :; done) & sleep 1000000'";
+    systemd.write_unit("busy.service", &format!("[Unit]\nDefaultDependencies=no\n[Service]\n{body}\n"));
+    systemd.systemctl(&["start", "busy.service"]);
+    let test = std::env::current_exe().unwrap();
+    let mut again = systemd.command_inside(test.as_os_str());
+    again.args(["--exact", "resources_of_all_processes_of_a_unit_are_measured", "--nocapture"]).env(INSIDE, "1");
+    let output = again.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && printed.contains("measured inside"), "{printed}");
+}
+
+async fn measure_from_inside() {
+    let hands = Hands::over("unix:path=/run/dbus/system_bus_socket".to_owned());
+    let mut spec = spec("busy");
+    spec.probes.resources = true;
+    spec.probes.interval = Duration::from_millis(500);
+    let subscription = hands.hub.watch(spec, None, None).await.unwrap();
+    let state = timeout(PATIENCE, subscription.report).await.unwrap().unwrap();
+    assert_eq!(state.unit.phase, UnitPhase::Active);
+    let processes = hands.manager.processes("busy.service").await.unwrap();
+    assert!(processes.len() >= 4 && processes.contains(&state.unit.main_pid), "{processes:?}");
+    let tree = dixmgr_activities::proc::cgroup::CgroupTree::discover().expect("a hierarchy of systemd's");
+    let mut from_files = tree.processes("/system.slice/busy.service").expect("the unit's group");
+    from_files.sort_unstable();
+    let mut told = processes;
+    told.sort_unstable();
+    assert_eq!(from_files, told);
+    let labels = r#"{service="busy",type=""}"#;
+    let value = |name: &str| metric(&hands.metrics, &format!("dixmgr_{name}{labels}"));
+    // The first window is 100 ms long; nothing of this waits for the interval.
+    let cpu = eventually_async("the work of its children", PATIENCE, || async {
+        value("service_cpu_percent").filter(|percent| *percent > 5.0)
+    })
+    .await;
+    assert!(cpu < 100.0 * std::thread::available_parallelism().unwrap().get() as f64 + 50.0, "{cpu} %");
+    assert!(value("service_memory_bytes").unwrap() > 100_000.0);
+    let total = value("service_cpu_seconds_total").unwrap();
+    eventually_async("totals that grow", PATIENCE, || async {
+        value("service_cpu_seconds_total").filter(|later| *later > total)
+    })
+    .await;
+    println!("measured inside: {cpu:.0} % of a core");
 }

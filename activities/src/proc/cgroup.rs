@@ -57,15 +57,17 @@ impl CgroupTree {
             mount.fs_type == "cgroup" && mount.super_options.get("name") == Some(&Some("systemd".into()))
         };
         let version_2 = |mount: &&MountInfo| mount.fs_type == "cgroup2";
-        // A hybrid machine has both, and systemd then follows processes in its own.
-        let mount = mounts.iter().find(version_1).or_else(|| mounts.iter().find(version_2));
-        mount.and_then(Self::from_mount).ok_or(CgroupError::NotMounted)
+        // A hybrid machine has both, and systemd then follows processes in its own. Later mounts hide earlier ones.
+        let version_1 = mounts.iter().rev().filter(version_1).find_map(Self::from_mount);
+        let version_2 = || mounts.iter().rev().filter(version_2).find_map(Self::from_mount);
+        version_1.or_else(version_2).ok_or(CgroupError::NotMounted)
     }
 
     fn from_mount(mount: &MountInfo) -> Option<Self> {
         // `/..` stands for a part outside of our control group namespace, whose names cannot be known from here.
         let outside = mount.root.starts_with("/..");
-        (!outside).then(|| Self { mount_point: mount.mount_point.clone(), root: mount.root.clone() })
+        let hidden = !mount.mount_point.join("cgroup.procs").exists();
+        (!outside && !hidden).then(|| Self { mount_point: mount.mount_point.clone(), root: mount.root.clone() })
     }
 
     /// Every process of `group` (systemd's `ControlGroup`, such as `/system.slice/a.service`) and of the groups below.

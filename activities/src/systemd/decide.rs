@@ -40,8 +40,7 @@ pub(super) fn decide(verb: Verb, unit: &UnitStatus, job: Option<&Job>, replaces:
         (Verb::Stop, Inactive | Failed | Completed) if queued.is_none() => {
             Step::Finish(ActionOutcome::AlreadyDone, "it does not run")
         }
-        (Verb::Start | Verb::Restart, _) if queued.is_some() => follow(queued),
-        (Verb::Stop, _) if queued.is_some() => follow(queued),
+        _ if queued.is_some() => follow(queued),
         (Verb::Stop, _) if moved_on && !replaces.is_empty() => {
             Step::Finish(ActionOutcome::AlreadyDone, "what was to be stopped has ended; another run is there")
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
 use tokio::time::{Instant, sleep};
+use zbus::names::MemberName;
 use zbus::{Message, MessageStream, ObjectPath};
 
 use super::error::CallError;
@@ -73,7 +74,7 @@ async fn listen(shared: &Shared, session: &Session, mut signals: SelectAll<Messa
 /// Notes one signal. Whether the connection still serves.
 fn note(shared: &Shared, session: &Session, signal: &Message) -> Result<bool, CallError> {
     let header = signal.header();
-    match header.member().map(|member| member.as_str()) {
+    match header.member().map(MemberName::as_str) {
         Some("PropertiesChanged") => {
             if let Some(unit) = header.path().and_then(|path| name::from_object_path(path.as_str())) {
                 shared.announce(&unit);

@@ -12,7 +12,7 @@ use crate::api::{WatchReport, WatchRequest};
 use crate::error::{Failure, retryable};
 
 /// Longest time between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(60);
+const HEARTBEAT: Duration = Duration::from_mins(1);
 
 /// Watches until there is something to decide.
 pub(crate) async fn watch_service(
@@ -71,6 +71,6 @@ mod tests {
         assert_eq!(heartbeat_interval(None), HEARTBEAT);
         assert_eq!(heartbeat_interval(Some(Duration::ZERO)), HEARTBEAT);
         assert_eq!(heartbeat_interval(Some(Duration::from_secs(30))), Duration::from_secs(10));
-        assert_eq!(heartbeat_interval(Some(Duration::from_secs(600))), HEARTBEAT);
+        assert_eq!(heartbeat_interval(Some(Duration::from_mins(10))), HEARTBEAT);
     }
 }

@@ -219,7 +219,7 @@ impl Entry {
         } else {
             health_of_stopped(&self.spec)
         };
-        let sync = self.readiness.sync().map(|verdict| match verdict {
+        let sync = self.spec.probes.sync.as_ref().map(|_| match self.readiness.sync() {
             _ if !self.is_running() => unknown_sync("it does not run"),
             Some(verdict) => verdict.clone(),
             None => assumed.and_then(|known| known.sync.clone()).unwrap_or_else(|| unknown_sync("not asked yet")),
@@ -257,7 +257,7 @@ impl Entry {
         let health = self.state_of_health();
         let up = self.is_running();
         self.metrics.set_health(up && health == HealthStatus::Healthy);
-        let synced = self.readiness.sync().flatten().is_some_and(|sync| sync.status == SyncStatus::Synced);
+        let synced = self.readiness.sync().is_some_and(|sync| sync.status == SyncStatus::Synced);
         self.metrics.set_synced(up && synced);
         let unhealthy = up && health == HealthStatus::Unhealthy;
         let since = self.readiness.unhealthy_since().filter(|_| unhealthy);

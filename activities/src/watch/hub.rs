@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a service that nobody watches and that left the plan is remembered.
-const LINGER: Duration = Duration::from_secs(3600);
+const LINGER: Duration = Duration::from_hours(1);
 
 /// HTTP and sync checks at work at the same time.
 const CONCURRENT_CHECKS: usize = 64;
@@ -344,7 +344,7 @@ impl State {
         let ticks = self.ticks.values().copied();
         let others = [check, self.chatter.1, self.retry.1, self.windows.1];
         let soonest = others.into_iter().flatten().chain(ticks).min();
-        soonest.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+        soonest.unwrap_or_else(|| Instant::now() + LINGER)
     }
 
     /// Takes in all that is due.

@@ -124,9 +124,9 @@ impl Readiness {
         }
     }
 
-    /// The sync verdict, once there is one; the outer nothing means that there is no sync check.
-    pub(super) fn sync(&self) -> Option<Option<&SyncState>> {
-        self.sync.as_ref().map(|rule| self.sync_judged.then(|| rule.verdict()))
+    /// The sync verdict, once there is one.
+    pub(super) fn sync(&self) -> Option<&SyncState> {
+        self.sync.as_ref().filter(|_| self.sync_judged).map(SyncRule::verdict)
     }
 
     /// Takes in a result at `now` (since the epoch), and answers the wait until the check's next run.
@@ -251,7 +251,8 @@ mod tests {
             tries += 1;
         }
         // Three failures an interval apart, as if it had been asked at its interval only.
-        assert!(now - begin >= 2 * INTERVAL, "judged after {:?}", now - begin);
+        let taken = now.saturating_sub(begin);
+        assert!(taken >= 2 * INTERVAL, "judged after {taken:?}");
         assert!(tries > 6, "{tries} tries");
         assert_eq!(readiness.unhealthy_since(), Some(begin));
         readiness.fold(ProbeId::Http(0), passed(), now);

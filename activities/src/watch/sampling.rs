@@ -63,8 +63,9 @@ pub(super) async fn sample(manager: Arc<dyn UnitManager>, origin: Instant, wante
 /// Time since boot in clock ticks, on the clock of processes' start times; 0 when it cannot be read, which makes every
 /// process that appears count as one that was started meanwhile.
 pub(crate) fn boot_ticks() -> u64 {
-    let uptime = procfs::Uptime::current().map_or(0.0, |uptime| uptime.uptime);
-    let ticks = uptime * procfs::ticks_per_second() as f64;
-    // Saturates; a float of this size is exact.
-    ticks.max(0.0) as u64
+    let seconds = procfs::Uptime::current().map_or(0.0, |uptime| uptime.uptime);
+    // `/proc/uptime` has two decimals and is never negative.
+    let uptime = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let ticks = uptime.as_millis() * u128::from(procfs::ticks_per_second()) / 1_000;
+    u64::try_from(ticks).unwrap_or(u64::MAX)
 }
