@@ -11,7 +11,8 @@ use temporalio_common::protos::temporal::api::{
     history::v1::{
         ActivityTaskCancelRequestedEventAttributes, ActivityTaskCanceledEventAttributes,
         ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes, ActivityTaskScheduledEventAttributes,
-        ActivityTaskStartedEventAttributes, ActivityTaskTimedOutEventAttributes, history_event::Attributes,
+        ActivityTaskStartedEventAttributes, ActivityTaskTimedOutEventAttributes, HistoryEvent,
+        history_event::Attributes,
     },
     sdk::v1::UserMetadata,
     taskqueue::v1::TaskQueue,
@@ -212,11 +213,14 @@ impl Execution {
         scheduled_event_id: i64,
         identity: &str,
     ) {
-        let Some(activity) = self.activities.get(&scheduled_event_id) else { return };
-        if activity.cancel_requested_event_id != 0 {
-            return;
-        }
-        let started = activity.is_started();
+        let started = match self.activities.get(&scheduled_event_id) {
+            Some(activity) if activity.cancel_requested_event_id != 0 => return,
+            Some(activity) => activity.is_started(),
+            // Its end is buffered, so the worker that asks cannot know of it, and replay wants to see that it asked
+            // (`HasActivityFinishEvent`).
+            None if self.buffered.values().any(|event| ended_activity(event) == Some(scheduled_event_id)) => true,
+            None => return,
+        };
         let attributes = ActivityTaskCancelRequestedEventAttributes {
             scheduled_event_id,
             workflow_task_completed_event_id: completed,
@@ -500,4 +504,15 @@ fn timeout_failure(timeout_type: TimeoutType, last_heartbeat_details: Option<Pay
 fn json_payload(text: &str) -> Payloads {
     let metadata = std::iter::once(("encoding".to_owned(), b"json/plain".to_vec())).collect();
     Payloads { payloads: vec![Payload { metadata, data: text.as_bytes().to_vec(), ..Default::default() }] }
+}
+
+/// The activity that an event ends, by the id of its scheduled event.
+fn ended_activity(event: &HistoryEvent) -> Option<i64> {
+    match event.attributes.as_ref()? {
+        Attributes::ActivityTaskCompletedEventAttributes(a) => Some(a.scheduled_event_id),
+        Attributes::ActivityTaskFailedEventAttributes(a) => Some(a.scheduled_event_id),
+        Attributes::ActivityTaskTimedOutEventAttributes(a) => Some(a.scheduled_event_id),
+        Attributes::ActivityTaskCanceledEventAttributes(a) => Some(a.scheduled_event_id),
+        _ => None,
+    }
 }
