@@ -1,17 +1,19 @@
 //! The log: readable lines for people, JSON for machines, fields of its own for journald.
 
-use std::fmt;
-use std::io::IsTerminal;
-use std::time::{SystemTime, UNIX_EPOCH};
+mod human;
+mod time;
 
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
+use std::io::IsTerminal;
+
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::LogFormat;
 use crate::error::RunError;
+
+use human::HumanLine;
+use time::WallTime;
 
 /// What is logged unless asked otherwise: our own story, and of the libraries only what goes wrong.
 const DEFAULT_FILTER: &str = "warn,dixmgr=info,dixmgr_activities=info,dixmgr_workflows=info,dixmgr_engine=info";
@@ -53,11 +55,17 @@ fn sink(format: Option<LogFormat>) -> Sink {
     match format {
         Some(LogFormat::Human) => Sink::Human,
         Some(LogFormat::Json) => Sink::Json,
-        None if std::env::var_os("JOURNAL_STREAM").is_some() => {
+        None if is_journal() => {
             tracing_journald::layer().map_or(Sink::Human, |layer| Sink::Journald(layer.with_field_prefix(None)))
         }
         None => Sink::Human,
     }
+}
+
+/// Whether standard output is the journal, as systemd.exec(5) says to find out: a variable alone may be inherited.
+fn is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(std::io::stdout()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 fn human<S>() -> impl Layer<S>
@@ -65,56 +73,13 @@ where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     let terminal = std::io::stdout().is_terminal();
-    tracing_subscriber::fmt::layer()
-        .compact()
-        .with_target(false)
-        .with_ansi(terminal)
-        .with_timer(WallTime { date: !terminal })
-}
-
-/// UTC to the millisecond; the date only where the line may be read on another day.
-struct WallTime {
-    date: bool,
-}
-
-impl FormatTime for WallTime {
-    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (seconds, millis) = (since.as_secs(), since.subsec_millis());
-        if self.date {
-            let (year, month, day) = civil_date(seconds / 86_400);
-            write!(writer, "{year:04}-{month:02}-{day:02}T")?;
-        }
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        write!(writer, "{hour:02}:{minute:02}:{second:02}.{millis:03}{}", if self.date { "Z" } else { "" })
-    }
-}
-
-/// Year, month and day of a day since the epoch, in the proleptic Gregorian calendar (Howard Hinnant, `civil_from_days`).
-fn civil_date(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
-    let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+    let line = HumanLine { time: WallTime { date: !terminal } };
+    tracing_subscriber::fmt::layer().with_ansi(terminal).event_format(line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_become_dates() {
-        assert_eq!(civil_date(0), (1970, 1, 1));
-        assert_eq!(civil_date(11_016), (2000, 2, 29));
-        assert_eq!(civil_date(20_777), (2026, 11, 20));
-        assert_eq!(civil_date(47_540), (2100, 2, 28));
-        assert_eq!(civil_date(47_541), (2100, 3, 1));
-    }
 
     #[test]
     fn a_bad_filter_says_where_it_came_from() {
