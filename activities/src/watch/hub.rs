@@ -6,7 +6,10 @@
 //! registrations) does not wait for the routine one.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+mod due;
+mod start;
+
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,9 +18,10 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::time::{Instant, sleep_until};
 
+use self::due::interval;
 use super::entry::{CHATTER, Entry};
 use super::probe::{ProbeId, ProbeResult};
-use super::sampling::{Sampled, Wanted, sample};
+use super::sampling::Sampled;
 use super::{HubOptions, Registration};
 use crate::manager::ManagerError;
 use crate::metrics::{ActivityMetrics, ErrorType};
@@ -30,12 +34,6 @@ const FIRST_WINDOW: Duration = Duration::from_millis(100);
 
 /// Wait before a look that failed is made again. A manager that comes back announces that itself, sooner.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Shortest interval between two looks, whatever is configured.
-const MIN_INTERVAL: Duration = Duration::from_millis(100);
-
-/// How long a service that nobody watches and that left the plan is remembered.
-const LINGER: Duration = Duration::from_hours(1);
 
 /// HTTP and sync checks at work at the same time.
 const CONCURRENT_CHECKS: usize = 64;
@@ -338,156 +336,10 @@ impl State {
         }
     }
 
-    /// When there is something to do if nothing happens.
-    fn next_wake(&self) -> Instant {
-        let check = self.checks.peek().map(|Reverse((at, ..))| *at);
-        let ticks = self.ticks.values().copied();
-        let others = [check, self.chatter.1, self.retry.1, self.windows.1];
-        let soonest = others.into_iter().flatten().chain(ticks).min();
-        soonest.unwrap_or_else(|| Instant::now() + LINGER)
-    }
-
-    /// Takes in all that is due.
-    fn take_due(&mut self, now: Instant) {
-        move_due(&mut self.chatter, &mut self.urgent.wanted, now);
-        move_due(&mut self.retry, &mut self.urgent.wanted, now);
-        move_due(&mut self.windows, &mut self.to_sample, now);
-        while let Some(Reverse((at, id, epoch, probe))) = self.checks.peek().copied()
-            && at <= now
-        {
-            self.checks.pop();
-            self.start_check(id, epoch, probe);
-        }
-        let due: Vec<Duration> =
-            self.ticks.iter().filter(|(_, at)| **at <= now).map(|(interval, _)| *interval).collect();
-        for interval in due {
-            self.tick(interval, now);
-        }
-    }
-
-    /// An interval is over: all its services are looked at.
-    fn tick(&mut self, due: Duration, now: Instant) {
-        let (mut any, time) = (false, self.clock.now());
-        let mut unwatched = Vec::new();
-        for (id, entry) in &mut self.entries {
-            if entry.is_watched() {
-                entry.last_watched = time;
-            } else if time.saturating_sub(entry.last_watched) > LINGER {
-                unwatched.push(*id);
-            }
-            if interval(&entry.spec) == due {
-                any = true;
-                self.routine.wanted.insert(*id);
-            }
-        }
-        if any {
-            // Ticks that were missed (the machine was suspended) are not made up for.
-            self.ticks.insert(due, now + due);
-        } else {
-            self.ticks.remove(&due);
-        }
-        self.forget(&unwatched);
-    }
-
-    /// Forgets services that left the plan.
-    fn forget(&mut self, unwatched: &[Id]) {
-        if unwatched.is_empty() {
-            return;
-        }
-        let plan = Arc::clone(&self.options.plan.borrow());
-        let planned: HashSet<&str> = plan.services.iter().map(|spec| spec.name.as_str()).collect();
-        for id in unwatched {
-            let Some(entry) = self.entries.get(id) else { continue };
-            if !planned.contains(entry.spec.name.as_str()) {
-                self.options.metrics.forget_service(&entry.spec.name);
-                self.remove(*id);
-            }
-        }
-    }
-
     fn queue(&mut self, lane: Lane) -> &mut Queue {
         match lane {
             Lane::Urgent => &mut self.urgent,
             Lane::Routine => &mut self.routine,
         }
-    }
-
-    fn start_looks(&mut self) {
-        for lane in [Lane::Urgent, Lane::Routine] {
-            let queue = self.queue(lane);
-            if queue.in_flight || queue.wanted.is_empty() {
-                continue;
-            }
-            let wanted = std::mem::take(&mut queue.wanted);
-            let (ids, units): (Vec<Id>, Vec<String>) = wanted
-                .into_iter()
-                .filter_map(|id| Some((id, self.entries.get(&id)?.spec.unit_name().to_owned())))
-                .unzip();
-            if ids.is_empty() {
-                continue;
-            }
-            self.queue(lane).in_flight = true;
-            let number = self.next_look;
-            self.next_look += 1;
-            let (manager, events) = (Arc::clone(&self.options.manager), self.events.clone());
-            tokio::spawn(async move {
-                let result = manager.statuses(&units).await;
-                // The hub has ended: nobody waits for it.
-                let _ = events.send(Event::Looked { lane, number, ids, result }).await;
-            });
-        }
-    }
-
-    fn start_sampling(&mut self) {
-        if self.sampling || self.to_sample.is_empty() {
-            return;
-        }
-        let wanted: Vec<Wanted> = std::mem::take(&mut self.to_sample)
-            .into_iter()
-            .filter_map(|id| {
-                let entry = self.entries.get(&id)?;
-                Some(Wanted { id, unit: entry.has_processes().then(|| entry.spec.unit_name().to_owned()) })
-            })
-            .collect();
-        self.sampling = true;
-        let (manager, events, origin) = (Arc::clone(&self.options.manager), self.events.clone(), self.clock.origin);
-        tokio::spawn(async move {
-            let sampled = sample(manager, origin, wanted).await;
-            let _ = events.send(Event::Sampled(sampled)).await;
-        });
-    }
-
-    fn start_check(&self, id: Id, epoch: u64, probe: ProbeId) {
-        let Some(entry) = self.entries.get(&id).filter(|entry| entry.epoch == epoch && entry.is_running()) else {
-            return;
-        };
-        let (spec, slots, events) = (Arc::clone(&entry.spec), Arc::clone(&self.check_slots), self.events.clone());
-        let (http, sync) = (self.options.http.clone(), self.options.sync.clone());
-        tokio::spawn(async move {
-            let Ok(_slot) = slots.acquire().await else { return };
-            let result = match probe {
-                ProbeId::Http(index) => {
-                    let Some(check) = spec.probes.http.get(index) else { return };
-                    ProbeResult::Http(http.check(check).await.verdict())
-                }
-                ProbeId::Sync => {
-                    let Some(check) = &spec.probes.sync else { return };
-                    ProbeResult::Sync(sync.check(check).await.map_err(|error| error.to_string()))
-                }
-            };
-            let _ = events.send(Event::Checked { id, epoch, probe, result }).await;
-        });
-    }
-}
-
-fn interval(spec: &dixmgr_model::ServiceSpec) -> Duration {
-    spec.probes.interval.max(MIN_INTERVAL)
-}
-
-/// Moves what has waited long enough to where it is worked on.
-fn move_due(waiting: &mut (BTreeSet<Id>, Option<Instant>), to: &mut BTreeSet<Id>, now: Instant) {
-    if waiting.1.is_some_and(|at| at <= now) {
-        waiting.1 = None;
-        to.append(&mut waiting.0);
     }
 }

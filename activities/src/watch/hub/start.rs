@@ -1,0 +1,79 @@
+//! The work that the hub starts: looks, samples and checks, each a task that sends its [`Event`] when it is done.
+
+use std::sync::Arc;
+
+use super::super::probe::{ProbeId, ProbeResult};
+use super::super::sampling::{Wanted, sample};
+use super::{Event, Id, Lane, State};
+
+impl State {
+    /// Starts a look in each lane that is free and has something to look at.
+    pub(super) fn start_looks(&mut self) {
+        for lane in [Lane::Urgent, Lane::Routine] {
+            let queue = self.queue(lane);
+            if queue.in_flight || queue.wanted.is_empty() {
+                continue;
+            }
+            let wanted = std::mem::take(&mut queue.wanted);
+            let (ids, units): (Vec<Id>, Vec<String>) = wanted
+                .into_iter()
+                .filter_map(|id| Some((id, self.entries.get(&id)?.spec.unit_name().to_owned())))
+                .unzip();
+            if ids.is_empty() {
+                continue;
+            }
+            self.queue(lane).in_flight = true;
+            let number = self.next_look;
+            self.next_look += 1;
+            let (manager, events) = (Arc::clone(&self.options.manager), self.events.clone());
+            tokio::spawn(async move {
+                let result = manager.statuses(&units).await;
+                // The hub has ended: nobody waits for it.
+                let _ = events.send(Event::Looked { lane, number, ids, result }).await;
+            });
+        }
+    }
+
+    /// Starts sampling, if anything is to be sampled and nothing is.
+    pub(super) fn start_sampling(&mut self) {
+        if self.sampling || self.to_sample.is_empty() {
+            return;
+        }
+        let wanted: Vec<Wanted> = std::mem::take(&mut self.to_sample)
+            .into_iter()
+            .filter_map(|id| {
+                let entry = self.entries.get(&id)?;
+                Some(Wanted { id, unit: entry.has_processes().then(|| entry.spec.unit_name().to_owned()) })
+            })
+            .collect();
+        self.sampling = true;
+        let (manager, events, origin) = (Arc::clone(&self.options.manager), self.events.clone(), self.clock.origin);
+        tokio::spawn(async move {
+            let sampled = sample(manager, origin, wanted).await;
+            let _ = events.send(Event::Sampled(sampled)).await;
+        });
+    }
+
+    /// Starts one check of a service, if it still belongs to this run.
+    pub(super) fn start_check(&self, id: Id, epoch: u64, probe: ProbeId) {
+        let Some(entry) = self.entries.get(&id).filter(|entry| entry.epoch == epoch && entry.is_running()) else {
+            return;
+        };
+        let (spec, slots, events) = (Arc::clone(&entry.spec), Arc::clone(&self.check_slots), self.events.clone());
+        let (http, sync) = (self.options.http.clone(), self.options.sync.clone());
+        tokio::spawn(async move {
+            let Ok(_slot) = slots.acquire().await else { return };
+            let result = match probe {
+                ProbeId::Http(index) => {
+                    let Some(check) = spec.probes.http.get(index) else { return };
+                    ProbeResult::Http(http.check(check).await.verdict())
+                }
+                ProbeId::Sync => {
+                    let Some(check) = &spec.probes.sync else { return };
+                    ProbeResult::Sync(sync.check(check).await.map_err(|error| error.to_string()))
+                }
+            };
+            let _ = events.send(Event::Checked { id, epoch, probe, result }).await;
+        });
+    }
+}
