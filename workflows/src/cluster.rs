@@ -295,7 +295,9 @@ impl ClusterWorkflow {
             Inbound::UpdateSpec(spec) => self.update(*spec),
             Inbound::DependencyReady(told) => {
                 let index = (0..self.group.len()).find(|&index| replica_name(&self.spec, index) == told.service);
-                index.into_iter().for_each(|index| self.group.told(index, &told));
+                if let Some(index) = index {
+                    self.group.told(index, &told);
+                }
             }
             Inbound::Announce(announce) => {
                 if !self.spec.dependents.contains(&announce.workflow_id) {
@@ -337,7 +339,9 @@ impl ClusterWorkflow {
         }
         self.told = Some(ready);
         let receivers: Vec<_> = self.spec.dependents.iter().chain(&self.subscribers).cloned().collect();
-        receivers.into_iter().for_each(|receiver| self.tell(receiver));
+        for receiver in receivers {
+            self.tell(receiver);
+        }
         let detail = format!("has {} of {} replicas ready", self.group.ready_count(), self.group.len());
         let reason = if ready { "quorum_reached" } else { "quorum_missing" };
         // Under a rolling restart the reason shown stays that of the restart.

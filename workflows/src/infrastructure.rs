@@ -1,4 +1,5 @@
 //! `InfrastructureWorkflow`: starts a workflow for every service of the plan, in the plan's order, and follows its changes.
+#![allow(clippy::needless_pass_by_value, reason = "signal handlers own their input")]
 #![allow(missing_docs, reason = "workflow_methods expands every method to an undocumented constant")]
 
 mod book;

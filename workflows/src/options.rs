@@ -9,13 +9,13 @@ use temporalio_sdk::{
 };
 
 /// A watch has no end of its own; Temporal wants one all the same.
-const WATCH_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const WATCH_TIMEOUT: Duration = Duration::from_hours(10 * 365 * 24);
 /// A daemon that dies without a word is noticed after this long, and the watch is started again.
-const WATCH_HEARTBEAT: Duration = Duration::from_secs(300);
+const WATCH_HEARTBEAT: Duration = Duration::from_mins(5);
 /// What an action's activity may take beyond the unit manager's own limit: asking before, looking after.
 const ACTION_MARGIN: Duration = Duration::from_secs(30);
 /// A record that could not be made within this time is not worth delaying a new run for.
-const RECORD_TIMEOUT: Duration = Duration::from_secs(60);
+const RECORD_TIMEOUT: Duration = Duration::from_mins(1);
 /// A page of the plan is in the daemon's memory.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
 

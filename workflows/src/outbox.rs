@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_wave_is_bounded() {
         let mut outbox = Outbox::default();
-        (0..WAVE + 1).for_each(|index| outbox.push(index.to_string(), Message::StopWatching));
+        (0..=WAVE).for_each(|index| outbox.push(index.to_string(), Message::StopWatching));
         assert_eq!((outbox.take_wave().len(), outbox.take_wave().len()), (WAVE, 1));
     }
 }

@@ -5,6 +5,8 @@
 
 mod backoff;
 mod machine;
+#[cfg(test)]
+mod properties;
 mod reason;
 mod state;
 #[cfg(test)]

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::disallowed_methods,
+    clippy::redundant_closure_for_method_calls,
     reason = "tests run outside of workflows"
 )]
 
@@ -47,4 +48,13 @@ async fn every_recorded_history_replays() {
         let outcome = replayer.replay_workflow(history).await;
         assert!(outcome.is_ok(), "{}: {outcome:?}", file.display());
     }
+}
+
+/// The test above could pass by looking at nothing: a history that these workflows would not write is refused.
+#[tokio::test]
+async fn a_foreign_history_does_not_replay() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/node-crash.json");
+    let text = fs::read_to_string(file).expect("a history").replace("restart_unit", "stop_unit");
+    let history = WorkflowHistory::from_json(text.as_bytes()).expect("a history in JSON");
+    assert!(replayer().replay_workflow(history).await.is_err());
 }

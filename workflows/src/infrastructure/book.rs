@@ -115,7 +115,7 @@ impl Book {
             reading.from = next;
             return Vec::new();
         }
-        self.revision = page.revision.clone();
+        self.revision.clone_from(&page.revision);
         self.reading = None;
         let round = self.round;
         let gone: Vec<_> =

@@ -40,8 +40,8 @@ impl Step<'_> {
         match (self.state.phase.clone(), event) {
             // While an action is in flight its own report is what counts; nothing else starts another.
             (Phase::Acting(_), Event::Seen(_) | Event::Woke | Event::PolicyChanged) => wait(Reason::ActionInFlight),
-            (Phase::Acting(acting), Event::Finished { outcome, after }) => self.finished(acting, outcome, after),
-            (Phase::Acting(acting), Event::Abandoned) => self.abandoned(acting),
+            (Phase::Acting(acting), Event::Finished { outcome, after }) => self.finished(&acting, outcome, after),
+            (Phase::Acting(acting), Event::Abandoned) => self.abandoned(&acting),
             (Phase::Acting(_), Event::RestartNow) => {
                 self.state.clear();
                 wait(Reason::ActionInFlight)
@@ -142,7 +142,7 @@ impl Step<'_> {
     }
 
     /// The action came back.
-    fn finished(&mut self, acting: Acting, outcome: ActionOutcome, after: ServiceState) -> Decision {
+    fn finished(&mut self, acting: &Acting, outcome: ActionOutcome, after: ServiceState) -> Decision {
         // A manager that says "already done" of an invocation that is still there has done nothing.
         let idle = outcome == ActionOutcome::AlreadyDone && after.unit.invocation_id == acting.replaces;
         let (counted, done) = match outcome {
@@ -155,12 +155,12 @@ impl Step<'_> {
             ActionOutcome::WouldDo => (true, Reason::WouldAct),
         };
         self.state.last = Some(after);
-        self.conclude(&acting, counted);
+        self.conclude(acting, counted);
         if outcome == ActionOutcome::Refused { wait(Reason::Refused) } else { self.judge().or(done) }
     }
 
-    fn abandoned(&mut self, acting: Acting) -> Decision {
-        self.conclude(&acting, true);
+    fn abandoned(&mut self, acting: &Acting) -> Decision {
+        self.conclude(acting, true);
         self.judge()
     }
 

@@ -9,6 +9,7 @@ use super::Verb;
 
 /// What is remembered of a service. All times are milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each of which may hold in every phase")]
 pub struct RestartState {
     /// Where the decision stands.
     pub phase: Phase,

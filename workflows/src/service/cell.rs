@@ -173,8 +173,8 @@ impl Cell {
     }
 
     /// The action came back with a report.
-    pub(crate) fn finished(&mut self, report: ActionReport, now: u64, draw: f64) -> Orders {
-        let after = self.state_after(&report);
+    pub(crate) fn finished(&mut self, report: &ActionReport, now: u64, draw: f64) -> Orders {
+        let after = self.state_after(report);
         self.on(Event::Finished { outcome: report.outcome, after }, now, draw)
     }
 

@@ -42,7 +42,7 @@ pub(crate) enum End {
 /// Keeps the service until the run ends.
 pub(crate) async fn keep<W: KeepsService>(ctx: &WorkflowContext<W>) -> End {
     let mut keeper = Keeper::new(ctx);
-    keeper.obey(|cell, now, draw| cell.begin(now, draw));
+    keeper.obey(Cell::begin);
     loop {
         keeper.arm();
         if let Some(end) = keeper.end() {
@@ -188,7 +188,7 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
         match acted {
             Ok(report) => {
                 self.note_outcome(&report);
-                self.obey(|cell, now, draw| cell.finished(report, now, draw));
+                self.obey(|cell, now, draw| cell.finished(&report, now, draw));
             }
             Err(ActivityExecutionError::Cancelled(_)) => self.cancelled = true,
             Err(error) => {
@@ -215,7 +215,7 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
         self.timer_at = None;
         let now = log::now(self.ctx);
         self.watch_again = self.watch_again.filter(|&at| at > now);
-        self.obey(|cell, now, draw| cell.wake(now, draw));
+        self.obey(Cell::wake);
     }
 
     fn handle_deliveries(&mut self, deliveries: &[Delivery]) {
@@ -250,7 +250,7 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
                 service: spec.name.clone(),
                 kind: spec.labels.kind.clone(),
                 target: spec.target.clone(),
-                replaces: action.replaces.clone(),
+                replaces: action.replaces,
                 reason: cell.status().reason.name().to_owned(),
                 timeout: spec.operation_timeout,
             };

@@ -112,7 +112,7 @@ impl Needs {
 mod tests {
     use super::*;
 
-    const TIMEOUT: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_mins(1);
 
     fn needs(names: &[&str]) -> Vec<Dependency> {
         names.iter().map(|name| Dependency { service: (*name).into(), workflow_id: format!("wf.{name}") }).collect()

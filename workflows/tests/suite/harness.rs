@@ -3,11 +3,12 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::{Dependency, Labels, Probes, Replicas, RestartPolicy, ServiceSpec, Target};
 use dixmgr_testkit::eventually_async;
 use dixmgr_workflows::{
     ClusterInput, ClusterStatus, ClusterWorkflow, DependentWorkflow, InfrastructureInput, InfrastructureStatus,
-    InfrastructureWorkflow, NodeInput, NodeWorkflow, ServiceStatus,
+    InfrastructureWorkflow, NodeInput, NodeWorkflow, ServiceStatus, interceptors,
 };
 use temporalio_client::{
     Client, WorkflowDescribeOptions, WorkflowFetchHistoryOptions, WorkflowHandle, WorkflowHistory,
@@ -24,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Harness {
     pub client: Client,
     pub world: World,
+    pub metrics: Metrics,
     /// Task queue, and prefix of every workflow id and unit of the case.
     pub queue: String,
     worker: tokio::task::JoinHandle<()>,
@@ -39,10 +41,12 @@ impl Harness {
     /// Starts the case's worker on the current `LocalSet`.
     pub fn start(client: Client, name: &str, cached_workflows: usize) -> Self {
         let world = World::new();
+        let metrics = Metrics::new("dixmgr").expect("metrics");
         let runtime = Runtime::from_current_tokio(Default::default()).expect("an SDK runtime");
         let options = WorkerOptions::new(name)
             .max_cached_workflows(cached_workflows)
             .register_activities(Activities { world: world.clone() })
+            .register_workflow_interceptors(vec![interceptors(metrics.clone())])
             .register_workflow::<NodeWorkflow>()
             .and_then(|options| options.register_workflow::<DependentWorkflow>())
             .and_then(|options| options.register_workflow::<ClusterWorkflow>())
@@ -54,12 +58,20 @@ impl Harness {
             let _runtime = runtime;
             worker.run().await.expect("the worker runs");
         });
-        Self { client, world, queue: name.to_owned(), worker }
+        Self { client, world, metrics, queue: name.to_owned(), worker }
     }
 
     /// Workflow id of a service of this case.
     pub fn id(&self, service: &str) -> String {
         format!("{}.{service}", self.queue)
+    }
+
+    /// How many runs of `NodeWorkflow` closed with this status, as the metrics have it.
+    pub fn closed_nodes(&self, status: &str) -> u64 {
+        let page = self.metrics.encode().expect("a page");
+        let series = format!("dixmgr_workflow_executions_total{{status=\"{status}\",workflow=\"NodeWorkflow\"}} ");
+        let value = page.lines().find_map(|line| line.strip_prefix(&series));
+        value.map_or(0, |value| value.parse().expect("a count"))
     }
 
     /// A service with short durations and without checks.
@@ -177,9 +189,10 @@ impl Node {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
-        match found.await {
+        let found = found.await;
+        match found {
             Ok(status) => status,
-            Err(_) => panic!("within {PATIENCE:?} not seen: {what}; last {last:?}"),
+            Err(tokio::time::error::Elapsed { .. }) => panic!("within {PATIENCE:?} not seen: {what}; last {last:?}"),
         }
     }
 
@@ -260,7 +273,24 @@ pub async fn events(history: WorkflowHistory) -> usize {
 pub async fn record(history: WorkflowHistory, name: &str) {
     if let Some(directory) = std::env::var_os("DIXMGR_RECORD_HISTORIES") {
         let file = std::path::Path::new(&directory).join(format!("{name}.json"));
-        std::fs::write(file, history.to_json().await.expect("history")).expect("the directory can be written");
+        let mut events: serde_json::Value =
+            serde_json::from_slice(&history.to_json().await.expect("history")).expect("JSON");
+        forget_machine(&mut events);
+        let text = serde_json::to_string_pretty(&events).expect("JSON");
+        std::fs::write(file, text).expect("the directory can be written");
+    }
+}
+
+/// A worker's identity and its sticky queue name the machine, `<pid>@<host>`: no history that is kept should.
+fn forget_machine(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => {
+            let identity = text.split_once('@').is_some_and(|(pid, _)| pid.parse::<u32>().is_ok());
+            *text = if identity { "worker".to_owned() } else { std::mem::take(text) };
+        }
+        serde_json::Value::Array(values) => values.iter_mut().for_each(forget_machine),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(forget_machine),
+        _ => {}
     }
 }
 

@@ -1,6 +1,14 @@
 //! The workflow suite: what must hold on every backend, against a scripted world.
 //!
 //! A backend gives a client; each case runs its own worker on its own task queue, so all cases share one server.
+#![allow(
+    clippy::default_trait_access,
+    clippy::duration_suboptimal_units,
+    clippy::needless_for_each,
+    clippy::redundant_closure_for_method_calls,
+    clippy::unused_async,
+    reason = "what the macros want, and brevity in scripts"
+)]
 #![allow(dead_code, unreachable_pub, reason = "each test binary includes the suite whole and uses its own part")]
 
 pub mod cases;
