@@ -22,7 +22,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the embedded engine keeps histories of workflows that have ended.
-const RETENTION: Duration = Duration::from_secs(3 * 24 * 3600);
+const RETENTION: Duration = Duration::from_hours(3 * 24);
 
 /// Where durability lives.
 pub(crate) enum Home {

@@ -104,8 +104,8 @@ mod tests {
     use crate::cli::{Invocation, parse};
 
     fn settings(args: &[&str], file: &FileSettings) -> Settings {
-        let argv = ["dixmgr", "-conf", "f"].iter().chain(args).map(OsString::from);
-        match parse(argv).unwrap() {
+        let line = ["dixmgr", "-conf", "f"].iter().chain(args).map(OsString::from);
+        match parse(line).unwrap() {
             Invocation::Run(request) => Settings::resolve(&request, file),
             other => panic!("{other:?}"),
         }

@@ -92,8 +92,8 @@ fn headline(spec: &ServiceSpec) -> String {
         Target::Command(command) => format!("runs {}", command.argv.join(" ").escape_debug()),
     };
     let labels = [("type", &spec.labels.kind), ("chain", &spec.labels.chain)];
-    let labels: String =
-        labels.iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| format!(", {key} {text}")).collect();
+    let labels = labels.iter().filter(|(_, text)| !text.is_empty());
+    let labels = labels.fold(String::new(), |all, (key, text)| all + ", " + key + " " + text);
     let replicas =
         spec.replicas.map_or(String::new(), |r| format!(", {} replicas, {} must be ready", r.count, r.quorum));
     format!("{}  {target}{labels}{replicas}  [{}]", spec.name, spec.workflow_id)

@@ -11,6 +11,7 @@ use temporalio_client::Client;
 use temporalio_common::worker::WorkerDeploymentOptions;
 use temporalio_sdk::runtime::PollerBehavior;
 use temporalio_sdk::runtime::worker_tuner::{FixedSizeSlotSupplier, TunerHolder};
+use temporalio_sdk::workflows::WorkflowRegistrationError;
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 
 use crate::error::RunError;
@@ -25,7 +26,7 @@ const SPARE_SLOTS: usize = 100;
 /// crash that worker is gone for good.
 const STICKY_PATIENCE: Duration = Duration::from_secs(3);
 /// Longest time that a heartbeat is held back.
-const HEARTBEAT_THROTTLE: Duration = Duration::from_secs(60);
+const HEARTBEAT_THROTTLE: Duration = Duration::from_mins(1);
 
 /// Options of the worker for a plan.
 pub(crate) fn options(
@@ -35,7 +36,6 @@ pub(crate) fn options(
     metrics: &Metrics,
     cancel_on_drain: bool,
 ) -> Result<WorkerOptions, RunError> {
-    let setup = |error: &dyn std::fmt::Display| RunError::Setup { what: "the worker", detail: error.to_string() };
     let fixed = FixedSizeSlotSupplier::new;
     let tuner = TunerHolder::builder()
         .workflow_task_slot_supplier(fixed(WORKFLOW_SLOTS))
@@ -43,14 +43,8 @@ pub(crate) fn options(
         .local_activity_task_slot_supplier(fixed(SPARE_SLOTS))
         .nexus_task_slot_supplier(fixed(1))
         .build();
-    let builder = WorkerOptions::new(task_queue)
+    let mut options = WorkerOptions::new(task_queue)
         .register_activities(activities)
-        .register_workflow::<InfrastructureWorkflow>()
-        .and_then(|builder| builder.register_workflow::<NodeWorkflow>())
-        .and_then(|builder| builder.register_workflow::<DependentWorkflow>())
-        .and_then(|builder| builder.register_workflow::<ClusterWorkflow>())
-        .map_err(|error| setup(&error))?;
-    Ok(builder
         .workflow_interceptor(interceptors(metrics.clone()))
         .activity_inbound_interceptor(CountingInterceptor::new(metrics.clone()))
         .deployment_options(WorkerDeploymentOptions::from_build_id(env!("CARGO_PKG_VERSION").to_owned()))
@@ -61,7 +55,18 @@ pub(crate) fn options(
         .sticky_queue_schedule_to_start_timeout(STICKY_PATIENCE)
         .max_heartbeat_throttle_interval(HEARTBEAT_THROTTLE)
         .maybe_graceful_shutdown_period(cancel_on_drain.then_some(Duration::ZERO))
-        .build())
+        .build();
+    register_workflows(&mut options)
+        .map_err(|error| RunError::Setup { what: "the worker", detail: error.to_string() })?;
+    Ok(options)
+}
+
+fn register_workflows(options: &mut WorkerOptions) -> Result<(), WorkflowRegistrationError> {
+    options.register_workflow::<InfrastructureWorkflow>()?;
+    options.register_workflow::<NodeWorkflow>()?;
+    options.register_workflow::<DependentWorkflow>()?;
+    options.register_workflow::<ClusterWorkflow>()?;
+    Ok(())
 }
 
 /// One slot for the watch of each service or replica, one for an action on it, and some to spare.

@@ -68,6 +68,7 @@ pub struct DemoServerArgs {
 
 /// Flags of a run. `Option` where the file has a say before the default.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "they are switches of a command line, one by one")]
 pub struct RunArgs {
     /// TOML configuration (required).
     #[arg(long, value_name = "FILE", env = "DIXMGR_CONF", hide_env_values = true)]

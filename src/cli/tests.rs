@@ -4,8 +4,8 @@
 use super::*;
 
 fn run(args: &[&str]) -> Result<RunRequest, clap::Error> {
-    let argv = std::iter::once("dixmgr").chain(args.iter().copied()).map(OsString::from);
-    match parse(argv)? {
+    let line = std::iter::once("dixmgr").chain(args.iter().copied()).map(OsString::from);
+    match parse(line)? {
         Invocation::Run(request) => Ok(*request),
         other => panic!("{other:?}"),
     }

@@ -175,6 +175,7 @@ pub(super) fn label(text: &str) -> Result<String, Wrong> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use proptest::prelude::*;
 
     use super::*;

@@ -16,7 +16,7 @@ use super::fault::{FaultSink, Located, Place};
 use super::suggest;
 
 /// Longest duration that makes sense anywhere here, ten years.
-const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+const MAX_DURATION: Duration = Duration::from_hours(10 * 366 * 24);
 
 /// One table being read.
 pub(super) struct TableReader<'a> {
@@ -127,14 +127,12 @@ impl<'a> TableReader<'a> {
             return self.wrong_type(&place, value, "a whole number");
         };
         let number = i64::from_str_radix(written.as_str(), written.radix()).ok().and_then(|n| T::try_from(n).ok());
-        match number.filter(|number| range.contains(number)) {
-            Some(value) => Some(Located { value, place }),
-            None => {
-                let problem = format!("{written} is out of range");
-                self.faults.report(&place, problem, format!("write {} to {}", range.start(), range.end()));
-                None
-            }
+        if let Some(value) = number.filter(|number| range.contains(number)) {
+            return Some(Located { value, place });
         }
+        let problem = format!("{written} is out of range");
+        self.faults.report(&place, problem, format!("write {} to {}", range.start(), range.end()));
+        None
     }
 
     /// A number within `range`.
@@ -145,14 +143,11 @@ impl<'a> TableReader<'a> {
             DeValue::Integer(written) if written.radix() == 10 => written.as_str().parse().ok(),
             other => return self.wrong_type(&place, other, "a number"),
         };
-        match number.filter(|number| range.contains(number)) {
-            Some(value) => Some(Located { value, place }),
-            None => {
-                let advice = format!("write {} to {}", range.start(), range.end());
-                self.faults.report(&place, "is out of range", advice);
-                None
-            }
+        if let Some(value) = number.filter(|number| range.contains(number)) {
+            return Some(Located { value, place });
         }
+        self.faults.report(&place, "is out of range", format!("write {} to {}", range.start(), range.end()));
+        None
     }
 
     /// A duration longer than nothing, such as `"30s"`.

@@ -11,7 +11,7 @@ use super::written::{WrittenCommon, WrittenRestart, WrittenService};
 /// Longest time for one HTTP check or JSON-RPC call unless the file says otherwise.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(90);
-const DEPENDENCY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+const DEPENDENCY_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// A service that stands for itself; what it needs is still only named.
 #[derive(Debug)]
@@ -37,13 +37,12 @@ pub(super) fn service(
     probes.sync.clone_from(&written.sync);
     let restart = restart_policy(&written.common.restart, &defaults.restart, faults);
     let replicas = replicas(&written, faults);
-    let timeout = |own: &Option<Located<Duration>>, general: &Option<Located<Duration>>, otherwise| {
-        pick(own, general).unwrap_or(otherwise)
-    };
     let common = &written.common;
-    let operation_timeout = timeout(&common.operation_timeout, &defaults.operation_timeout, OPERATION_TIMEOUT);
-    let dependency_timeout = timeout(&common.dependency_timeout, &defaults.dependency_timeout, DEPENDENCY_TIMEOUT);
-    let labels = Labels { kind: text(&written.kind), chain: text(&written.chain) };
+    let operation_timeout =
+        pick(common.operation_timeout.as_ref(), defaults.operation_timeout.as_ref()).unwrap_or(OPERATION_TIMEOUT);
+    let dependency_timeout =
+        pick(common.dependency_timeout.as_ref(), defaults.dependency_timeout.as_ref()).unwrap_or(DEPENDENCY_TIMEOUT);
+    let labels = Labels { kind: text(written.kind.as_ref()), chain: text(written.chain.as_ref()) };
     // Without a target the service still stands in the plan, so that those that need it find its name.
     let (target, target_place) = target(&written, manager, replicas.is_some(), faults)
         .unwrap_or_else(|| (Target::Command(Command::default()), written.place.clone()));
@@ -76,25 +75,25 @@ pub(super) fn common_spec(defaults: &WrittenCommon) -> (Probes, RestartPolicy, D
     (
         probes(&none, defaults),
         restart,
-        pick(&none.operation_timeout, &defaults.operation_timeout).unwrap_or(OPERATION_TIMEOUT),
-        pick(&none.dependency_timeout, &defaults.dependency_timeout).unwrap_or(DEPENDENCY_TIMEOUT),
+        pick(none.operation_timeout.as_ref(), defaults.operation_timeout.as_ref()).unwrap_or(OPERATION_TIMEOUT),
+        pick(none.dependency_timeout.as_ref(), defaults.dependency_timeout.as_ref()).unwrap_or(DEPENDENCY_TIMEOUT),
     )
 }
 
-fn pick<T: Copy>(own: &Option<Located<T>>, general: &Option<Located<T>>) -> Option<T> {
-    own.as_ref().or(general.as_ref()).map(|found| found.value)
+fn pick<T: Copy>(own: Option<&Located<T>>, general: Option<&Located<T>>) -> Option<T> {
+    own.or(general).map(|found| found.value)
 }
 
-fn text(found: &Option<Located<String>>) -> String {
-    found.as_ref().map(|found| found.value.clone()).unwrap_or_default()
+fn text(found: Option<&Located<String>>) -> String {
+    found.map(|found| found.value.clone()).unwrap_or_default()
 }
 
 fn probes(own: &WrittenCommon, general: &WrittenCommon) -> Probes {
     let otherwise = Probes::default();
     Probes {
-        interval: pick(&own.interval, &general.interval).unwrap_or(otherwise.interval),
-        resources: pick(&own.resources, &general.resources).unwrap_or(otherwise.resources),
-        failure_threshold: pick(&own.failure_threshold, &general.failure_threshold)
+        interval: pick(own.interval.as_ref(), general.interval.as_ref()).unwrap_or(otherwise.interval),
+        resources: pick(own.resources.as_ref(), general.resources.as_ref()).unwrap_or(otherwise.resources),
+        failure_threshold: pick(own.failure_threshold.as_ref(), general.failure_threshold.as_ref())
             .unwrap_or(otherwise.failure_threshold),
         ..otherwise
     }
@@ -114,23 +113,24 @@ fn restart_policy(own: &WrittenRestart, general: &WrittenRestart, faults: &Fault
 /// The policy, and where its longest backoff or, failing that, its initial one was written by the service itself.
 fn merge_restart(own: &WrittenRestart, general: &WrittenRestart) -> (RestartPolicy, Option<Place>) {
     let otherwise = RestartPolicy::default();
-    let initial = pick(&own.initial_backoff, &general.initial_backoff);
-    let max = pick(&own.max_backoff, &general.max_backoff);
+    let initial = pick(own.initial_backoff.as_ref(), general.initial_backoff.as_ref());
+    let max = pick(own.max_backoff.as_ref(), general.max_backoff.as_ref());
     // A bound that was not written gives way to the one that was.
     let initial_backoff = initial.unwrap_or_else(|| otherwise.initial_backoff.min(max.unwrap_or(Duration::MAX)));
     let max_backoff = max.unwrap_or_else(|| otherwise.max_backoff.max(initial_backoff));
     let place = own.max_backoff.as_ref().or(own.initial_backoff.as_ref()).map(|found| found.place.clone());
     let policy = RestartPolicy {
-        max_restarts: pick(&own.max_restarts, &general.max_restarts).unwrap_or(otherwise.max_restarts),
-        window: pick(&own.window, &general.window).unwrap_or(otherwise.window),
+        max_restarts: pick(own.max_restarts.as_ref(), general.max_restarts.as_ref()).unwrap_or(otherwise.max_restarts),
+        window: pick(own.window.as_ref(), general.window.as_ref()).unwrap_or(otherwise.window),
         initial_backoff,
         max_backoff,
-        backoff_coefficient: pick(&own.backoff_coefficient, &general.backoff_coefficient)
+        backoff_coefficient: pick(own.backoff_coefficient.as_ref(), general.backoff_coefficient.as_ref())
             .unwrap_or(otherwise.backoff_coefficient),
-        jitter: pick(&own.jitter, &general.jitter).unwrap_or(otherwise.jitter),
-        stable_after: pick(&own.stable_after, &general.stable_after).unwrap_or(otherwise.stable_after),
-        quarantine_retry: pick(&own.quarantine_retry, &general.quarantine_retry).unwrap_or(otherwise.quarantine_retry),
-        on_unhealthy: pick(&own.on_unhealthy, &general.on_unhealthy).unwrap_or(otherwise.on_unhealthy),
+        jitter: pick(own.jitter.as_ref(), general.jitter.as_ref()).unwrap_or(otherwise.jitter),
+        stable_after: pick(own.stable_after.as_ref(), general.stable_after.as_ref()).unwrap_or(otherwise.stable_after),
+        quarantine_retry: pick(own.quarantine_retry.as_ref(), general.quarantine_retry.as_ref())
+            .unwrap_or(otherwise.quarantine_retry),
+        on_unhealthy: pick(own.on_unhealthy.as_ref(), general.on_unhealthy.as_ref()).unwrap_or(otherwise.on_unhealthy),
     };
     (policy, place)
 }
@@ -163,7 +163,7 @@ fn target(
             faults.report(&unit.place, "a service has either a unit or a command", "leave out one of the two");
             None
         }
-        (Some(unit), None) => unit_target(written, unit, manager, replicated, faults),
+        (Some(unit), None) => Some(unit_target(written, unit, manager, replicated, faults)),
         (None, Some(command)) => {
             if manager == ManagerKind::Systemd {
                 let advice = "write unit = \"….service\", or start dixmgr with -process-manager direct";
@@ -196,7 +196,7 @@ fn unit_target(
     manager: ManagerKind,
     replicated: bool,
     faults: &FaultSink<'_>,
-) -> Option<(Target, Place)> {
+) -> (Target, Place) {
     if manager == ManagerKind::Direct {
         let advice = "write command = […], or start dixmgr with -process-manager systemd";
         faults.report(&unit.place, "a unit needs systemd, and dixmgr runs the processes itself here", advice);
@@ -215,5 +215,5 @@ fn unit_target(
     } else if numbered && !replicated {
         faults.report(&unit.place, "{i} numbers replicas, and there are none", "write replicas = …");
     }
-    Some((Target::Unit(unit.value.clone()), unit.place.clone()))
+    (Target::Unit(unit.value.clone()), unit.place.clone())
 }

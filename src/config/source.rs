@@ -48,7 +48,7 @@ impl Source {
             Ok(text) => Ok(Self { name: name.to_owned(), lines: line_starts(&text), text }),
             Err(error) => {
                 let good = error.utf8_error().valid_up_to();
-                let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+                let line = error.as_bytes()[..good].split(|byte| *byte == b'\n').count();
                 Err(one_fault(name, line, "is not UTF-8".to_owned(), "save the file as UTF-8"))
             }
         }

@@ -29,13 +29,13 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut seen = Seen::default();
         event.record(&mut seen);
-        let (dim, colour, reset) = colours(*event.metadata().level(), writer.has_ansi_escapes());
+        let (dim, colour, plain) = colours(*event.metadata().level(), writer.has_ansi_escapes());
         write!(writer, "{dim}")?;
         self.time.format_time(&mut writer)?;
-        write!(writer, "{reset} {colour}{:5}{reset} {}", event.metadata().level(), seen.message)?;
-        let rest = seen.rest();
-        if !rest.is_empty() {
-            write!(writer, "  {dim}[{rest}]{reset}")?;
+        write!(writer, "{plain} {colour}{:5}{plain} {}", event.metadata().level(), seen.message)?;
+        let fields = seen.rest();
+        if !fields.is_empty() {
+            write!(writer, "  {dim}[{fields}]{plain}")?;
         }
         writeln!(writer)
     }
@@ -78,7 +78,7 @@ impl Seen {
         rest
     }
 
-    fn add(&mut self, field: &Field, value: String) {
+    fn add(&mut self, field: &Field, value: &str) {
         // A line is a line, whatever an error text holds; and no text may drive the terminal.
         let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         if field.name() == "message" { self.message = value } else { self.fields.push((field.name(), value)) }
@@ -87,11 +87,11 @@ impl Seen {
 
 impl Visit for Seen {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value.to_owned());
+        self.add(field, value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format!("{value:?}"));
+        self.add(field, &format!("{value:?}"));
     }
 }
 

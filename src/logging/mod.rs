@@ -53,12 +53,11 @@ enum Sink {
 /// An explicit form wins; under systemd the journal gets fields instead of text.
 fn sink(format: Option<LogFormat>) -> Sink {
     match format {
-        Some(LogFormat::Human) => Sink::Human,
         Some(LogFormat::Json) => Sink::Json,
         None if is_journal() => {
             tracing_journald::layer().map_or(Sink::Human, |layer| Sink::Journald(layer.with_field_prefix(None)))
         }
-        None => Sink::Human,
+        Some(LogFormat::Human) | None => Sink::Human,
     }
 }
 

@@ -16,7 +16,7 @@ fn a_small_file_gets_all_defaults() {
     assert_eq!(spec.probes, dixmgr_model::Probes::default());
     assert_eq!(spec.restart, dixmgr_model::RestartPolicy::default());
     assert_eq!(spec.operation_timeout, Duration::from_secs(90));
-    assert_eq!(spec.dependency_timeout, Duration::from_secs(24 * 3600));
+    assert_eq!(spec.dependency_timeout, Duration::from_hours(24));
 }
 
 #[test]
@@ -76,7 +76,7 @@ unit = "db.service"
     assert_eq!((db.probes.interval, api.probes.interval), (Duration::from_secs(10), Duration::from_secs(5)));
     assert_eq!((api.labels.kind.as_str(), api.labels.chain.as_str()), ("web", "polkadot"));
     assert_eq!(api.replicas, Some(Replicas { count: 3, quorum: 2 }), "the quorum is a majority");
-    assert_eq!((api.restart.max_restarts, api.restart.max_backoff), (7, Duration::from_secs(60)));
+    assert_eq!((api.restart.max_restarts, api.restart.max_backoff), (7, Duration::from_mins(1)));
     assert_eq!((api.restart.initial_backoff, api.restart.jitter), (Duration::from_secs(2), 0.0));
     assert!(api.restart.on_unhealthy && !api.probes.resources);
     assert_eq!(api.probes.sync.as_ref().unwrap().timeout, Duration::from_secs(3));
