@@ -44,6 +44,13 @@ impl EngineOptions {
     }
 }
 
+impl Default for EngineOptions {
+    /// `engine.db` in the working directory.
+    fn default() -> Self {
+        Self::new("engine.db")
+    }
+}
+
 impl std::fmt::Debug for EngineOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EngineOptions").field("path", &self.path).field("store", &self.store).finish_non_exhaustive()

@@ -38,6 +38,8 @@ pub(crate) struct PollRequest {
     pub(crate) in_process: bool,
     /// Names this poll, to end it.
     pub(crate) poll_id: u64,
+    /// Names the worker's instance, so that all its polls end when it shuts down; empty when it does not say.
+    pub(crate) worker: String,
 }
 
 /// A worker that waits for a task.
@@ -119,7 +121,14 @@ impl Core {
         }
     }
 
-    /// Ends all polls of a worker that shuts down, and gives what waited on its sticky queue to the others.
+    /// Ends the polls of one worker's instance on a queue that others poll too.
+    pub(crate) fn end_polls_of(&mut self, queue: &QueueKey, worker: &str) {
+        for poller in self.queues.remove_pollers(queue, |poller| poller.request.worker == worker) {
+            poller.reply.nothing();
+        }
+    }
+
+    /// Ends all polls of a sticky queue whose worker shuts down, and gives what waited there to the others.
     pub(crate) fn end_worker(&mut self, queue: &QueueKey) {
         let (tasks, pollers) = self.queues.remove_queue(queue);
         for poller in pollers {

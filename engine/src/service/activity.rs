@@ -70,7 +70,7 @@ impl Service {
         let name = request.task_queue.map(|queue| queue.name).unwrap_or_default();
         require_id(&name, "TaskQueue")?;
         let queue = QueueKey { namespace: request.namespace, name, kind: TaskKind::Activity };
-        self.poll(queue, request.identity, PollReply::Activity).await
+        self.poll(queue, request.identity, request.worker_instance_key, PollReply::Activity).await
     }
 
     pub(super) async fn record_activity_task_heartbeat(

@@ -33,7 +33,7 @@ impl Service {
         let name = request.task_queue.map(|queue| queue.name).unwrap_or_default();
         require_id(&name, "TaskQueue")?;
         let queue = QueueKey { namespace: request.namespace, name, kind: TaskKind::Workflow };
-        self.poll(queue, request.identity, PollReply::Workflow).await
+        self.poll(queue, request.identity, request.worker_instance_key, PollReply::Workflow).await
     }
 
     /// Waits for a task of one queue. After a while without one, takes the poll back and answers that there is none.
@@ -41,11 +41,12 @@ impl Service {
         &self,
         queue: QueueKey,
         identity: String,
+        worker: String,
         wrap: impl FnOnce(Reply<T>) -> PollReply,
     ) -> Result<T, Status> {
         let (reply, mut answer) = oneshot::channel();
         let request =
-            PollRequest { queue: queue.clone(), identity, in_process: self.caller.in_process, poll_id: self.poll_id() };
+            PollRequest { queue: queue.clone(), identity, in_process: self.caller.in_process, poll_id: self.poll_id(), worker };
         let poll_id = request.poll_id;
         let reply = wrap(reply);
         self.core.send(Box::new(move |core| match core.require_namespace(&request.queue.namespace) {
@@ -128,19 +129,16 @@ impl Service {
             .await
     }
 
-    pub(super) async fn shutdown_worker(
-        &self,
-        request: ShutdownWorkerRequest,
-    ) -> Result<ShutdownWorkerResponse, Status> {
+    pub(super) async fn shutdown_worker(&self, request: ShutdownWorkerRequest) -> Result<ShutdownWorkerResponse, Status> {
         self.core
             .call(move |core, reply| {
+                let queue = |name: &str, kind| QueueKey { namespace: request.namespace.clone(), name: name.to_owned(), kind };
                 if !request.sticky_task_queue.is_empty() {
-                    let sticky = QueueKey {
-                        namespace: request.namespace,
-                        name: request.sticky_task_queue,
-                        kind: TaskKind::Workflow,
-                    };
-                    core.end_worker(&sticky);
+                    core.end_worker(&queue(&request.sticky_task_queue, TaskKind::Workflow));
+                }
+                if !request.worker_instance_key.is_empty() {
+                    core.end_polls_of(&queue(&request.task_queue, TaskKind::Workflow), &request.worker_instance_key);
+                    core.end_polls_of(&queue(&request.task_queue, TaskKind::Activity), &request.worker_instance_key);
                 }
                 core.reply(reply, Ok(ShutdownWorkerResponse {}));
             })
