@@ -324,12 +324,18 @@ impl Core {
     /// Carries out effects and hands tasks to waiting workers until nothing is left to do.
     fn pump(&mut self) {
         loop {
-            while let Some((key, effect)) = self.effects.pop_front() {
-                self.carry_out(key, effect);
-            }
+            self.carry_out_effects();
             if !self.match_tasks() {
                 return;
             }
+        }
+    }
+
+    /// Carries out what executions do to each other. Goes before any task is handed out, so that a worker sees at once what
+    /// follows from its commands.
+    pub(crate) fn carry_out_effects(&mut self) {
+        while let Some((key, effect)) = self.effects.pop_front() {
+            self.carry_out(key, effect);
         }
     }
 

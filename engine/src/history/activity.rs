@@ -49,6 +49,7 @@ pub enum ActivityOutcome {
 
 impl Execution {
     /// Schedules an activity; answers its scheduled event.
+    #[allow(deprecated, reason = "the field is deprecated for SDKs, and still written by the server")]
     pub(super) fn schedule_activity(
         &mut self,
         now: Nanos,
@@ -76,6 +77,7 @@ impl Execution {
             heartbeat_timeout: duration(limits.heartbeat),
             workflow_task_completed_event_id: completed,
             retry_policy: Some(complete_policy(command.retry_policy.as_ref())),
+            use_workflow_build_id: command.use_workflow_build_id,
             priority: command.priority.clone(),
             ..Default::default()
         };
@@ -292,7 +294,7 @@ impl Execution {
 
     fn time_out_activity(&mut self, now: Nanos, scheduled_event_id: i64, timeout_type: TimeoutType) {
         let Some(activity) = self.activities.get(&scheduled_event_id) else { return };
-        let mut failure = timeout_failure(timeout_type, activity.heartbeat_details.clone());
+        let mut failure = timeout_failure(timeout_type);
         let retry_state = match timeout_type {
             TimeoutType::StartToClose | TimeoutType::Heartbeat => {
                 self.retry_activity(now, scheduled_event_id, &failure)
@@ -305,6 +307,9 @@ impl Execution {
         let Some(activity) = self.activities.get(&scheduled_event_id) else { return };
         if timeout_type == TimeoutType::ScheduleToClose || timeout_type == TimeoutType::ScheduleToStart {
             failure.cause = activity.last_failure.clone().map(Box::new);
+        }
+        if let Some(FailureInfo::TimeoutFailureInfo(info)) = failure.failure_info.as_mut() {
+            info.last_heartbeat_details.clone_from(&activity.heartbeat_details);
         }
         let started_event_id = if activity.is_started() { self.record_activity_started(scheduled_event_id) } else { 0 };
         let attributes = ActivityTaskTimedOutEventAttributes {
@@ -481,7 +486,7 @@ fn complete_policy(policy: Option<&RetryPolicy>) -> RetryPolicy {
     policy
 }
 
-fn timeout_failure(timeout_type: TimeoutType, last_heartbeat_details: Option<Payloads>) -> Failure {
+fn timeout_failure(timeout_type: TimeoutType) -> Failure {
     let name = match timeout_type {
         TimeoutType::StartToClose => "StartToClose",
         TimeoutType::ScheduleToStart => "ScheduleToStart",
@@ -494,7 +499,7 @@ fn timeout_failure(timeout_type: TimeoutType, last_heartbeat_details: Option<Pay
         source: "Server".to_owned(),
         failure_info: Some(FailureInfo::TimeoutFailureInfo(TimeoutFailureInfo {
             timeout_type: timeout_type.into(),
-            last_heartbeat_details,
+            last_heartbeat_details: None,
         })),
         ..Default::default()
     }

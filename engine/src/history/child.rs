@@ -46,6 +46,7 @@ impl Execution {
             parent_close_policy: command.parent_close_policy,
             workflow_task_completed_event_id: completed,
             workflow_id_reuse_policy: command.workflow_id_reuse_policy,
+            inherit_build_id: command.inherit_build_id,
             header: command.header.clone(),
             memo: command.memo.clone(),
             search_attributes: command.search_attributes.clone(),
@@ -72,7 +73,6 @@ impl Execution {
         let execution = from_duration(command.workflow_execution_timeout.as_ref());
         let run = shorter(from_duration(command.workflow_run_timeout.as_ref()), execution);
         let task = from_duration(command.workflow_task_timeout.as_ref());
-        command.workflow_execution_timeout = duration(execution);
         command.workflow_run_timeout = duration(run);
         command.workflow_task_timeout = duration(super::lifecycle::task_timeout(task, run));
         if command.parent_close_policy == i32::from(ParentClosePolicy::Unspecified) {

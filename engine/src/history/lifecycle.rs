@@ -71,8 +71,10 @@ impl Execution {
         let execution_timeout = from_duration(attributes.workflow_execution_timeout.as_ref());
         let run = run_timeout(from_duration(attributes.workflow_run_timeout.as_ref()), execution_timeout);
         let task = task_timeout(from_duration(attributes.workflow_task_timeout.as_ref()), run);
-        attributes.workflow_execution_timeout = duration(execution_timeout);
-        attributes.workflow_run_timeout = duration(run);
+        if run != 0 {
+            // A limit that was not asked for is not written out.
+            attributes.workflow_run_timeout = duration(run);
+        }
         attributes.workflow_task_timeout = duration(task);
         let backoff = from_duration(attributes.first_workflow_task_backoff.as_ref());
         attributes.first_workflow_task_backoff = duration(backoff);
@@ -228,6 +230,7 @@ impl Execution {
         self.changes.effects.push(Effect::Closed { event: Box::new(event), children });
     }
 
+    #[allow(deprecated, reason = "the field is deprecated for SDKs, and still written by the server")]
     pub(super) fn continue_as_new(
         &mut self,
         now: Nanos,
@@ -245,7 +248,8 @@ impl Execution {
             workflow_task_timeout: started.workflow_task_timeout,
             workflow_task_completed_event_id: completed,
             backoff_start_interval: started.first_workflow_task_backoff,
-            initiator: started.initiator,
+            initiator: command.initiator,
+            inherit_build_id: command.inherit_build_id,
             last_completion_result: command.last_completion_result,
             header: started.header.clone(),
             memo: started.memo.clone(),
@@ -284,7 +288,11 @@ impl Execution {
             }),
             input: command.input.clone(),
             header: command.header.clone(),
-            workflow_run_timeout: if run == 0 { previous.workflow_run_timeout } else { duration(run) },
+            workflow_run_timeout: duration(if run == 0 {
+                from_duration(previous.workflow_run_timeout.as_ref())
+            } else {
+                run
+            }),
             workflow_task_timeout: if task == 0 { previous.workflow_task_timeout } else { duration(task) },
             continued_execution_run_id: self.info.run_id.clone(),
             initiator: initiator.into(),

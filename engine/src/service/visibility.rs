@@ -66,8 +66,7 @@ impl Service {
 }
 
 fn parse(query: &str) -> Result<Query, Status> {
-    Query::parse(query, &Schema::new(BTreeMap::new()))
-        .map_err(|error| Status::invalid_argument(error.to_string()))
+    Query::parse(query, &Schema::new(BTreeMap::new())).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 fn group(status: i32, count: i64) -> AggregationGroup {

@@ -45,8 +45,13 @@ impl Service {
         wrap: impl FnOnce(Reply<T>) -> PollReply,
     ) -> Result<T, Status> {
         let (reply, mut answer) = oneshot::channel();
-        let request =
-            PollRequest { queue: queue.clone(), identity, in_process: self.caller.in_process, poll_id: self.poll_id(), worker };
+        let request = PollRequest {
+            queue: queue.clone(),
+            identity,
+            in_process: self.caller.in_process,
+            poll_id: self.poll_id(),
+            worker,
+        };
         let poll_id = request.poll_id;
         let reply = wrap(reply);
         self.core.send(Box::new(move |core| match core.require_namespace(&request.queue.namespace) {
@@ -129,10 +134,14 @@ impl Service {
             .await
     }
 
-    pub(super) async fn shutdown_worker(&self, request: ShutdownWorkerRequest) -> Result<ShutdownWorkerResponse, Status> {
+    pub(super) async fn shutdown_worker(
+        &self,
+        request: ShutdownWorkerRequest,
+    ) -> Result<ShutdownWorkerResponse, Status> {
         self.core
             .call(move |core, reply| {
-                let queue = |name: &str, kind| QueueKey { namespace: request.namespace.clone(), name: name.to_owned(), kind };
+                let queue =
+                    |name: &str, kind| QueueKey { namespace: request.namespace.clone(), name: name.to_owned(), kind };
                 if !request.sticky_task_queue.is_empty() {
                     core.end_worker(&queue(&request.sticky_task_queue, TaskKind::Workflow));
                 }

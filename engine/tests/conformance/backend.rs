@@ -4,9 +4,9 @@ use std::{thread, time::Duration};
 
 use dixmgr_engine::{Engine, EngineOptions};
 use dixmgr_testkit::TemporalServer;
+use tempfile::TempDir;
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
 use temporalio_sdk::{Runtime, Worker, WorkerOptions, runtime::RuntimeOptions};
-use tempfile::TempDir;
 use url::Url;
 
 /// Namespace of the suite, present in both.
@@ -56,10 +56,13 @@ impl Running {
     pub(crate) fn start(client: Client, options: WorkerOptions) -> Self {
         let (handles, handle) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
-            let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+            let tokio =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
             tokio.block_on(async {
-                let runtime = Runtime::from_current_tokio(RuntimeOptions::builder().heartbeat_interval(None).build().expect("options"))
-                    .expect("an SDK runtime");
+                let runtime = Runtime::from_current_tokio(
+                    RuntimeOptions::builder().heartbeat_interval(None).build().expect("options"),
+                )
+                .expect("an SDK runtime");
                 let mut worker = Worker::new(&runtime, client, options).expect("a worker");
                 let shutdown: Box<dyn FnOnce() + Send> = Box::new(worker.shutdown_handle());
                 handles.send(shutdown).expect("the test waits");

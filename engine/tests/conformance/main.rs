@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 use backend::{Backend, NAMESPACE, Running};
 use temporalio_client::{
-    Client, WorkflowCancelOptions, WorkflowGetResultOptions, WorkflowHandle, WorkflowQueryOptions, grpc::WorkflowService,
-    WorkflowSignalOptions, WorkflowStartOptions, WorkflowTerminateOptions, tonic::IntoRequest,
+    Client, WorkflowCancelOptions, WorkflowGetResultOptions, WorkflowHandle, WorkflowQueryOptions,
+    WorkflowSignalOptions, WorkflowStartOptions, WorkflowTerminateOptions, grpc::WorkflowService, tonic::IntoRequest,
 };
 use temporalio_common::protos::temporal::api::{
     common::v1::WorkflowExecution, history::v1::HistoryEvent, workflowservice::v1::GetWorkflowExecutionHistoryRequest,
@@ -68,7 +68,12 @@ async fn history(client: &Client, workflow_id: &str, run_id: &str) -> Vec<Histor
             next_page_token,
             ..Default::default()
         };
-        let page = client.clone().get_workflow_execution_history(request.into_request()).await.expect("a history").into_inner();
+        let page = client
+            .clone()
+            .get_workflow_execution_history(request.into_request())
+            .await
+            .expect("a history")
+            .into_inner();
         events.extend(page.history.unwrap_or_default().events);
         next_page_token = page.next_page_token;
         if next_page_token.is_empty() {
@@ -96,7 +101,10 @@ async fn until_events(client: &Client, workflow_id: &str, count: usize) {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    panic!("{workflow_id} does not get as far as {count} events: {:#?}", normalise::lines(&history(client, workflow_id, "").await));
+    panic!(
+        "{workflow_id} does not get as far as {count} events: {:#?}",
+        normalise::lines(&history(client, workflow_id, "").await)
+    );
 }
 
 async fn suite(backend: &Backend) -> Outcome {
@@ -133,6 +141,7 @@ async fn suite(backend: &Backend) -> Outcome {
 
     let parent = client.start_workflow(Parent::run, (), start("parent")).await.unwrap();
     outcome.result("parent", &parent.get_result(wait()).await);
+    outcome.keep(&client, "parent").await;
     for id in ["parent.good", "parent.bad", "parent.left", "parent.doomed"] {
         let child: WorkflowHandle<Client, Signals> = client.get_workflow_handle(id);
         outcome.result(id, &child.get_result(wait()).await.is_ok());
@@ -169,7 +178,10 @@ async fn suite(backend: &Backend) -> Outcome {
 
     let again = client.start_workflow(Signals::run, 1usize, start("twice")).await.unwrap();
     let second = client.start_workflow(Signals::run, 1usize, start("twice")).await;
-    outcome.result("twice", &second.err().map(|error| error.to_string().split("run ID").next().unwrap_or_default().to_owned()));
+    outcome.result(
+        "twice",
+        &second.err().map(|error| error.to_string().split("run ID").next().unwrap_or_default().to_owned()),
+    );
     again.terminate(WorkflowTerminateOptions::default()).await.unwrap();
     outcome
 }
@@ -177,7 +189,8 @@ async fn suite(backend: &Backend) -> Outcome {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_engine_runs_every_feature() {
     let outcome = suite(&Backend::engine()).await;
-    let expect = |name: &str, result: &str| assert_eq!(outcome.results.get(name).map(String::as_str), Some(result), "{name}");
+    let expect =
+        |name: &str, result: &str| assert_eq!(outcome.results.get(name).map(String::as_str), Some(result), "{name}");
     expect("plain", "Ok(\"hello\")");
     expect("retries", "Ok(3)");
     expect("timers", "Ok(\"Cancelled near true\")");

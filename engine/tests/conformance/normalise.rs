@@ -9,6 +9,8 @@ const BLANKED: &[&str] = &[
     "task_id",
     "request_id",
     "run_id",
+    "runId",
+    "prev_auto_reset_points",
     "identity",
     "history_size_bytes",
     "namespace_id",

@@ -12,8 +12,9 @@ use std::{
 use temporalio_common::RetryPolicy;
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::{
-    ActivityOptions, CancellableFuture, ChildWorkflowOptions, ContinueAsNewOptions, LocalActivityOptions, ParentClosePolicy,
-    SignalWorkflowOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
+    ActivityOptions, CancellableFuture, ChildWorkflowOptions, ContinueAsNewOptions, LocalActivityOptions,
+    ParentClosePolicy, SignalWorkflowOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView,
+    WorkflowResult,
     activities::{ActivityContext, ActivityError},
 };
 
@@ -24,7 +25,11 @@ fn short() -> ActivityOptions {
 fn retried(attempts: u32) -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(Duration::from_secs(10))
         .retry_policy(
-            RetryPolicy::builder().initial_interval(Duration::from_millis(50)).backoff_coefficient(1.0).maximum_attempts(attempts).build(),
+            RetryPolicy::builder()
+                .initial_interval(Duration::from_millis(50))
+                .backoff_coefficient(1.0)
+                .maximum_attempts(attempts)
+                .build(),
         )
         .build()
 }
@@ -170,16 +175,32 @@ impl Parent {
     #[run]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<String> {
         let id = ctx.workflow_id().to_owned();
-        let good = ctx.start_child_workflow(Plain::run, "child".to_owned(), ChildWorkflowOptions::workflow_id(format!("{id}.good"))).await?;
+        let good = ctx
+            .start_child_workflow(
+                Plain::run,
+                "child".to_owned(),
+                ChildWorkflowOptions::workflow_id(format!("{id}.good")),
+            )
+            .await?;
         let good = good.result().await?;
-        let bad = ctx.start_child_workflow(Fails::run, (), ChildWorkflowOptions::workflow_id(format!("{id}.bad"))).await?;
+        let bad =
+            ctx.start_child_workflow(Fails::run, (), ChildWorkflowOptions::workflow_id(format!("{id}.bad"))).await?;
         let bad = bad.result().await.is_err();
-        let left = ChildWorkflowOptions::builder().workflow_id(format!("{id}.left")).parent_close_policy(ParentClosePolicy::Abandon).build();
+        let left = ChildWorkflowOptions::builder()
+            .workflow_id(format!("{id}.left"))
+            .parent_close_policy(ParentClosePolicy::Abandon)
+            .build();
         let left = ctx.start_child_workflow(Signals::run, 1usize, left).await?;
         let doomed = ChildWorkflowOptions::workflow_id(format!("{id}.doomed"));
         ctx.start_child_workflow(Signals::run, 1usize, doomed).await?;
-        let signalled = left.signal(Signals::note, "from parent".to_owned(), SignalWorkflowOptions::default()).await.is_ok();
-        let missing = ctx.external_workflow("nobody-of-that-name", None).signal(Signals::note, "lost".to_owned(), SignalWorkflowOptions::default()).await.is_err();
+        let signalled =
+            left.signal(Signals::note, "from parent".to_owned(), SignalWorkflowOptions::default()).await.is_ok();
+        left.result().await?;
+        let missing = ctx
+            .external_workflow("nobody-of-that-name", None)
+            .signal(Signals::note, "lost".to_owned(), SignalWorkflowOptions::default())
+            .await
+            .is_err();
         Ok(format!("{good} {bad} {signalled} {missing}"))
     }
 }
@@ -227,7 +248,9 @@ impl Heartbeats {
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<String> {
         let options = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(60))
             .heartbeat_timeout(Duration::from_secs(1))
-            .retry_policy(RetryPolicy::builder().initial_interval(Duration::from_millis(50)).maximum_attempts(2).build())
+            .retry_policy(
+                RetryPolicy::builder().initial_interval(Duration::from_millis(50)).maximum_attempts(2).build(),
+            )
             .build();
         Ok(ctx.execute_activity(Deeds::lost_once, (), options).await?)
     }
