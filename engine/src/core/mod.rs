@@ -10,6 +10,7 @@ mod dispatch;
 mod effects;
 mod lookup;
 mod query;
+mod response;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},

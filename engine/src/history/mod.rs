@@ -6,6 +6,7 @@
 //! where a rule is not obvious, its name there is given.
 
 mod activity;
+mod activity_policy;
 mod apply;
 mod child;
 mod command;
@@ -298,7 +299,7 @@ impl Execution {
         if !self.is_open() {
             return 0;
         }
-        let activities = self.activities.values().map(activity::next_deadline);
+        let activities = self.activities.values().map(activity_policy::next_deadline);
         let timers = self.timers.values().map(|timer| timer.fire_time);
         let own = [self.info.run_expiration, self.info.execution_expiration, self.workflow_task_deadline()];
         activities.chain(timers).chain(own).filter(|deadline| *deadline != 0).min().unwrap_or(0)
