@@ -64,9 +64,9 @@ impl Latencies {
         quantile(&self.to_job, share)
     }
 
-    /// The same of the time that systemd itself took to see the death.
-    pub(crate) fn systemd_quantile(&self, share: f64) -> Duration {
-        quantile(&self.in_systemd, share)
+    /// The same of the time that systemd itself took to see the death, if it still knew.
+    pub(crate) fn systemd_quantile(&self, share: f64) -> Option<Duration> {
+        (!self.in_systemd.is_empty()).then(|| quantile(&self.in_systemd, share))
     }
 }
 

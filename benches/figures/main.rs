@@ -71,6 +71,7 @@ fn watched(field: &Field<'_>, window: Duration, table: &mut Table) {
     let (cpu, memory) = if field.count() > 1000 { ("8 %", "400 MB") } else { ("1 %", "80 MB") };
     table.add(Figure::new("dixmgr, share of one core", percent(after.share_since(&before))).under(cpu));
     table.add(Figure::new("dixmgr, memory", megabytes(after.resident)).under(memory));
+    table.add(Figure::new("of which not the binary's text", megabytes(after.anonymous)));
     if let (Some(before), Some(after)) = (monit_before, monit_after) {
         table.add(Figure::new("monit, share of one core", percent(after.share_since(&before))));
         table.add(Figure::new("monit, memory", megabytes(after.resident)));
@@ -91,7 +92,9 @@ fn restarted(field: &Field<'_>, kills: usize, table: &mut Table) {
     let latencies = latency::measure(field, kills);
     table.add(Figure::new("killed to restart job, p50", milliseconds(latencies.quantile(0.50))).under("10 ms"));
     table.add(Figure::new("killed to restart job, p99", milliseconds(latencies.quantile(0.99))).under("50 ms"));
-    table.add(Figure::new("of which systemd's own, p50", milliseconds(latencies.systemd_quantile(0.50))));
+    if let Some(own) = latencies.systemd_quantile(0.50) {
+        table.add(Figure::new("of which systemd's own, p50", milliseconds(own)));
+    }
 }
 
 fn option(name: &str, default: usize) -> usize {

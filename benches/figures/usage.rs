@@ -13,6 +13,8 @@ pub(crate) struct Usage {
     cpu: Duration,
     /// Resident memory in bytes.
     pub(crate) resident: u64,
+    /// The part of it that is its own, and not a mapped file.
+    pub(crate) anonymous: u64,
 }
 
 impl Usage {
@@ -23,13 +25,12 @@ impl Usage {
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         let ticks = |index: usize| fields[index].parse::<f64>().expect("a number of ticks");
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process with memory");
-        let kibibytes = resident.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
         Self {
             at: Instant::now(),
             // utime and stime, the 14th and 15th fields; the first after the name is the third.
             cpu: Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS_PER_SECOND),
-            resident: kibibytes.expect("VmRSS is a number") * 1024,
+            resident: bytes_of(&status, "VmRSS:"),
+            anonymous: bytes_of(&status, "RssAnon:"),
         }
     }
 
@@ -37,4 +38,11 @@ impl Usage {
     pub(crate) fn share_since(&self, earlier: &Self) -> f64 {
         self.cpu.saturating_sub(earlier.cpu).as_secs_f64() / self.at.duration_since(earlier.at).as_secs_f64()
     }
+}
+
+/// A line of `/proc/<pid>/status`, which counts in KiB.
+fn bytes_of(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a process with memory");
+    let kibibytes = line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
+    kibibytes.expect("a number of KiB") * 1024
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dixmgr_testkit::{Daemon, Namespace, ProcessNamespace, eventually, free_port};
 
-use crate::support::{BINARY, SOON, assert_stays, await_health, dixmgr_direct, reasons};
+use crate::support::{BINARY, SOON, assert_stays, await_health, await_reason, dixmgr_direct};
 
 /// The file with this test's binary and port, and a worker that does not take twenty seconds to crash.
 fn story() -> String {
@@ -39,7 +39,7 @@ fn the_demonstration_tells_its_story() {
         let restarts = daemon.metrics().get("dixmgr_service_restarts_total", &[("service", "worker")])?;
         (restarts >= 1.0).then_some(())
     });
-    assert!(reasons(&daemon, "worker").iter().any(|reason| reason == "restarted"), "{}", daemon.log());
+    await_reason(&daemon, "worker", "restarted");
     for service in ["storage", "database", "api", "web", "clock"] {
         let restarts = daemon.metrics().get("dixmgr_service_restarts_total", &[("service", service)]);
         assert_eq!(restarts, Some(0.0), "{service} is not concerned");

@@ -47,7 +47,8 @@ fn a_service_that_keeps_dying_is_quarantined_and_retried_slowly() {
     // Our own start, the two restarts that the policy allows, then one attempt each three seconds.
     assert!(gaps[2] >= Duration::from_millis(2500), "the slow retry is slow: {gaps:?}");
     assert!(gaps[3] >= Duration::from_millis(2500), "each of them: {gaps:?}");
-    assert!(gaps[..2].iter().all(|gap| *gap < Duration::from_millis(2500)), "not quarantined too early: {gaps:?}");
+    // The first gap holds dixmgr's own start.
+    assert!(gaps[1] < Duration::from_millis(2500), "not quarantined too early: {gaps:?}");
     await_reason(&daemon, "broken", "quarantine_retry");
 }
 

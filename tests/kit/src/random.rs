@@ -41,7 +41,8 @@ impl Random {
 
     /// A time within `range`, in whole microseconds.
     pub fn within(&mut self, range: Range<Duration>) -> Duration {
-        let span = u64::try_from((range.end - range.start).as_micros()).expect("a short range").max(1);
+        let span =
+            u64::try_from(range.end.checked_sub(range.start).unwrap().as_micros()).expect("a short range").max(1);
         range.start + Duration::from_micros(self.bits() % span)
     }
 }
