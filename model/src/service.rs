@@ -219,20 +219,20 @@ impl Default for RestartPolicy {
     fn default() -> Self {
         Self {
             max_restarts: 5,
-            window: Duration::from_secs(300),
+            window: Duration::from_mins(5),
             initial_backoff: Duration::from_secs(10),
-            max_backoff: Duration::from_secs(300),
+            max_backoff: Duration::from_mins(5),
             backoff_coefficient: 2.0,
             jitter: 0.2,
-            stable_after: Duration::from_secs(300),
-            quarantine_retry: Duration::from_secs(1800),
+            stable_after: Duration::from_mins(5),
+            quarantine_retry: Duration::from_mins(30),
             on_unhealthy: false,
         }
     }
 }
 
 fn default_dependency_timeout() -> Duration {
-    Duration::from_secs(24 * 3600)
+    Duration::from_hours(24)
 }
 
 fn default_operation_timeout() -> Duration {

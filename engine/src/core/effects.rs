@@ -74,7 +74,7 @@ impl Core {
         let completed = live.execution.last_event_id().min(initiated_event_id - 1);
         if !self.namespaces.contains_key(&command.namespace) {
             self.update(parent, |e, now| {
-                e.child_start_failed(now, initiated_event_id, completed, ChildFailed::NamespaceNotFound)
+                e.child_start_failed(now, initiated_event_id, completed, ChildFailed::NamespaceNotFound);
             });
             return;
         }
@@ -82,7 +82,7 @@ impl Core {
         let admission = admit(self, &command.namespace, &command.workflow_id, policy);
         if !matches!(admission, Ok(Admission::New)) {
             self.update(parent, |e, now| {
-                e.child_start_failed(now, initiated_event_id, completed, ChildFailed::WorkflowAlreadyExists)
+                e.child_start_failed(now, initiated_event_id, completed, ChildFailed::WorkflowAlreadyExists);
             });
             return;
         }
@@ -120,7 +120,7 @@ impl Core {
             user_metadata,
         });
         self.update(parent, |e, now| e.child_started(now, initiated_event_id, &run_id, header));
-        self.update(child, |e, now| e.schedule_workflow_task(now));
+        self.update(child, super::super::history::Execution::schedule_workflow_task);
     }
 
     fn start_next_run(&mut self, previous: i64, started: WorkflowExecutionStartedEventAttributes) {
@@ -134,7 +134,7 @@ impl Core {
             user_metadata: info.user_metadata.clone(),
         };
         let key = self.start_execution(input);
-        self.update(key, |e, now| e.schedule_workflow_task(now));
+        self.update(key, super::super::history::Execution::schedule_workflow_task);
     }
 
     fn signal_other(&mut self, sender: i64, target: &Target, signal: SignalInput) -> Result<(), SignalFailed> {

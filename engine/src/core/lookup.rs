@@ -154,7 +154,7 @@ impl Core {
     pub(super) fn load_open(&mut self) -> Result<(), crate::EngineError> {
         let mut damaged = None;
         let mut loaded = Vec::new();
-        self.store.load_open(|open| match decode(open) {
+        self.store.load_open(|open| match decode(&open) {
             Ok(execution) => loaded.push(execution),
             Err(error) => damaged = Some(error),
         })?;
@@ -175,7 +175,7 @@ impl Core {
         let mut found = Vec::new();
         let wanted = |open: OpenExecution| {
             if keys.contains(&open.key.0) {
-                found.push(decode(open));
+                found.push(decode(&open));
             }
         };
         if let Err(error) = self.store.load_open(wanted) {
@@ -204,7 +204,7 @@ pub(crate) fn closed_info(core: &Core, key: i64) -> Result<ExecutionInfo, Status
     commit::decode_info(&row.ok_or_else(|| Status::not_found("workflow not found"))?.state)
 }
 
-fn decode(open: OpenExecution) -> Result<Execution, String> {
+fn decode(open: &OpenExecution) -> Result<Execution, String> {
     let ExecutionKey(key) = open.key;
     let damaged = |error: &dyn std::fmt::Display| format!("execution {} (row {key}): {error}", open.workflow_id);
     let info = ExecutionInfo::decode(open.state.as_slice()).map_err(|error| damaged(&error))?;

@@ -231,7 +231,7 @@ impl Core {
 
     /// Waits for a message, no longer than until the next deadline.
     fn wait(&self, receiver: &mpsc::Receiver<Message>) -> Result<Message, mpsc::RecvTimeoutError> {
-        const LONGEST: Duration = Duration::from_secs(3600);
+        const LONGEST: Duration = Duration::from_hours(1);
         let deadline = self.deadlines.next().map_or(self.next_sweep, |next| next.min(self.next_sweep));
         match self.clock.real_wait(Timestamp(deadline)) {
             Some(wait) => receiver.recv_timeout(wait.min(LONGEST)),

@@ -120,7 +120,9 @@ impl Core {
         let open = live.execution.is_open() && live.execution.info.workflow_task.is_some();
         let left: Vec<u64> = live.queries.iter_mut().map(|(id, query)| (*id, query.attached = false).0).collect();
         if !open && live.execution.is_open() {
-            left.into_iter().for_each(|id| self.queue_query(key, id));
+            for id in left {
+                self.queue_query(key, id);
+            }
         }
     }
 

@@ -126,9 +126,9 @@ impl Core {
     ) -> Result<PollActivityTaskQueueResponse, Status> {
         let activity = &started.activity;
         let info = self.info(key)?;
-        let scheduled = match self.event(key, activity.scheduled_event_id)?.attributes {
-            Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) => scheduled,
-            _ => return Err(Status::data_loss("an activity's scheduled event is something else")),
+        let event = self.event(key, activity.scheduled_event_id)?;
+        let Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) = event.attributes else {
+            return Err(Status::data_loss("an activity's scheduled event is something else"));
         };
         let token = TaskToken {
             key,

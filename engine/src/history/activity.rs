@@ -75,7 +75,6 @@ impl Execution {
             retry_policy: Some(complete_policy(command.retry_policy.as_ref())),
             use_workflow_build_id: command.use_workflow_build_id,
             priority: command.priority.clone(),
-            ..Default::default()
         };
         self.record_with(now, Attributes::ActivityTaskScheduledEventAttributes(attributes), user_metadata)
     }

@@ -77,7 +77,7 @@ impl Execution {
             A::WorkflowExecutionCancelRequestedEventAttributes(_) => self.info.cancel_requested = true,
             A::StartChildWorkflowExecutionInitiatedEventAttributes(a) => self.apply_child_initiated(a, id),
             A::StartChildWorkflowExecutionFailedEventAttributes(a) => {
-                self.forget(PendingKind::Child, a.initiated_event_id)
+                self.forget(PendingKind::Child, a.initiated_event_id);
             }
             A::ChildWorkflowExecutionStartedEventAttributes(a) => {
                 if let Some(child) = self.children.get_mut(&a.initiated_event_id) {
@@ -87,24 +87,24 @@ impl Execution {
                 }
             }
             A::ChildWorkflowExecutionCompletedEventAttributes(a) => {
-                self.forget(PendingKind::Child, a.initiated_event_id)
+                self.forget(PendingKind::Child, a.initiated_event_id);
             }
             A::ChildWorkflowExecutionFailedEventAttributes(a) => self.forget(PendingKind::Child, a.initiated_event_id),
             A::ChildWorkflowExecutionCanceledEventAttributes(a) => {
-                self.forget(PendingKind::Child, a.initiated_event_id)
+                self.forget(PendingKind::Child, a.initiated_event_id);
             }
             A::ChildWorkflowExecutionTimedOutEventAttributes(a) => {
-                self.forget(PendingKind::Child, a.initiated_event_id)
+                self.forget(PendingKind::Child, a.initiated_event_id);
             }
             A::ChildWorkflowExecutionTerminatedEventAttributes(a) => {
-                self.forget(PendingKind::Child, a.initiated_event_id)
+                self.forget(PendingKind::Child, a.initiated_event_id);
             }
             A::SignalExternalWorkflowExecutionInitiatedEventAttributes(_) => {
                 self.signals.insert(id, PendingExternal { initiated_event_id: id });
                 self.touch(PendingKind::Signal, id);
             }
             A::ExternalWorkflowExecutionSignaledEventAttributes(a) => {
-                self.forget(PendingKind::Signal, a.initiated_event_id)
+                self.forget(PendingKind::Signal, a.initiated_event_id);
             }
             A::SignalExternalWorkflowExecutionFailedEventAttributes(a) => {
                 self.forget(PendingKind::Signal, a.initiated_event_id);
@@ -120,7 +120,7 @@ impl Execution {
                 self.forget(PendingKind::Cancel, a.initiated_event_id);
             }
             A::UpsertWorkflowSearchAttributesEventAttributes(a) => {
-                self.upsert_search_attributes(a.search_attributes.as_ref())
+                self.upsert_search_attributes(a.search_attributes.as_ref());
             }
             A::WorkflowPropertiesModifiedEventAttributes(a) => self.upsert_memo(a.upserted_memo.as_ref()),
             A::WorkflowExecutionCompletedEventAttributes(_) => self.apply_closed(Status::Completed, time),

@@ -156,10 +156,10 @@ impl Execution {
                 self.record_with(now, Attributes::MarkerRecordedEventAttributes(attributes), metadata);
             }
             Some(C::StartChildWorkflowExecutionCommandAttributes(a)) => {
-                self.initiate_child(now, completed, a, metadata)
+                self.initiate_child(now, completed, a, metadata);
             }
             Some(C::SignalExternalWorkflowExecutionCommandAttributes(a)) => {
-                self.initiate_signal(now, completed, a, metadata)
+                self.initiate_signal(now, completed, a, metadata);
             }
             Some(C::RequestCancelExternalWorkflowExecutionCommandAttributes(a)) => {
                 self.initiate_cancel(now, completed, a, metadata);

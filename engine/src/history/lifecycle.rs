@@ -131,7 +131,7 @@ impl Execution {
         if self.info.cancel_requested {
             return;
         }
-        self.info.cancel_request_id = request_id.to_owned();
+        request_id.clone_into(&mut self.info.cancel_request_id);
         self.record(now, Attributes::WorkflowExecutionCancelRequestedEventAttributes(request));
         self.schedule_workflow_task(now);
     }

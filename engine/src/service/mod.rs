@@ -34,7 +34,7 @@ const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
 
 /// How long a poll waits for a task, and a reader for an event, before an empty answer (`matching.longPollExpirationInterval`,
 /// `history.longPollExpirationInterval`).
-const TASK_POLL: Duration = Duration::from_secs(60);
+const TASK_POLL: Duration = Duration::from_mins(1);
 const HISTORY_POLL: Duration = Duration::from_secs(20);
 
 /// Longest id, type or name (`limit.maxIDLength`).

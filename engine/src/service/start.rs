@@ -237,7 +237,7 @@ fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Resu
             }
             Conflict::TerminateExisting => {
                 core.update(key, |e, now| {
-                    e.terminate(now, "TerminateIfRunning WorkflowIdReusePolicy Policy", None, "history-service")
+                    e.terminate(now, "TerminateIfRunning WorkflowIdReusePolicy Policy", None, "history-service");
                 });
             }
             Conflict::Fail | Conflict::Unspecified => {

@@ -65,7 +65,7 @@ impl Service {
                     .and_then(|()| core.find_open(&namespace, &target))
                     .and_then(|key| same_chain(core, key, &first))
                     .map(|key| {
-                        core.update(key, |e, now| e.request_cancel(now, attributes, &request_id)).unwrap_or_default()
+                        core.update(key, |e, now| e.request_cancel(now, attributes, &request_id)).unwrap_or_default();
                     });
                 core.reply(reply, answer.map(|()| RequestCancelWorkflowExecutionResponse::default()));
             })
@@ -86,7 +86,7 @@ impl Service {
                     .and_then(|()| core.find_open(&namespace, &target))
                     .and_then(|key| same_chain(core, key, &first))
                     .map(|key| {
-                        core.update(key, |e, now| e.terminate(now, &reason, details, &identity)).unwrap_or_default()
+                        core.update(key, |e, now| e.terminate(now, &reason, details, &identity)).unwrap_or_default();
                     });
                 core.reply(reply, answer.map(|()| TerminateWorkflowExecutionResponse::default()));
             })

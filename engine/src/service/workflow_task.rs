@@ -88,7 +88,7 @@ impl Service {
                         cause => cause,
                     };
                     core.update(token.key, |e, now| {
-                        e.fail_workflow_task(now, cause, request.failure, &request.identity)
+                        e.fail_workflow_task(now, cause, request.failure, &request.identity);
                     });
                     core.answer_queries(token.key, std::iter::empty());
                 });

@@ -41,8 +41,7 @@ impl Random {
 
     /// A time within `range`, in whole microseconds.
     pub fn within(&mut self, range: Range<Duration>) -> Duration {
-        let span =
-            u64::try_from(range.end.checked_sub(range.start).unwrap().as_micros()).expect("a short range").max(1);
+        let span = u64::try_from(range.end.saturating_sub(range.start).as_micros()).expect("a short range").max(1);
         range.start + Duration::from_micros(self.bits() % span)
     }
 }
