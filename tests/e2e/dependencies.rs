@@ -2,7 +2,9 @@
 
 use dixmgr_testkit::{CountedUnit, HttpFixture, Namespace, Reply, SystemdNamespace, eventually};
 
-use crate::support::{QUICK, SOON, assert_starts, assert_stays, await_health, await_reason, dixmgr, exec, service};
+use crate::support::{
+    QUICK, SOON, assert_starts, assert_stays, await_health, await_last_reason, await_reason, dixmgr, exec, service,
+};
 
 #[test]
 fn dependents_start_in_order_once_what_they_need_is_ready() {
@@ -58,9 +60,10 @@ fn a_dead_dependent_waits_until_what_it_needs_is_back() {
     let check = format!("failure_threshold = 1\nhttp = [{{ url = \"{}\", interval = \"200ms\" }}]", backend.url("/"));
     let config = [QUICK.to_owned(), service("db.service", &check), service("api.service", "needs = [\"db\"]")].concat();
     let daemon = exec(&systemd, &config, &["db", "api"]);
+    await_last_reason(&daemon, "api", "started");
     backend.set(|_| Reply::status(500));
     await_health(&daemon, "db", false);
-    await_reason(&daemon, "api", "dependency_lost");
+    await_last_reason(&daemon, "api", "dependency_lost");
     systemd.kill_unit("api.service");
     await_health(&daemon, "api", false);
     assert_stays(&daemon, "api waits for db", || systemd.starts("api.service") == 1);

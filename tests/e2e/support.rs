@@ -112,6 +112,14 @@ pub(crate) fn await_reason(daemon: &Daemon, service: &str, reason: &str) {
     });
 }
 
+/// Waits until the last decision that was logged about a service has this reason.
+#[track_caller]
+pub(crate) fn await_last_reason(daemon: &Daemon, service: &str, reason: &str) {
+    eventually(&format!("the last decision about {service} has reason {reason}; log:\n{}", daemon.log()), SOON, || {
+        reasons(daemon, service).last().is_some_and(|last| last == reason).then_some(())
+    });
+}
+
 /// A text field of a log entry; `tracing`'s JSON has an event's own fields under `fields`.
 fn field<'a>(entry: &'a serde_json::Value, name: &str) -> Option<&'a str> {
     entry.get("fields").and_then(|fields| fields.get(name)).or_else(|| entry.get(name))?.as_str()
