@@ -50,6 +50,7 @@ impl Core {
     fn saved(&mut self) {
         self.unsaved_namespaces.clear();
         for key in std::mem::take(&mut self.touched) {
+            self.orphaned.remove(&key);
             let Some(live) = self.live.get_mut(&key) else { continue };
             live.saved();
             let last = live.execution.last_event_id();

@@ -23,6 +23,9 @@ use crate::{
 /// Retention of a namespace that does not say.
 const DEFAULT_RETENTION: Nanos = 72 * 3_600 * 1_000_000_000;
 
+/// How long what is due waits after a commit that failed.
+const RETRY_COMMIT: Nanos = 1_000_000_000;
+
 /// A run that was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
@@ -164,10 +167,20 @@ impl Core {
         for execution in loaded {
             let key = execution.key;
             self.adopt(execution);
+            self.orphaned.insert(key);
             self.update(key, Execution::abandon_in_process_workers);
             self.queue_everything(key);
         }
         Ok(())
+    }
+
+    /// Lets what is due at an execution wait a moment after a failed commit: the next one would fail too, again and again.
+    fn hold_back(&mut self, key: i64) {
+        let Some(live) = self.live.get(&key) else { return };
+        let (due, soon) = (live.execution.next_deadline(), self.now().saturating_add(RETRY_COMMIT));
+        if due != 0 || self.orphaned.contains(&key) {
+            self.deadlines.set(key, if self.orphaned.contains(&key) { soon } else { due.max(soon) });
+        }
     }
 
     /// Loads those of `keys` that are open back from the store, after a failed commit.
@@ -184,10 +197,10 @@ impl Core {
         for execution in found {
             match execution {
                 Ok(execution) => {
-                    let (key, deadline) = (execution.key, execution.next_deadline());
+                    let key = execution.key;
                     self.adopt(execution);
-                    self.deadlines.set(key, deadline);
                     self.queue_everything(key);
+                    self.hold_back(key);
                 }
                 Err(error) => tracing::error!(%error, "cannot read an execution back"),
             }

@@ -64,7 +64,7 @@ enum Message {
 /// Sends requests to the core thread.
 #[derive(Clone)]
 pub(crate) struct CoreHandle {
-    sender: mpsc::SyncSender<Message>,
+    sender: Arc<mpsc::SyncSender<Message>>,
 }
 
 /// Where a request's answer goes.
@@ -103,6 +103,8 @@ pub(crate) struct Core {
     /// Open (or just closed, until the commit) execution of each workflow id.
     current: HashMap<(String, String), i64>,
     deadlines: Deadlines,
+    /// Executions that are yet to be told that the workers of the last process are gone.
+    orphaned: BTreeSet<i64>,
     pub(crate) queues: Queues<Poller>,
     pub(crate) namespaces: BTreeMap<String, DescribeNamespaceResponse>,
     pub(crate) unsaved_namespaces: BTreeSet<String>,
@@ -147,7 +149,7 @@ impl CoreHandle {
     /// Stops the core thread once what it has accepted is done.
     pub(crate) async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
-        let sender = self.sender.clone();
+        let sender = Arc::clone(&self.sender);
         let sent = tokio::task::spawn_blocking(move || sender.send(Message::Stop(done)).is_ok()).await.unwrap_or(false);
         if sent {
             let _ = stopped.await;
@@ -166,12 +168,21 @@ impl Core {
     /// The store cannot be read, or the thread cannot be started.
     pub(crate) fn spawn(store: Store, clock: Arc<dyn Clock>) -> Result<CoreHandle, crate::EngineError> {
         let (sender, receiver) = mpsc::sync_channel(MAX_WAITING_REQUESTS);
-        let wake = sender.clone();
-        clock.subscribe(Box::new(move || drop(wake.try_send(Message::Wake))));
+        let sender = Arc::new(sender);
+        // The clock may outlive the engine, and must not keep it running.
+        let wake = Arc::downgrade(&sender);
+        clock.subscribe(Box::new(move || drop(wake.upgrade().map(|wake| wake.try_send(Message::Wake)))));
         let mut core = Self::load(store, clock)?;
         std::thread::Builder::new()
             .name("engine".to_owned())
-            .spawn(move || core.run(&receiver))
+            .spawn(move || {
+                let stopped = core.run(&receiver);
+                // Whoever waits for the stop may open the file next.
+                drop(core);
+                if let Some(stopped) = stopped {
+                    let _ = stopped.send(());
+                }
+            })
             .map_err(|error| crate::EngineError::Thread(error.to_string()))?;
         Ok(CoreHandle { sender })
     }
@@ -183,6 +194,7 @@ impl Core {
             live: HashMap::new(),
             current: HashMap::new(),
             deadlines: Deadlines::default(),
+            orphaned: BTreeSet::new(),
             queues: Queues::default(),
             namespaces: BTreeMap::new(),
             unsaved_namespaces: BTreeSet::new(),
@@ -199,13 +211,14 @@ impl Core {
         Ok(core)
     }
 
-    fn run(&mut self, receiver: &mpsc::Receiver<Message>) {
+    /// Runs until it is told to stop, and answers whom to tell that it has, or until nobody can ask anything any more.
+    fn run(&mut self, receiver: &mpsc::Receiver<Message>) -> Option<oneshot::Sender<()>> {
         let mut stopping = None;
         while stopping.is_none() {
             match self.wait(receiver) {
                 Ok(message) => self.take(message, &mut stopping),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
             }
             for _ in 1..MAX_BATCH {
                 let Ok(message) = receiver.try_recv() else { break };
@@ -213,9 +226,7 @@ impl Core {
             }
             self.finish_batch();
         }
-        if let Some(done) = stopping {
-            let _ = done.send(());
-        }
+        stopping
     }
 
     fn take(&mut self, message: Message, stopping: &mut Option<oneshot::Sender<()>>) {
@@ -243,6 +254,9 @@ impl Core {
     fn finish_batch(&mut self) {
         let now = self.now();
         while let Some(key) = self.deadlines.pop_due(now) {
+            if self.orphaned.contains(&key) {
+                self.update(key, Execution::abandon_in_process_workers);
+            }
             self.update(key, Execution::fire_due);
             self.pump();
         }

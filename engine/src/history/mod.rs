@@ -13,6 +13,8 @@ mod command;
 mod external;
 mod lifecycle;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod time;
 mod timer;
 mod workflow_task;
@@ -211,31 +213,31 @@ impl Execution {
         };
         match event.attributes.as_mut() {
             Some(Attributes::ActivityTaskCompletedEventAttributes(a)) => {
-                lookup(a.scheduled_event_id, &mut a.started_event_id)
+                lookup(a.scheduled_event_id, &mut a.started_event_id);
             }
             Some(Attributes::ActivityTaskFailedEventAttributes(a)) => {
-                lookup(a.scheduled_event_id, &mut a.started_event_id)
+                lookup(a.scheduled_event_id, &mut a.started_event_id);
             }
             Some(Attributes::ActivityTaskTimedOutEventAttributes(a)) => {
-                lookup(a.scheduled_event_id, &mut a.started_event_id)
+                lookup(a.scheduled_event_id, &mut a.started_event_id);
             }
             Some(Attributes::ActivityTaskCanceledEventAttributes(a)) => {
-                lookup(a.scheduled_event_id, &mut a.started_event_id)
+                lookup(a.scheduled_event_id, &mut a.started_event_id);
             }
             Some(Attributes::ChildWorkflowExecutionCompletedEventAttributes(a)) => {
-                lookup(a.initiated_event_id, &mut a.started_event_id)
+                lookup(a.initiated_event_id, &mut a.started_event_id);
             }
             Some(Attributes::ChildWorkflowExecutionFailedEventAttributes(a)) => {
-                lookup(a.initiated_event_id, &mut a.started_event_id)
+                lookup(a.initiated_event_id, &mut a.started_event_id);
             }
             Some(Attributes::ChildWorkflowExecutionCanceledEventAttributes(a)) => {
-                lookup(a.initiated_event_id, &mut a.started_event_id)
+                lookup(a.initiated_event_id, &mut a.started_event_id);
             }
             Some(Attributes::ChildWorkflowExecutionTimedOutEventAttributes(a)) => {
-                lookup(a.initiated_event_id, &mut a.started_event_id)
+                lookup(a.initiated_event_id, &mut a.started_event_id);
             }
             Some(Attributes::ChildWorkflowExecutionTerminatedEventAttributes(a)) => {
-                lookup(a.initiated_event_id, &mut a.started_event_id)
+                lookup(a.initiated_event_id, &mut a.started_event_id);
             }
             Some(Attributes::ActivityTaskStartedEventAttributes(a)) => {
                 started.insert(a.scheduled_event_id, id);

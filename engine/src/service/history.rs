@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
+    common::v1::WorkflowExecution,
     enums::v1::HistoryEventFilterType,
     history::v1::{History, HistoryEvent},
     workflowservice::v1::{
@@ -31,6 +32,7 @@ const MAX_WAITERS: usize = 1_000;
 /// What a reader wants.
 #[derive(Clone)]
 struct Reading {
+    target: WorkflowExecution,
     token: HistoryToken,
     page_size: usize,
     wait: bool,
@@ -76,18 +78,18 @@ impl Service {
         if !request.next_page_token.is_empty() {
             let token = HistoryToken::read(&request.next_page_token)
                 .map_err(|_| Status::invalid_argument("Invalid NextPageToken."))?;
-            return Ok(Reading { token, page_size, wait, close_only });
+            return Ok(Reading { target, token, page_size, wait, close_only });
         }
-        let namespace = request.namespace;
+        let (namespace, wanted) = (request.namespace, target.clone());
         let found = self
             .core
             .call(move |core, reply| {
-                let answer = core.require_namespace(&namespace).and_then(|()| core.find(&namespace, &target));
+                let answer = core.require_namespace(&namespace).and_then(|()| core.find(&namespace, &wanted));
                 core.reply(reply, answer);
             })
             .await?;
         let token = HistoryToken { key: found.key, next_event_id: 1, run_id: found.run_id, ..HistoryToken::default() };
-        Ok(Reading { token, page_size, wait, close_only })
+        Ok(Reading { target, token, page_size, wait, close_only })
     }
 
     pub(super) async fn get_workflow_execution_history_reverse(
@@ -131,6 +133,10 @@ fn look(core: &mut Core, reading: Reading, reply: Reply<Look>) {
     core.reply_with(reply, move |core| {
         let key = reading.token.key;
         let info = core.info(key)?;
+        let named = |name: &str, own: &str| name.is_empty() || name == own;
+        if !named(&reading.target.workflow_id, &info.workflow_id) || !named(&reading.target.run_id, &info.run_id) {
+            return Err(Status::invalid_argument("Invalid NextPageToken."));
+        }
         let open = core.live.get(&key).is_some_and(|live| live.execution.is_open());
         let last = if reading.token.last_event_id == 0 { info.next_event_id - 1 } else { reading.token.last_event_id };
         let transient = reading.token.transient;

@@ -139,6 +139,9 @@ fn decode<M: Message + Default>(body: &[u8]) -> Result<M, Status> {
 fn execution(execution: Option<WorkflowExecution>) -> Result<WorkflowExecution, Status> {
     let execution = execution.ok_or_else(|| Status::invalid_argument("Execution is not set on request."))?;
     require_id(&execution.workflow_id, "WorkflowId")?;
+    if !execution.run_id.is_empty() && uuid::Uuid::parse_str(&execution.run_id).is_err() {
+        return Err(Status::invalid_argument("Invalid RunId."));
+    }
     Ok(execution)
 }
 

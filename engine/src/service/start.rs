@@ -16,10 +16,13 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{Service, refuse, require_id, status::already_started};
+use super::{MAX_ID_LENGTH, Service, refuse, require_id, status::already_started};
 use crate::{
     core::{Core, closed_info},
-    history::{StartInput, state::SignalInput},
+    history::{
+        StartInput,
+        state::{ExecutionInfo, SignalInput},
+    },
 };
 
 /// Whether a new run may begin.
@@ -153,6 +156,9 @@ fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result
     require_id(&kind.name, "WorkflowType")?;
     let queue = request.task_queue.clone().unwrap_or_default();
     require_id(&queue.name, "TaskQueue")?;
+    if request.request_id.len() > MAX_ID_LENGTH {
+        return Err(Status::invalid_argument("RequestId length exceeds limit."));
+    }
     refuse(request.retry_policy.is_some(), "a workflow's RetryPolicy")?;
     refuse(!request.cron_schedule.is_empty(), "CronSchedule")?;
     refuse(!request.completion_callbacks.is_empty(), "CompletionCallbacks")?;
@@ -164,6 +170,11 @@ fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result
         (reuse, _) if is_terminate_if_running(reuse) => {
             return Err(Status::invalid_argument(
                 "Invalid WorkflowIDReusePolicy: WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING cannot be used together with a WorkflowIDConflictPolicy.",
+            ));
+        }
+        (Reuse::RejectDuplicate, Conflict::TerminateExisting) => {
+            return Err(Status::invalid_argument(
+                "Invalid WorkflowIDReusePolicy: WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE cannot be used together with WorkflowIdConflictPolicy WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING",
             ));
         }
         both => both,
@@ -220,11 +231,11 @@ fn attributes_of(
 
 fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Result<Started, Status> {
     core.require_namespace(&start.namespace)?;
+    if let Some(info) = asked_before(core, &start)? {
+        return Ok(existing(&info, true));
+    }
     if let Admission::Running(key) = admit(core, &start.namespace, &start.workflow_id, start.reuse)? {
         let info = core.info(key)?;
-        if !start.request_id.is_empty() && info.start_request_id == start.request_id {
-            return Ok(existing(&info, true));
-        }
         match start.conflict {
             Conflict::UseExisting => {
                 if let Some(signal) = signal {
@@ -258,7 +269,23 @@ fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Resu
     Ok(Started { first_run_id: run_id.clone(), run_id, new: true })
 }
 
-fn existing(info: &crate::history::state::ExecutionInfo, new: bool) -> Started {
+/// The current run, when this very request started it: the answer was lost, and the client asks again. It may have closed
+/// meanwhile.
+fn asked_before(core: &Core, start: &Start) -> Result<Option<ExecutionInfo>, Status> {
+    if start.request_id.is_empty() {
+        return Ok(None);
+    }
+    let execution = WorkflowExecution { workflow_id: start.workflow_id.clone(), run_id: String::new() };
+    let found = match core.find(&start.namespace, &execution) {
+        Ok(found) => found,
+        Err(status) if status.code() == tonic::Code::NotFound => return Ok(None),
+        Err(status) => return Err(status),
+    };
+    let info = core.info(found.key)?;
+    Ok((info.start_request_id == start.request_id).then_some(info))
+}
+
+fn existing(info: &ExecutionInfo, new: bool) -> Started {
     let first_run_id = info.started.as_ref().map(|s| s.first_execution_run_id.clone()).unwrap_or_default();
     Started { run_id: info.run_id.clone(), first_run_id, new }
 }

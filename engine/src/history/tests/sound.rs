@@ -1,0 +1,181 @@
+//! What must hold after every step.
+
+use std::collections::BTreeMap;
+
+use prost::Message as _;
+use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::history_event::Attributes};
+
+use super::model::Model;
+use crate::history::{
+    BUFFERED_EVENT_ID, Execution,
+    state::{ExecutionInfo, PendingActivity, PendingChild},
+};
+
+impl Model {
+    pub(super) fn check(&self) {
+        self.ids_are_consecutive();
+        self.nothing_follows_the_close();
+        self.references_point_backwards();
+        self.buffers_only_while_a_task_is_started();
+        self.is_the_fold_of_its_history();
+        self.survives_being_stored();
+    }
+
+    fn ids_are_consecutive(&self) {
+        for (expected, event) in (1_i64..).zip(&self.events) {
+            assert_eq!(event.event_id, expected, "event ids have no gaps: {event:?}");
+            let kind = event.attributes.as_ref().map(Attributes::event_type);
+            assert_eq!(kind, Some(event.event_type()), "type and attributes agree");
+        }
+        assert_eq!(self.execution.last_event_id(), i64::try_from(self.events.len()).unwrap());
+    }
+
+    fn nothing_follows_the_close(&self) {
+        let closed = self.events.iter().position(|event| closes(event.event_type()));
+        assert_eq!(closed.is_some(), !self.execution.is_open());
+        if let Some(closed) = closed {
+            assert_eq!(closed, self.events.len() - 1, "the close is the last event");
+            assert!(self.execution.info.workflow_task.is_none());
+            assert!(self.execution.buffered.is_empty());
+            assert_eq!(self.execution.next_deadline(), 0);
+        }
+    }
+
+    /// No placeholder is left, and an event names only events before it.
+    fn references_point_backwards(&self) {
+        for event in &self.events {
+            for id in references(event.attributes.as_ref().unwrap()) {
+                assert!(id != BUFFERED_EVENT_ID && id < event.event_id, "{id} in {event:?}");
+            }
+        }
+    }
+
+    fn buffers_only_while_a_task_is_started(&self) {
+        assert!(self.execution.buffered.is_empty() || self.execution.has_started_workflow_task());
+        for event in self.execution.buffered.values() {
+            assert_eq!(event.event_id, BUFFERED_EVENT_ID);
+        }
+    }
+
+    /// What the history says is what the live state is. Events that are still buffered have been applied to the live state
+    /// already, so they are applied to the fold too.
+    fn is_the_fold_of_its_history(&self) {
+        let mut fold = Execution::from_history(&self.events);
+        for event in self.execution.buffered.values() {
+            fold.apply(event);
+        }
+        assert_eq!(determined(&fold.info), determined(&self.execution.info));
+        assert_eq!(activities(&fold), activities(&self.execution));
+        assert_eq!(fold.timers, self.execution.timers);
+        assert_eq!(children(&fold), children(&self.execution));
+        assert_eq!(fold.signals, self.execution.signals);
+        assert_eq!(fold.cancels, self.execution.cancels);
+        let task = |execution: &Execution| {
+            execution
+                .info
+                .workflow_task
+                .as_ref()
+                .filter(|task| task.attempt == 1)
+                .map(|task| (task.scheduled_event_id, task.started_event_id, task.timeout))
+        };
+        if self.execution.info.workflow_task.as_ref().is_none_or(|task| task.attempt == 1) {
+            assert_eq!(task(&fold), task(&self.execution));
+        }
+    }
+
+    /// The rows that the transactions wrote, read back, are the execution.
+    fn survives_being_stored(&self) {
+        let info = ExecutionInfo::decode(self.execution.info.encode_to_vec().as_slice()).unwrap();
+        let mut stored = Execution { key: self.execution.key, info, ..Execution::default() };
+        for ((kind, id), bytes) in &self.rows {
+            stored.decode_pending(*kind as u8, *id, bytes).unwrap();
+        }
+        assert_eq!(stored.info, self.execution.info);
+        assert_eq!(stored.activities, self.execution.activities);
+        assert_eq!(stored.timers, self.execution.timers);
+        assert_eq!(stored.children, self.execution.children);
+        assert_eq!(stored.signals, self.execution.signals);
+        assert_eq!(stored.cancels, self.execution.cancels);
+        assert_eq!(stored.buffered, self.execution.buffered);
+        assert_eq!(stored.seen_requests, self.execution.seen_requests);
+        assert_eq!(stored.next_deadline(), self.execution.next_deadline());
+    }
+}
+
+/// The part of the state that the history alone determines: no attempts, stickiness, request ids, namespaces, counters of
+/// buffers and transactions, and no workflow task, which is compared by itself.
+fn determined(info: &ExecutionInfo) -> ExecutionInfo {
+    ExecutionInfo {
+        namespace: String::new(),
+        namespace_id: String::new(),
+        state_transitions: 0,
+        cancel_request_id: String::new(),
+        start_request_id: String::new(),
+        workflow_task: None,
+        workflow_task_attempt: 0,
+        sticky_queue: String::new(),
+        sticky_timeout: 0,
+        next_buffer_id: 0,
+        ..info.clone()
+    }
+}
+
+fn activities(execution: &Execution) -> BTreeMap<i64, PendingActivity> {
+    let lasting = |activity: &PendingActivity| PendingActivity {
+        scheduled: activity.scheduled.clone(),
+        scheduled_event_id: activity.scheduled_event_id,
+        scheduled_time: activity.scheduled_time,
+        cancel_requested_event_id: activity.cancel_requested_event_id,
+        ..PendingActivity::default()
+    };
+    execution.activities.iter().map(|(id, activity)| (*id, lasting(activity))).collect()
+}
+
+fn children(execution: &Execution) -> BTreeMap<i64, PendingChild> {
+    execution.children.clone()
+}
+
+fn closes(kind: EventType) -> bool {
+    use EventType as E;
+    matches!(
+        kind,
+        E::WorkflowExecutionCompleted
+            | E::WorkflowExecutionFailed
+            | E::WorkflowExecutionTimedOut
+            | E::WorkflowExecutionCanceled
+            | E::WorkflowExecutionTerminated
+            | E::WorkflowExecutionContinuedAsNew
+    )
+}
+
+/// Ids of other events that an event names; 0 for none.
+fn references(attributes: &Attributes) -> Vec<i64> {
+    use Attributes as A;
+    match attributes {
+        A::WorkflowTaskStartedEventAttributes(a) => vec![a.scheduled_event_id],
+        A::WorkflowTaskCompletedEventAttributes(a) => vec![a.scheduled_event_id, a.started_event_id],
+        A::WorkflowTaskFailedEventAttributes(a) => vec![a.scheduled_event_id, a.started_event_id],
+        A::WorkflowTaskTimedOutEventAttributes(a) => vec![a.scheduled_event_id, a.started_event_id],
+        A::ActivityTaskStartedEventAttributes(a) => vec![a.scheduled_event_id],
+        A::ActivityTaskCompletedEventAttributes(a) => vec![a.scheduled_event_id, a.started_event_id],
+        A::ActivityTaskFailedEventAttributes(a) => vec![a.scheduled_event_id, a.started_event_id],
+        A::ActivityTaskTimedOutEventAttributes(a) => vec![a.scheduled_event_id, a.started_event_id],
+        A::ActivityTaskCanceledEventAttributes(a) => {
+            vec![a.scheduled_event_id, a.started_event_id, a.latest_cancel_requested_event_id]
+        }
+        A::TimerFiredEventAttributes(a) => vec![a.started_event_id],
+        A::TimerCanceledEventAttributes(a) => vec![a.started_event_id, a.workflow_task_completed_event_id],
+        A::StartChildWorkflowExecutionFailedEventAttributes(a) => vec![a.initiated_event_id],
+        A::ChildWorkflowExecutionStartedEventAttributes(a) => vec![a.initiated_event_id],
+        A::ChildWorkflowExecutionCompletedEventAttributes(a) => vec![a.initiated_event_id, a.started_event_id],
+        A::ChildWorkflowExecutionFailedEventAttributes(a) => vec![a.initiated_event_id, a.started_event_id],
+        A::ChildWorkflowExecutionCanceledEventAttributes(a) => vec![a.initiated_event_id, a.started_event_id],
+        A::ChildWorkflowExecutionTimedOutEventAttributes(a) => vec![a.initiated_event_id, a.started_event_id],
+        A::ChildWorkflowExecutionTerminatedEventAttributes(a) => vec![a.initiated_event_id, a.started_event_id],
+        A::ExternalWorkflowExecutionSignaledEventAttributes(a) => vec![a.initiated_event_id],
+        A::SignalExternalWorkflowExecutionFailedEventAttributes(a) => vec![a.initiated_event_id],
+        A::ExternalWorkflowExecutionCancelRequestedEventAttributes(a) => vec![a.initiated_event_id],
+        A::RequestCancelExternalWorkflowExecutionFailedEventAttributes(a) => vec![a.initiated_event_id],
+        _ => Vec::new(),
+    }
+}

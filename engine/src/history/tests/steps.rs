@@ -1,0 +1,144 @@
+//! What can happen to an execution, and how often each of it does.
+
+use proptest::prelude::*;
+
+/// One thing that happens. A number picks among what is there (modulo how many there are).
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// A signal, whose request id is the number: a repeated number is a repeated request.
+    Signal(u8),
+    RequestCancel,
+    Terminate,
+    StartTask,
+    Complete(Vec<Deed>),
+    FailTask,
+    ClearSticky,
+    /// The process ends and comes back.
+    Abandon,
+    StartActivity(u8),
+    Heartbeat(u8),
+    CompleteActivity(u8),
+    FailActivity(u8, Failing),
+    CancelActivity(u8),
+    ChildStarts(u8),
+    ChildCannotStart(u8),
+    ChildCloses(u8, Closing),
+    SignalArrives(u8, bool),
+    CancelArrives(u8, bool),
+    /// Seconds go by, and what is due happens.
+    Pass(u16),
+}
+
+/// A command of a workflow task.
+#[derive(Debug, Clone)]
+pub(super) enum Deed {
+    Activity {
+        limits: Limits,
+        attempts: u8,
+    },
+    CancelActivity(u8),
+    Timer(u16),
+    CancelTimer(u8),
+    Child(u8),
+    Marker,
+    SignalOther,
+    CancelOther,
+    Memo(u8),
+    Attribute(u8),
+    Complete,
+    Fail,
+    Cancel,
+    ContinueAsNew,
+    /// Refused as a whole: the task fails.
+    Nonsense,
+}
+
+/// Timeouts of an activity in seconds, 0 for none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) schedule_to_close: u8,
+    pub(super) schedule_to_start: u8,
+    pub(super) start_to_close: u8,
+    pub(super) heartbeat: u8,
+}
+
+/// How an attempt fails.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Failing {
+    Retryable,
+    ForGood,
+}
+
+/// How a child closes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Closing {
+    Completed,
+    Failed,
+    Canceled,
+    TimedOut,
+    Terminated,
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    let which = any::<u8>();
+    prop_oneof![
+        6 => (0_u8..40).prop_map(Step::Signal),
+        1 => Just(Step::RequestCancel),
+        1 => prop::bool::weighted(0.15).prop_map(|real| if real { Step::Terminate } else { Step::ClearSticky }),
+        14 => Just(Step::StartTask),
+        14 => prop::collection::vec(deed(), 0..5).prop_map(Step::Complete),
+        3 => Just(Step::FailTask),
+        1 => Just(Step::Abandon),
+        7 => which.prop_map(Step::StartActivity),
+        3 => which.prop_map(Step::Heartbeat),
+        4 => which.prop_map(Step::CompleteActivity),
+        4 => (which, prop_oneof![3 => Just(Failing::Retryable), 1 => Just(Failing::ForGood)])
+            .prop_map(|(which, how)| Step::FailActivity(which, how)),
+        2 => which.prop_map(Step::CancelActivity),
+        4 => which.prop_map(Step::ChildStarts),
+        1 => which.prop_map(Step::ChildCannotStart),
+        3 => (which, closing()).prop_map(|(which, how)| Step::ChildCloses(which, how)),
+        2 => (which, any::<bool>()).prop_map(|(which, ok)| Step::SignalArrives(which, ok)),
+        2 => (which, any::<bool>()).prop_map(|(which, ok)| Step::CancelArrives(which, ok)),
+        6 => (0_u16..30).prop_map(Step::Pass),
+    ]
+}
+
+fn closing() -> impl Strategy<Value = Closing> {
+    prop_oneof![
+        Just(Closing::Completed),
+        Just(Closing::Failed),
+        Just(Closing::Canceled),
+        Just(Closing::TimedOut),
+        Just(Closing::Terminated),
+    ]
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let which = any::<u8>();
+    prop_oneof![
+        8 => (limits(), 0_u8..4).prop_map(|(limits, attempts)| Deed::Activity { limits, attempts }),
+        3 => which.prop_map(Deed::CancelActivity),
+        5 => (1_u16..60).prop_map(Deed::Timer),
+        3 => which.prop_map(Deed::CancelTimer),
+        4 => which.prop_map(Deed::Child),
+        2 => Just(Deed::Marker),
+        2 => Just(Deed::SignalOther),
+        2 => Just(Deed::CancelOther),
+        2 => which.prop_map(Deed::Memo),
+        2 => which.prop_map(Deed::Attribute),
+        1 => prop_oneof![Just(Deed::Complete), Just(Deed::Fail), Just(Deed::Cancel), Just(Deed::ContinueAsNew)],
+        1 => Just(Deed::Nonsense),
+    ]
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    (0_u8..60, 0_u8..30, 1_u8..30, 0_u8..20).prop_map(
+        |(schedule_to_close, schedule_to_start, start_to_close, heartbeat)| Limits {
+            schedule_to_close,
+            schedule_to_start,
+            start_to_close,
+            heartbeat,
+        },
+    )
+}
