@@ -25,6 +25,10 @@ use super::{
     time::{Nanos, duration, from_duration},
 };
 
+/// What Temporal's history service says of an activity whose schedule-to-close timeout leaves no other attempt.
+const NO_TIME_TO_RETRY: &str =
+    "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying";
+
 /// A started attempt, as its worker needs it.
 #[derive(Debug, Clone)]
 pub struct ActivityStart {
@@ -299,9 +303,12 @@ impl Execution {
             return;
         }
         let Some(activity) = self.activities.get(&scheduled_event_id) else { return };
-        if timeout_type == TimeoutType::ScheduleToClose || timeout_type == TimeoutType::ScheduleToStart {
-            failure.cause = activity.last_failure.clone().map(Box::new);
+        if retry_state == RetryState::Timeout && timeout_type != TimeoutType::ScheduleToStart {
+            // Whatever ran out first, it is the schedule-to-close timeout that ends the activity, and is reported.
+            failure = timeout_failure(TimeoutType::ScheduleToClose);
+            NO_TIME_TO_RETRY.clone_into(&mut failure.message);
         }
+        failure.cause = activity.last_failure.clone().map(Box::new);
         if let Some(FailureInfo::TimeoutFailureInfo(info)) = failure.failure_info.as_mut() {
             info.last_heartbeat_details.clone_from(&activity.heartbeat_details);
         }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use steps::{Step, step};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_interleaving_leaves_a_sound_history(steps in prop::collection::vec(step(), 1..120)) {
