@@ -1,0 +1,46 @@
+//! The engine through its public gRPC surface, with requests by hand: what it promises when processes die, disks fill, time
+//! passes and clients ask for nonsense. Where behaviour is Temporal's to define, a real server is asked the same.
+#![allow(clippy::expect_used, clippy::unwrap_used, missing_docs, reason = "a test says what went wrong by panicking")]
+
+mod full;
+mod hand;
+mod home;
+mod ids;
+mod kill;
+mod queries;
+mod reading;
+mod refusals;
+mod reopen;
+mod tasks;
+mod timeouts;
+
+use home::Home;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_temporal_server_answers_the_same() {
+    let Some(server) = Home::server().await else { return };
+    let engine = Home::engine();
+    // A server that has only just begun loses polls.
+    for number in 0..3 {
+        let id = format!("warm-up-{number}");
+        server.start(&id).await;
+        let task = server.workflow_task(&id).await;
+        server.complete(task.task_token, vec![hand::complete()]).await.unwrap();
+    }
+    // The many starts of the table come after what has to be in time.
+    let (timeouts, tasks, refusals) =
+        tokio::join!(timeouts::scenarios(&server), tasks::scenario(&server), refusals::scenario(&server));
+    let ids = ids::table(&server).await;
+    let theirs = [ids, timeouts.concat(), tasks, refusals].concat();
+    let ours = [
+        ids::table(&engine).await,
+        timeouts::scenarios(&engine).await.concat(),
+        tasks::scenario(&engine).await,
+        refusals::scenario(&engine).await,
+    ]
+    .concat();
+    let differ = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs);
+    let differ: Vec<_> = differ.map(|(ours, theirs)| format!("engine {ours}\nserver {theirs}")).collect();
+    assert!(differ.is_empty(), "\n{}", differ.join("\n"));
+    assert_eq!(ours.len(), theirs.len());
+}
