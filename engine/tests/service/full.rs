@@ -90,7 +90,7 @@ async fn room_in_the_running_engine_lets_work_go_on() {
     fill(&home, "full").await;
 
     home.pass(Duration::from_secs(61)).await;
-    home.pass(Duration::from_secs(73 * 3_600)).await;
+    home.pass(Duration::from_hours(73)).await;
     for _ in 0..5 {
         home.pass(Duration::from_secs(700)).await;
     }
@@ -118,7 +118,7 @@ async fn tasks_of_a_dead_worker_come_back_though_the_store_was_full_when_it_open
     home.crash().await;
     home.settle().await;
 
-    home.pass(Duration::from_secs(73 * 3_600)).await;
+    home.pass(Duration::from_hours(73)).await;
     for _ in 0..5 {
         home.pass(Duration::from_secs(700)).await;
     }

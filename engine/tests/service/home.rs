@@ -89,7 +89,7 @@ impl Home {
                 let path = PathAndQuery::try_from(format!("/{SERVICE}/{method}")).unwrap();
                 let codec: ProstCodec<Q, A> = ProstCodec::default();
                 let mut request = tonic::Request::new(request);
-                request.set_timeout(Duration::from_secs(60));
+                request.set_timeout(Duration::from_mins(1));
                 Ok(grpc.unary(request, path, codec).await?.into_inner())
             }
         }

@@ -157,12 +157,12 @@ fn one_life(file: &Path, life: usize, pause: Duration) -> Acknowledged {
         .spawn()
         .unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
-    let (lines, read) = mpsc::channel();
-    let reader = std::thread::spawn(move || {
+    let (said, read) = mpsc::channel();
+    let listener = std::thread::spawn(move || {
         let mut out = out;
         let mut line = String::new();
         while out.read_line(&mut line).unwrap() > 0 {
-            if line.ends_with('\n') && lines.send(line.trim_end().to_owned()).is_err() {
+            if line.ends_with('\n') && said.send(line.trim_end().to_owned()).is_err() {
                 break;
             }
             line.clear();
@@ -170,13 +170,15 @@ fn one_life(file: &Path, life: usize, pause: Duration) -> Acknowledged {
     });
     let mut acknowledged = Acknowledged::default();
     while acknowledged.len() == 0 {
-        acknowledged.take(&read.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something"));
+        acknowledged.take(&read.recv_timeout(Duration::from_mins(1)).expect("the child acknowledges something"));
     }
     std::thread::sleep(pause);
     child.kill().unwrap();
     child.wait().unwrap();
-    reader.join().unwrap();
-    read.try_iter().for_each(|line| acknowledged.take(&line));
+    listener.join().unwrap();
+    for line in read.try_iter() {
+        acknowledged.take(&line);
+    }
     acknowledged
 }
 

@@ -1,6 +1,8 @@
 //! The engine through its public gRPC surface, with requests by hand: what it promises when processes die, disks fill, time
 //! passes and clients ask for nonsense. Where behaviour is Temporal's to define, a real server is asked the same.
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs, reason = "a test says what went wrong by panicking")]
+#![allow(clippy::large_futures, reason = "a test's futures live once")]
+#![allow(clippy::unnecessary_wraps, reason = "protobuf fields are optional")]
 
 mod full;
 mod hand;

@@ -31,7 +31,7 @@ pub(crate) async fn scenarios(home: &Home) -> Vec<Vec<String>> {
             run(home).await,
         ];
     }
-    let (a, b, c, d, e, f, g, h) = tokio::join!(
+    let (first, second, third, fourth, fifth, sixth, seventh, eighth) = tokio::join!(
         schedule_to_start(home),
         schedule_to_close(home),
         start_to_close(home),
@@ -41,7 +41,7 @@ pub(crate) async fn scenarios(home: &Home) -> Vec<Vec<String>> {
         sticky(home),
         run(home)
     );
-    vec![a, b, c, d, e, f, g, h]
+    vec![first, second, third, fourth, fifth, sixth, seventh, eighth]
 }
 
 /// The limit that runs out, in seconds: long enough that a busy server gets to its next step within it.
