@@ -11,6 +11,7 @@ pub mod clock;
 mod core;
 pub mod history;
 mod matching;
+mod outlook;
 mod service;
 pub mod store;
 mod timers;
@@ -19,6 +20,8 @@ pub mod visibility;
 use std::{path::PathBuf, sync::Arc};
 
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
+
+pub use crate::outlook::{Outlook, RunningActivity};
 
 use crate::{
     clock::{Clock, SystemClock},
@@ -111,6 +114,14 @@ impl Engine {
                 })
             }),
         }
+    }
+
+    /// What is under way, once everything that was asked before is durable. For tests and tools that move a virtual clock.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when too many requests wait, `UNAVAILABLE` after shutdown.
+    pub async fn outlook(&self) -> Result<Outlook, tonic::Status> {
+        self.core.call(|core, reply| core.reply_with(reply, |core| Ok(core.outlook()))).await
     }
 
     /// Stops the engine once what it has accepted is durable. Requests after that are refused.
