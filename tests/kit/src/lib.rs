@@ -7,6 +7,7 @@
 pub mod component;
 pub mod daemon;
 mod guard;
+pub mod history;
 pub mod http;
 pub mod metrics;
 pub mod namespace;
