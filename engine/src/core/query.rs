@@ -34,6 +34,10 @@ impl Core {
     pub(crate) fn query(&mut self, key: i64, query: WorkflowQuery, reply: Reply<QueryWorkflowResponse>) {
         let id = self.next_query_id;
         self.next_query_id += 1;
+        if !self.live.contains_key(&key) && self.info(key).is_ok_and(|info| info.last_started_event_id == 0) {
+            let _ = reply.send(Err(never_ran()));
+            return;
+        }
         let pending = PendingQuery { query, attached: false, reply };
         let queries = match self.live.get_mut(&key) {
             Some(live) => &mut live.queries,
@@ -45,7 +49,12 @@ impl Core {
             return;
         }
         queries.insert(id, pending);
-        let waits_for_task = self.live.get(&key).is_some_and(|live| live.execution.info.workflow_task.is_some());
+        // A run that no worker has seen yet cannot answer: nothing of its code has run. So the query comes with its first
+        // task, even while that one backs off (a run that continued as new at once) and is not scheduled.
+        let waits_for_task = self.live.get(&key).is_some_and(|live| {
+            let info = &live.execution.info;
+            info.workflow_task.is_some() || info.last_started_event_id == 0
+        });
         if !waits_for_task {
             self.queue_query(key, id);
         }
@@ -146,12 +155,21 @@ impl Core {
         if queries.is_empty() {
             return;
         }
+        if info.last_started_event_id == 0 {
+            queries.into_values().for_each(|query| drop(query.reply.send(Err(never_ran()))));
+            return;
+        }
         let queue = self.worker_queue(info);
         for query_id in queries.keys() {
             self.queues.add_task(&queue, Task::Query { key, query_id: *query_id });
         }
         self.closed_queries.entry(key).or_default().extend(queries);
     }
+}
+
+/// A run that closed before any worker saw it: there is nothing to replay.
+fn never_ran() -> Status {
+    Status::failed_precondition("Workflow task is not scheduled yet.")
 }
 
 fn answer(result: WorkflowQueryResult) -> Result<QueryWorkflowResponse, Status> {
