@@ -1,6 +1,7 @@
 //! One case's own worker, task queue and world, and short words for what cases say again and again.
 
 use std::fmt::Debug;
+use std::rc::Rc;
 use std::time::Duration;
 
 use dixmgr_activities::metrics::Metrics;
@@ -28,12 +29,15 @@ pub struct Harness {
     pub metrics: Metrics,
     /// Task queue, and prefix of every workflow id and unit of the case.
     pub queue: String,
-    worker: tokio::task::JoinHandle<()>,
+    worker: Rc<RunningWorker>,
 }
 
-impl Drop for Harness {
+/// A worker; ends with its last holder.
+pub struct RunningWorker(tokio::task::JoinHandle<()>);
+
+impl Drop for RunningWorker {
     fn drop(&mut self) {
-        self.worker.abort();
+        self.0.abort();
     }
 }
 
@@ -58,7 +62,12 @@ impl Harness {
             let _runtime = runtime;
             worker.run().await.expect("the worker runs");
         });
-        Self { client, world, metrics, queue: name.to_owned(), worker }
+        Self { client, world, metrics, queue: name.to_owned(), worker: Rc::new(RunningWorker(worker)) }
+    }
+
+    /// Keeps the worker running beyond the case.
+    pub fn keep_worker(&self) -> Rc<RunningWorker> {
+        Rc::clone(&self.worker)
     }
 
     /// Workflow id of a service of this case.
