@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dixmgr_engine::{Engine, EngineOptions, store};
 use temporalio_client::tonic::{Code, IntoRequest};
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, RegisterNamespaceOptions};
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, RegisterNamespaceOptions, RetryOptions};
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeNamespaceRequest, RegisterNamespaceRequest,
 };
@@ -18,6 +18,8 @@ use crate::settings::Settings;
 /// First wait between two attempts to reach a cluster; doubled up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Longest absence of a cluster that requests under way live through.
+const OUTAGE: Duration = Duration::from_mins(30);
 /// Longest time for one attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -110,8 +112,17 @@ impl Home {
             .maybe_service_override(service)
             .dns_load_balancing(None)
             .connect_timeout(CONNECT_TIMEOUT)
+            .retry_options(patient())
             .build())
     }
+}
+
+/// A worker's answers are worth keeping for as long as a cluster may be away: what a watch has seen is lost with them.
+fn patient() -> RetryOptions {
+    let mut options = RetryOptions::default();
+    options.max_elapsed_time = Some(OUTAGE);
+    options.max_retries = usize::MAX;
+    options
 }
 
 /// How one attempt to connect failed.

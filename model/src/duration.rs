@@ -106,9 +106,9 @@ mod tests {
     fn reads_what_people_write() {
         assert_eq!(parse("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(parse("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse(" 1h 5m "), Ok(Duration::from_secs(3900)));
+        assert_eq!(parse(" 1h 5m "), Ok(Duration::from_mins(65)));
         assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));
-        assert_eq!(parse("7d"), Ok(Duration::from_secs(604_800)));
+        assert_eq!(parse("7d"), Ok(Duration::from_hours(168)));
     }
 
     #[test]

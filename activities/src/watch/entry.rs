@@ -285,7 +285,7 @@ impl Entry {
     }
 
     fn log(&self, status: &UnitStatus) {
-        tracing::info!(
+        tracing::debug!(
             service = %self.spec.name,
             unit = %self.spec.unit_name(),
             from = self.unit.phase.name(),

@@ -156,7 +156,9 @@ impl Core {
             return;
         }
         if info.last_started_event_id == 0 {
-            queries.into_values().for_each(|query| drop(query.reply.send(Err(never_ran()))));
+            for query in queries.into_values() {
+                let _ = query.reply.send(Err(never_ran()));
+            }
             return;
         }
         let queue = self.worker_queue(info);

@@ -36,6 +36,8 @@ const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
 /// `history.longPollExpirationInterval`).
 const TASK_POLL: Duration = Duration::from_mins(1);
 const HISTORY_POLL: Duration = Duration::from_secs(20);
+/// How long a query waits for a worker to answer it.
+const QUERY_WAIT: Duration = Duration::from_secs(30);
 
 /// Longest id, type or name (`limit.maxIDLength`).
 const MAX_ID_LENGTH: usize = 1_000;
@@ -54,13 +56,9 @@ pub(crate) struct Service {
     next_poll_id: AtomicU64,
 }
 
-/// Makes the dispatcher and the list of names from one table.
+/// Makes the dispatcher from the table of methods.
 macro_rules! methods {
     ($($name:literal => $handler:ident,)*) => {
-        /// Methods of `WorkflowService` that are supported.
-        #[cfg(test)]
-        pub(crate) const METHODS: &[&str] = &[$($name),*];
-
         impl Service {
             async fn dispatch(&self, method: &str, body: &[u8]) -> Result<Vec<u8>, Status> {
                 match method {

@@ -12,7 +12,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::{Service, execution, require_id};
+use super::{QUERY_WAIT, Service, execution, require_id};
 use crate::{
     core::{Core, Reply},
     history::state::SignalInput,
@@ -94,7 +94,13 @@ impl Service {
     }
 
     pub(super) async fn query_workflow(&self, request: QueryWorkflowRequest) -> Result<QueryWorkflowResponse, Status> {
-        self.core.call(move |core, reply| ask(core, request, reply)).await
+        let answer = self.core.call(move |core, reply| ask(core, request, reply));
+        let late = |_| {
+            Err(Status::deadline_exceeded(
+                "no worker has answered the query; is one polling the workflow's task queue?",
+            ))
+        };
+        tokio::time::timeout(QUERY_WAIT, answer).await.unwrap_or_else(late)
     }
 }
 

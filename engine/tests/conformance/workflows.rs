@@ -1,5 +1,5 @@
 //! Workflows and activities that use each feature of the engine once.
-#![allow(unreachable_pub, reason = "the macros make public items")]
+#![allow(unreachable_pub, clippy::unused_async, reason = "the macros want public items and async functions")]
 
 use std::{
     sync::{
@@ -117,7 +117,7 @@ impl Timers {
     #[run]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<String> {
         ctx.timer(Duration::from_millis(100)).await;
-        let long = ctx.timer(Duration::from_secs(600));
+        let long = ctx.timer(Duration::from_mins(10));
         ctx.timer(Duration::from_millis(50)).await;
         long.cancel();
         let ended = long.await;
@@ -229,7 +229,7 @@ pub struct Cancelled;
 impl Cancelled {
     #[run]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
-        let options = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(60))
+        let options = ActivityOptions::with_start_to_close_timeout(Duration::from_mins(1))
             .heartbeat_timeout(Duration::from_millis(400))
             .cancellation_type(temporalio_sdk::ActivityCancellationType::WaitCancellationCompleted)
             .build();
@@ -246,7 +246,7 @@ pub struct Heartbeats;
 impl Heartbeats {
     #[run]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<String> {
-        let options = ActivityOptions::with_start_to_close_timeout(Duration::from_secs(60))
+        let options = ActivityOptions::with_start_to_close_timeout(Duration::from_mins(1))
             .heartbeat_timeout(Duration::from_secs(1))
             .retry_policy(
                 RetryPolicy::builder().initial_interval(Duration::from_millis(50)).maximum_attempts(2).build(),

@@ -160,12 +160,12 @@ fn one_life(file: &Path, life: usize, pause: Duration) -> Acknowledged {
     let (said, read) = mpsc::channel();
     let listener = std::thread::spawn(move || {
         let mut out = out;
-        let mut line = String::new();
-        while out.read_line(&mut line).unwrap() > 0 {
-            if line.ends_with('\n') && said.send(line.trim_end().to_owned()).is_err() {
+        let mut text = String::new();
+        while out.read_line(&mut text).unwrap() > 0 {
+            if text.ends_with('\n') && said.send(text.trim_end().to_owned()).is_err() {
                 break;
             }
-            line.clear();
+            text.clear();
         }
     });
     let mut acknowledged = Acknowledged::default();
@@ -176,8 +176,8 @@ fn one_life(file: &Path, life: usize, pause: Duration) -> Acknowledged {
     child.kill().unwrap();
     child.wait().unwrap();
     listener.join().unwrap();
-    for line in read.try_iter() {
-        acknowledged.take(&line);
+    for text in read.try_iter() {
+        acknowledged.take(&text);
     }
     acknowledged
 }

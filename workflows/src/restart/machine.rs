@@ -1,6 +1,6 @@
 //! The decision: a table of where things stand and what happened.
 
-use dixmgr_model::{ActionOutcome, RestartPolicy, ServiceState};
+use dixmgr_model::{ActionOutcome, RestartPolicy, ServiceState, UnitPhase};
 
 use super::state::after;
 use super::verdict::remedy;
@@ -179,8 +179,14 @@ impl Step<'_> {
             (Phase::AwaitingDependencies { .. }, true) => self.judge(),
             _ if was == ready => self.stay(),
             (_, true) => wait(Reason::DependenciesReady),
-            (_, false) => wait(Reason::DependencyLost),
+            (_, false) if self.runs() => wait(Reason::DependencyLost),
+            (_, false) => self.stay(),
         }
+    }
+
+    /// Whether the unit was up when it was last seen.
+    fn runs(&self) -> bool {
+        self.state.last.as_ref().is_some_and(|last| last.unit.phase == UnitPhase::Active)
     }
 
     /// An operator's word clears the counters and lifts quarantine and backoff; a paused service stays paused.

@@ -103,15 +103,10 @@ impl Machine {
                 tokio::task::yield_now().await;
             }
         };
-        match tokio::time::timeout(PATIENCE, settled).await {
-            Ok(next) => next,
-            Err(_) => panic!(
-                "stuck at {}: {:?}, asleep {:?}",
-                self.clock.now(),
-                self.engine.outlook().await,
-                self.world.asleep()
-            ),
-        }
+        let Ok(next) = tokio::time::timeout(PATIENCE, settled).await else {
+            panic!("stuck at {}: {:?}, asleep {:?}", self.clock.now(), self.engine.outlook().await, self.world.asleep())
+        };
+        next
     }
 
     /// Histories of all runs of a workflow, oldest first.

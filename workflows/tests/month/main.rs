@@ -133,7 +133,7 @@ fn check_effects(machine: &Machine) {
     // Five restarts reach the limit within some four minutes; then one attempt each half hour, the last of which holds.
     let policy = RestartPolicy::default();
     let round = policy.quarantine_retry + OPERATION + SHORT_LIFE;
-    let attempts = (FLAPPING - policy.window).as_secs() / round.as_secs() + 1;
+    let attempts = FLAPPING.saturating_sub(policy.window).as_secs() / round.as_secs() + 1;
     let mut wanted = vec!["unit_failed"];
     wanted.extend(["backoff_elapsed"; 4]);
     wanted.extend(std::iter::repeat_n("quarantine_retry", usize::try_from(attempts).unwrap_or(usize::MAX)));
@@ -158,7 +158,7 @@ async fn check_histories(machine: &Machine) {
     let quiet = machine.runs("quiet").await;
     assert_eq!(quiet.len(), 1);
     assert!(quiet[0].len() <= 12, "a month without incidents is {} events", quiet[0].len());
-    check_causes("quiet", &quiet, &[begin.clone()]);
+    check_causes("quiet", &quiet, std::slice::from_ref(&begin));
 
     let crashing = machine.runs("crashing").await;
     assert!(crashing.len() >= 3, "{} runs", crashing.len());
