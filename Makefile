@@ -46,6 +46,7 @@ lint:
 	@cargo deny --version 2>/dev/null | grep -q '$(CARGO_DENY)' || { \
 		echo "lint: installing cargo-deny $(CARGO_DENY)"; \
 		cargo install --quiet --locked --version $(CARGO_DENY) cargo-deny; }
+	cargo fetch --locked --quiet
 	cargo deny --offline check bans licenses sources
 
 bench:
