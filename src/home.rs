@@ -23,6 +23,9 @@ const OUTAGE: Duration = Duration::from_mins(30);
 /// Longest time for one attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Memory for pages of the embedded engine's database: what rests is read back from the system's own cache when it is wanted.
+const PAGE_CACHE: u64 = 2 << 20;
+
 /// How long the embedded engine keeps histories of workflows that have ended.
 const RETENTION: Duration = Duration::from_hours(3 * 24);
 
@@ -40,6 +43,7 @@ impl Home {
         let Some(host) = &settings.temporal_host else {
             let mut options = EngineOptions::new(data_dir.join(settings.database()));
             options.store.synchronous = synchronous(settings.synchronous);
+            options.store.cache_bytes = PAGE_CACHE;
             let engine = Engine::open(options).map_err(|error| RunError::Engine(error.to_string()))?;
             return Ok(Self::Embedded(engine));
         };

@@ -18,7 +18,7 @@ use crate::error::RunError;
 
 /// Workflows kept in memory, some 50 kB each. Most wait for months: the others are replayed, from a history of a few dozen
 /// events, when something happens to them.
-const CACHED_WORKFLOWS: usize = 250;
+const CACHED_WORKFLOWS: usize = 100;
 /// Workflow tasks under way at once.
 const WORKFLOW_SLOTS: usize = 200;
 /// Activity slots besides those of the services, for one-shot checks.

@@ -4,6 +4,7 @@
 //! apart. Inputs and outputs stand in workflow histories: fields are added with defaults, never renamed.
 #![allow(missing_docs, reason = "activity_definitions expands every declaration to an undocumented constant")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dixmgr_model::{ActionReport, ActionRequest, PlanPage, ServiceSpec, ServiceState};
@@ -15,7 +16,7 @@ use temporalio_sdk::activities::ActivityError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WatchRequest {
     /// The service.
-    pub spec: ServiceSpec,
+    pub spec: Arc<ServiceSpec>,
     /// What the workflow last decided on. The watch returns as soon as what it sees differs from this
     /// ([`ServiceState::differs`]); absent on the first watch, which then returns after its first complete look.
     #[serde(default, skip_serializing_if = "Option::is_none")]

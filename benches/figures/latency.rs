@@ -1,4 +1,5 @@
-//! From the death of a unit to the job that restarts it, on the kernel's monotonic clock that systemd stamps its units with.
+//! From the death of a unit to the job that restarts it, on the kernel's monotonic clock, with which systemd stamps its units
+//! too.
 
 use std::thread;
 use std::time::Duration;
@@ -6,33 +7,47 @@ use std::time::Duration;
 use dixmgr_testkit::{Namespace, SystemdNamespace, eventually, monotonic_now};
 
 use crate::field::Field;
+use crate::jobs::Jobs;
 
 /// Between two deaths.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long nobody looks after a death: asking takes a core and systemd's time, which the restart then does without.
+const HANDS_OFF: Duration = Duration::from_millis(300);
+
 /// Each death's times.
+#[derive(Default)]
 pub(crate) struct Latencies {
-    to_job: Vec<Duration>,
-    in_systemd: Vec<Duration>,
+    noticed: Vec<Duration>,
+    job: Vec<Duration>,
+    started: Vec<Duration>,
+}
+
+/// What happened after one death, from the kill on.
+struct Death {
+    /// systemd has seen it.
+    noticed: Duration,
+    /// The job of the restart is there.
+    job: Duration,
+    /// systemd has forked for it and says that the unit starts.
+    started: Duration,
 }
 
 /// Kills `kills` units, each once.
 pub(crate) fn measure(field: &Field<'_>, kills: usize) -> Latencies {
-    let (mut to_job, mut in_systemd) = (Vec::new(), Vec::new());
+    let jobs = Jobs::listen(field.systemd());
+    let mut latencies = Latencies::default();
     for unit in &field.units()[..kills] {
-        let (job, own) = one_death(field.systemd(), unit);
-        to_job.push(job);
-        in_systemd.extend(own);
+        let death = one_death(field.systemd(), &jobs, unit);
+        latencies.noticed.push(death.noticed);
+        latencies.job.push(death.job);
+        latencies.started.push(death.started);
         thread::sleep(PAUSE);
     }
-    to_job.sort();
-    in_systemd.sort();
-    Latencies { to_job, in_systemd }
+    latencies
 }
 
-/// Time from the kill until the unit leaves `failed` for its new start, which is when the restart job runs; and the part
-/// of it that systemd took to notice the death, which it forgets about a unit that was unloaded in between.
-fn one_death(systemd: &SystemdNamespace, unit: &str) -> (Duration, Option<Duration>) {
+fn one_death(systemd: &SystemdNamespace, jobs: &Jobs, unit: &str) -> Death {
     let invocation = systemd.property(unit, "InvocationID");
     let pid = systemd.main_pid(unit).to_string();
     let mut kill = systemd.command_inside("sh".as_ref());
@@ -46,32 +61,42 @@ fn one_death(systemd: &SystemdNamespace, unit: &str) -> (Duration, Option<Durati
     let killed = monotonic_now();
     drop(kill.stdin.take());
     kill.wait().expect("the shell ends");
+    thread::sleep(HANDS_OFF);
     eventually(&format!("{unit} is restarted"), Duration::from_secs(30), || {
         (systemd.property(unit, "InvocationID") != invocation && systemd.main_pid(unit) != 0).then_some(())
     });
-    let stamp = |name: &str| {
+    let since_kill = |name: &str| {
         let micros = systemd.property(unit, name).parse().expect("a time in microseconds");
-        Duration::from_micros(micros)
+        Duration::from_micros(micros).saturating_sub(killed)
     };
-    let job = stamp("InactiveExitTimestampMonotonic").saturating_sub(killed);
-    let noticed = stamp("InactiveEnterTimestampMonotonic").checked_sub(killed);
-    (job, noticed)
+    Death {
+        noticed: since_kill("InactiveEnterTimestampMonotonic"),
+        job: jobs.first(unit, killed).expect("the restart's job was announced").saturating_sub(killed),
+        started: since_kill("InactiveExitTimestampMonotonic"),
+    }
 }
 
 impl Latencies {
-    /// The time from death to job that this share of deaths did not exceed.
-    pub(crate) fn quantile(&self, share: f64) -> Duration {
-        quantile(&self.to_job, share)
+    /// From the kill to the restart's job: the time that this share of deaths did not exceed.
+    pub(crate) fn job(&self, share: f64) -> Duration {
+        quantile(&self.job, share)
     }
 
-    /// The same of the time that systemd itself took to see the death, if it still knew.
-    pub(crate) fn systemd_quantile(&self, share: f64) -> Option<Duration> {
-        (!self.in_systemd.is_empty()).then(|| quantile(&self.in_systemd, share))
+    /// The part of it until systemd had seen the death.
+    pub(crate) fn noticed(&self, share: f64) -> Duration {
+        quantile(&self.noticed, share)
+    }
+
+    /// From the kill to the unit's new start, which systemd stamps after it has forked.
+    pub(crate) fn started(&self, share: f64) -> Duration {
+        quantile(&self.started, share)
     }
 }
 
-/// Nearest rank of a sorted list.
-fn quantile(sorted: &[Duration], share: f64) -> Duration {
+/// Nearest rank.
+fn quantile(times: &[Duration], share: f64) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank within the list")]
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a program that prints its findings, or cannot go on")]
 
 mod field;
+mod jobs;
 mod latency;
 mod monit;
 mod table;
@@ -90,11 +91,10 @@ fn restarted(field: &Field<'_>, kills: usize, table: &mut Table) {
     thread::sleep(Duration::from_secs(5));
     println!("killing {kills} units one by one ...");
     let latencies = latency::measure(field, kills);
-    table.add(Figure::new("killed to restart job, p50", milliseconds(latencies.quantile(0.50))).under("10 ms"));
-    table.add(Figure::new("killed to restart job, p99", milliseconds(latencies.quantile(0.99))).under("50 ms"));
-    if let Some(own) = latencies.systemd_quantile(0.50) {
-        table.add(Figure::new("of which systemd's own, p50", milliseconds(own)));
-    }
+    table.add(Figure::new("killed to restart job, p50", milliseconds(latencies.job(0.50))).under("10 ms"));
+    table.add(Figure::new("killed to restart job, p99", milliseconds(latencies.job(0.99))).under("50 ms"));
+    table.add(Figure::new("of which systemd's own, p50", milliseconds(latencies.noticed(0.50))));
+    table.add(Figure::new("killed to started again, p50", milliseconds(latencies.started(0.50))));
 }
 
 fn option(name: &str, default: usize) -> usize {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use zbus::OwnedObjectPath;
 
 use super::Shared;
-use super::decide::{START_LIMIT_HIT, Step, decide};
+use super::decide::{Step, decide, was_refused};
 use super::error::{CallError, unreachable};
 use super::jobs::Expectation;
 use super::session::Session;
@@ -59,7 +59,7 @@ impl Shared {
         tracing::debug!(unit, job, by = verb_done, "following systemd's job");
         let mut end = follow(&session, &expectation, job, deadline).await?;
         let (mut after, _) = self.look(&session, unit).await?;
-        if end == JobEnd::Result("failed".into()) && after.result == START_LIMIT_HIT && action.verb != Verb::Stop {
+        if end == JobEnd::Result("failed".into()) && action.verb != Verb::Stop && was_refused(&before, &after) {
             // Only systemd's own limit stood in the way; dixmgr keeps one of its own.
             if let Ok(job) = request(&session, unit, "StartUnit", true).await? {
                 end = follow(&session, &expectation, job, deadline).await?;

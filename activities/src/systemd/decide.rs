@@ -23,7 +23,7 @@ pub(super) enum Step {
 }
 
 /// systemd's `Result` of a unit that was started too often in a short time.
-pub(super) const START_LIMIT_HIT: &str = "start-limit-hit";
+const START_LIMIT_HIT: &str = "start-limit-hit";
 
 /// Decides. `replaces` is the invocation that the action was decided about, empty for a unit that had never run.
 ///
@@ -51,15 +51,22 @@ pub(super) fn decide(verb: Verb, unit: &UnitStatus, job: Option<&Job>, replaces:
             Step::Finish(ActionOutcome::AlreadyDone, "another run has replaced it")
         }
         (Verb::Start, Active | Activating) => Step::Finish(ActionOutcome::AlreadyDone, "it runs"),
-        (Verb::Start, _) => Step::Call { method: "StartUnit", reset: may_be_limited(unit) },
-        (Verb::Restart, _) => Step::Call { method: "RestartUnit", reset: may_be_limited(unit) },
+        (Verb::Start, _) => Step::Call { method: "StartUnit", reset: is_limited(unit) },
+        (Verb::Restart, _) => Step::Call { method: "RestartUnit", reset: is_limited(unit) },
     }
 }
 
-/// Whether systemd may refuse to start it for having started too often. Its `Result` tells that only where the run before had
-/// ended well (the first failure stands), so a failed unit counts as limited; clearing a count that is low does no harm.
-fn may_be_limited(unit: &UnitStatus) -> bool {
-    unit.phase == UnitPhase::Failed || unit.result == START_LIMIT_HIT
+/// Whether systemd refuses to start it for having started too often. Its `Result` tells that only where the run before had
+/// ended well (the first failure stands); of other units, [`was_refused`] tells it afterwards. The count is not cleared on
+/// suspicion: a failed unit whose failure is cleared drops out of systemd's memory, with all that it knew of its past, and
+/// its file has to be read again.
+fn is_limited(unit: &UnitStatus) -> bool {
+    unit.result == START_LIMIT_HIT
+}
+
+/// Whether a start job that failed has not even tried: the unit failed without another run.
+pub(super) fn was_refused(before: &UnitStatus, after: &UnitStatus) -> bool {
+    after.phase == UnitPhase::Failed && (is_limited(after) || after.invocation_id == before.invocation_id)
 }
 
 fn follow(job: Option<&Job>) -> Step {
@@ -170,9 +177,17 @@ mod tests {
     #[test]
     fn systemd_is_told_to_forget_its_own_limit() {
         let limited = UnitStatus { result: START_LIMIT_HIT.into(), ..unit(UnitPhase::Failed, "1") };
-        for unit in [limited, unit(UnitPhase::Failed, "1")] {
-            let step = decide(Verb::Restart, &unit, None, "1");
-            assert_eq!(step, Step::Call { method: "RestartUnit", reset: true });
-        }
+        let step = decide(Verb::Restart, &limited, None, "1");
+        assert_eq!(step, Step::Call { method: "RestartUnit", reset: true });
+        assert_eq!(decide(Verb::Restart, &unit(UnitPhase::Failed, "1"), None, "1"), call("RestartUnit"));
+    }
+
+    #[test]
+    fn a_start_that_was_refused_has_made_no_run() {
+        let (failed, limited) = (unit(UnitPhase::Failed, "1"), START_LIMIT_HIT.to_owned());
+        assert!(was_refused(&failed, &failed));
+        assert!(was_refused(&failed, &UnitStatus { result: limited, ..unit(UnitPhase::Failed, "2") }));
+        assert!(!was_refused(&failed, &unit(UnitPhase::Failed, "2")), "it ran and failed");
+        assert!(!was_refused(&failed, &unit(UnitPhase::Active, "1")));
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! One connection, opened again whenever it is lost; after that, every tracked unit is announced as changed, since nobody
 //! knows what was missed. Layers: [`session`] talks to the bus, [`pump`] keeps it and hears its signals, [`registry`]
-//! remembers, [`status`] reads states, [`decide`] and [`act`] carry out actions. Knows nothing of services or policies.
+//! remembers, [`status`] (many units), [`glance`] (few, and soon) and [`reading`] read states, [`decide`] and [`act`] carry out actions. Knows nothing of services or policies.
 
 mod act;
 mod decide;
 mod error;
+mod glance;
 mod jobs;
 mod name;
 mod phase;
 mod pump;
+mod reading;
 mod registry;
 mod session;
 mod status;

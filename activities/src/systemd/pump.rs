@@ -77,6 +77,7 @@ fn note(shared: &Shared, session: &Session, signal: &Message) -> Result<bool, Ca
     match header.member().map(MemberName::as_str) {
         Some("PropertiesChanged") => {
             if let Some(unit) = header.path().and_then(|path| name::from_object_path(path.as_str())) {
+                tracing::trace!(unit, "signalled");
                 shared.announce(&unit);
             }
         }

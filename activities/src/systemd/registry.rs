@@ -85,13 +85,17 @@ impl Registry {
         self.units.get(unit).map_or(0, |remembered| remembered.signals)
     }
 
+    /// Whether a unit is known to be no longer as it is remembered, or was never read over this connection.
+    pub(super) fn has_moved(&self, unit: &str, session: u64) -> bool {
+        let known = self.units.get(unit).and_then(|remembered| Some((remembered, remembered.known.as_ref()?)));
+        known.is_none_or(|(remembered, known)| known.session != session || known.signals != remembered.signals)
+    }
+
     /// Whether what is remembered still holds, given its row now.
     pub(super) fn recall(&self, unit: &str, session: u64, row: &RowRef<'_>) -> Memory {
         let Some(remembered) = self.units.get(unit) else { return Memory::Stale { pinned: true } };
         match &remembered.known {
-            Some(known)
-                if known.session == session && known.signals == remembered.signals && row.equals(&known.row) =>
-            {
+            Some(known) if !self.has_moved(unit, session) && row.equals(&known.row) => {
                 Memory::Fresh(known.status.clone())
             }
             known => {

@@ -97,9 +97,12 @@ impl Session {
         T: TryFrom<OwnedVariant>,
         T::Error: Into<zbus::Error>,
     {
-        let reply = self.call(path, PROPERTIES, "Get", &(interface, name)).await?;
-        let value: OwnedVariant = reply.body().deserialize()?;
-        T::try_from(value).map_err(|error| CallError::from(error.into()))
+        value(&self.get(path, interface, name).await?)
+    }
+
+    /// systemd's answer about one property; [`value`] reads it.
+    pub(super) async fn get(&self, path: &str, interface: &'static str, name: &str) -> Result<Message, CallError> {
+        self.call(path, PROPERTIES, "Get", &(interface, name)).await
     }
 
     /// Asks systemd to keep a oneshot in memory while we are connected.
@@ -140,6 +143,16 @@ impl Session {
             Err(_) => Err(CallError::timeout(CALL_TIMEOUT)),
         }
     }
+}
+
+/// The value in an answer about a property.
+pub(super) fn value<T>(reply: &Message) -> Result<T, CallError>
+where
+    T: TryFrom<OwnedVariant>,
+    T::Error: Into<zbus::Error>,
+{
+    let value: OwnedVariant = reply.body().deserialize()?;
+    T::try_from(value).map_err(|error| CallError::from(error.into()))
 }
 
 /// What is listened to.

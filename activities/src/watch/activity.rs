@@ -21,11 +21,12 @@ pub(crate) async fn watch_service(
     request: WatchRequest,
 ) -> Result<WatchReport, ActivityError> {
     // Progress that cannot be read is of another version: the watch begins anew, which is safe.
-    let resume = context.heartbeat_details().deserialize::<WatchProgress>().ok().flatten();
+    let resume = context.heartbeat_details().deserialize::<WatchProgress>().ok().flatten().map(Arc::new);
     let every = heartbeat_interval(context.info().heartbeat_timeout);
-    let subscription = hub.watch(request.spec, request.known, resume.clone()).await;
+    // Thousands of watches wait below; what is only needed here, and for a heartbeat, is not kept in each of them.
+    let subscription = Box::pin(hub.watch(request.spec, request.known, resume.clone())).await;
     let Subscription { mut report, mut progress } = subscription.map_err(crate::error::watch)?;
-    let mut newest = resume.map(Arc::new);
+    let mut newest = resume;
     loop {
         tokio::select! {
             biased;
@@ -39,7 +40,7 @@ pub(crate) async fn watch_service(
             told = next(&mut progress) => newest = told.or(newest),
             () = sleep(every) => {}
         }
-        beat(context, newest.as_deref()).await;
+        Box::pin(beat(context, newest.as_deref())).await;
     }
 }
 

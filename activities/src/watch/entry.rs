@@ -34,7 +34,7 @@ pub(super) struct Entry {
     /// Number of the newest look that was taken in.
     look: u64,
     readiness: Readiness,
-    resume: Option<WatchProgress>,
+    resume: Option<Arc<WatchProgress>>,
     /// What the workflow knew: holds for the same run until the checks have a verdict of their own.
     assumed: Option<ServiceState>,
     downtime: Downtime,
@@ -246,7 +246,7 @@ impl Entry {
         if let Some(resume) = self.resume.take()
             && resume.state.unit.invocation_id == self.unit.invocation_id
         {
-            self.readiness.resume(resume.health, resume.sync);
+            self.readiness.resume(resume.health.clone(), resume.sync.clone());
         }
     }
 

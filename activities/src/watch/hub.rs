@@ -105,7 +105,7 @@ async fn next_change(changes: &mut Option<broadcast::Receiver<String>>) -> Resul
 struct State {
     options: HubOptions,
     events: mpsc::Sender<Event>,
-    entries: HashMap<Id, Entry>,
+    entries: HashMap<Id, Box<Entry>>,
     by_service: HashMap<String, Id>,
     /// Several services may name one unit.
     by_unit: HashMap<String, Vec<Id>>,
@@ -207,7 +207,8 @@ impl State {
         let spec = &registration.spec;
         self.by_service.insert(spec.name.clone(), id);
         self.by_unit.entry(spec.unit_name().to_owned()).or_default().push(id);
-        self.entries.insert(id, Entry::new(Arc::clone(spec), self.options.metrics.service(spec)));
+        let entry = Entry::new(Arc::clone(spec), self.options.metrics.service(spec));
+        self.entries.insert(id, Box::new(entry));
         id
     }
 

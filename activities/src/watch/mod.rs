@@ -79,7 +79,7 @@ pub struct Subscription {
 struct Registration {
     spec: Arc<ServiceSpec>,
     known: Option<ServiceState>,
-    resume: Option<WatchProgress>,
+    resume: Option<Arc<WatchProgress>>,
     report: oneshot::Sender<ServiceState>,
     progress: watch::Sender<Option<Arc<WatchProgress>>>,
 }
@@ -114,15 +114,15 @@ impl Hub {
     /// The unit cannot be tracked, or the hub has ended.
     pub async fn watch(
         &self,
-        spec: ServiceSpec,
+        spec: Arc<ServiceSpec>,
         known: Option<ServiceState>,
-        resume: Option<WatchProgress>,
+        resume: Option<Arc<WatchProgress>>,
     ) -> Result<Subscription, WatchError> {
         let unit = spec.unit_name().to_owned();
         self.manager.track(&TrackedUnit { unit, target: spec.target.clone() }).await?;
         let (report, report_receiver) = oneshot::channel();
         let (progress, progress_receiver) = watch::channel(None);
-        let registration = Registration { spec: Arc::new(spec), known, resume, report, progress };
+        let registration = Registration { spec, known, resume, report, progress };
         self.commands.send(registration).await.map_err(|_| WatchError::Ended)?;
         Ok(Subscription { report: report_receiver, progress: progress_receiver })
     }

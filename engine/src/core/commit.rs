@@ -1,10 +1,12 @@
 //! Writing a batch: what the touched executions have changed becomes rows of one transaction.
 
+use std::collections::VecDeque;
+
 use prost::Message as _;
 use temporalio_common::protos::temporal::api::history::v1::History;
 use tonic::Status;
 
-use super::{Core, Live, MAX_RECENT_EVENTS};
+use super::{Core, Live, MAX_RECENT_EVENTS, MAX_WARM_EXECUTIONS};
 use crate::{
     clock::Timestamp,
     history::{Execution, state::ExecutionInfo},
@@ -49,10 +51,12 @@ impl Core {
     /// The batch is durable: events become readable, closed executions leave memory.
     fn saved(&mut self) {
         self.unsaved_namespaces.clear();
+        self.commits += 1;
         for key in std::mem::take(&mut self.touched) {
             self.orphaned.remove(&key);
             let Some(live) = self.live.get_mut(&key) else { continue };
-            live.saved();
+            live.saved(self.commits);
+            self.warm.push_back((self.commits, key));
             let last = live.execution.last_event_id();
             let closed = !live.execution.is_open();
             let (due, waiting) = std::mem::take(&mut live.history_waiters)
@@ -65,6 +69,17 @@ impl Core {
             }
             if closed {
                 self.release(key);
+            }
+        }
+        self.cool();
+    }
+
+    /// Lets go of the events of executions that have not changed for the longest time.
+    fn cool(&mut self) {
+        while self.warm.len() > MAX_WARM_EXECUTIONS {
+            let Some((commit, key)) = self.warm.pop_front() else { return };
+            if let Some(live) = self.live.get_mut(&key).filter(|live| live.last_commit == commit) {
+                live.recent = VecDeque::new();
             }
         }
     }
@@ -144,10 +159,11 @@ impl Live {
         }
     }
 
-    fn saved(&mut self) {
+    fn saved(&mut self, commit: u64) {
+        self.last_commit = commit;
         self.unsaved_row = false;
         self.unsaved_pending.clear();
-        self.recent.extend(self.unsaved_events.drain(..));
+        self.recent.extend(std::mem::take(&mut self.unsaved_events));
         let seen = self.execution.info.last_started_event_id;
         while self.recent.front().is_some_and(|event| event.event_id <= seen) || self.recent.len() > MAX_RECENT_EVENTS {
             self.recent.pop_front();

@@ -93,7 +93,7 @@ impl Core {
         let id = (execution.info.namespace.clone(), execution.info.workflow_id.clone());
         let key = execution.key;
         self.current.insert(id, key);
-        self.live.insert(key, Live { execution, ..Live::default() });
+        self.live.insert(key, Box::new(Live { execution, ..Live::default() }));
     }
 
     /// Events `from..` of a run, at most `limit` of them (at least one stored batch), in order. Reads what is durable only.

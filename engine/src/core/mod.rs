@@ -49,6 +49,8 @@ const MAX_BATCH: usize = 512;
 const SWEEP_INTERVAL: Nanos = 600_000_000_000;
 /// Events kept in memory of an open execution, for its next workflow task.
 const MAX_RECENT_EVENTS: usize = 256;
+/// Executions whose latest events are kept in memory. Those of the others, most of which rest for days, are read back.
+const MAX_WARM_EXECUTIONS: usize = 256;
 
 /// A request, as the core thread runs it.
 type Job = Box<dyn FnOnce(&mut Core) + Send>;
@@ -76,6 +78,8 @@ pub(crate) struct Live {
     pub(crate) execution: Execution,
     /// Events since the last workflow task that the worker has seen.
     recent: VecDeque<HistoryEvent>,
+    /// The commit that changed it last.
+    last_commit: u64,
     unsaved_events: Vec<HistoryEvent>,
     unsaved_pending: BTreeSet<(PendingKind, i64)>,
     unsaved_row: bool,
@@ -99,7 +103,7 @@ pub(crate) struct HistoryWaiter {
 pub(crate) struct Core {
     pub(crate) store: Store,
     clock: Arc<dyn Clock>,
-    pub(crate) live: HashMap<i64, Live>,
+    pub(crate) live: HashMap<i64, Box<Live>>,
     /// Open (or just closed, until the commit) execution of each workflow id.
     current: HashMap<(String, String), i64>,
     deadlines: Deadlines,
@@ -109,6 +113,9 @@ pub(crate) struct Core {
     pub(crate) namespaces: BTreeMap<String, DescribeNamespaceResponse>,
     pub(crate) unsaved_namespaces: BTreeSet<String>,
     touched: BTreeSet<i64>,
+    commits: u64,
+    /// Executions by the commit that changed them, oldest first; those that hold their latest events are among them.
+    warm: VecDeque<(u64, i64)>,
     effects: VecDeque<(i64, Effect)>,
     outbox: Vec<Completion>,
     next_query_id: u64,
@@ -199,6 +206,8 @@ impl Core {
             namespaces: BTreeMap::new(),
             unsaved_namespaces: BTreeSet::new(),
             touched: BTreeSet::new(),
+            commits: 0,
+            warm: VecDeque::new(),
             effects: VecDeque::new(),
             outbox: Vec::new(),
             next_query_id: 1,

@@ -33,7 +33,7 @@ const NO_TIME_TO_RETRY: &str =
 #[derive(Debug, Clone)]
 pub struct ActivityStart {
     /// The activity.
-    pub activity: PendingActivity,
+    pub activity: Box<PendingActivity>,
 }
 
 /// How an attempt ended, as its worker reports it.

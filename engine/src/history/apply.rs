@@ -168,7 +168,7 @@ impl Execution {
             attempt_scheduled_time: time,
             ..Default::default()
         };
-        self.activities.insert(id, activity);
+        self.activities.insert(id, Box::new(activity));
         self.touch(PendingKind::Activity, id);
     }
 

@@ -56,8 +56,8 @@ pub struct Execution {
     pub key: i64,
     /// Everything that is not a pending thing.
     pub info: ExecutionInfo,
-    /// Activities, by scheduled event.
-    pub activities: BTreeMap<i64, PendingActivity>,
+    /// Activities, by scheduled event. Boxed, since a map keeps room for eleven of what it holds, and most runs have one.
+    pub activities: BTreeMap<i64, Box<PendingActivity>>,
     /// Timers, by started event.
     pub timers: BTreeMap<i64, PendingTimer>,
     /// Children, by initiated event.
@@ -263,7 +263,7 @@ impl Execution {
     /// Encoded form of a pending thing, `None` when it is gone.
     pub fn encode_pending(&self, kind: PendingKind, id: i64) -> Option<Vec<u8>> {
         match kind {
-            PendingKind::Activity => self.activities.get(&id).map(prost::Message::encode_to_vec),
+            PendingKind::Activity => self.activities.get(&id).map(|activity| activity.encode_to_vec()),
             PendingKind::Timer => self.timers.get(&id).map(prost::Message::encode_to_vec),
             PendingKind::Child => self.children.get(&id).map(prost::Message::encode_to_vec),
             PendingKind::Signal => self.signals.get(&id).map(prost::Message::encode_to_vec),
@@ -282,7 +282,9 @@ impl Execution {
     /// The bytes are not of that kind.
     pub fn decode_pending(&mut self, kind: u8, id: i64, bytes: &[u8]) -> Result<(), prost::DecodeError> {
         match kind {
-            k if k == PendingKind::Activity as u8 => drop(self.activities.insert(id, PendingActivity::decode(bytes)?)),
+            k if k == PendingKind::Activity as u8 => {
+                self.activities.insert(id, Box::new(PendingActivity::decode(bytes)?));
+            }
             k if k == PendingKind::Timer as u8 => drop(self.timers.insert(id, PendingTimer::decode(bytes)?)),
             k if k == PendingKind::Child as u8 => drop(self.children.insert(id, PendingChild::decode(bytes)?)),
             k if k == PendingKind::Signal as u8 => drop(self.signals.insert(id, PendingExternal::decode(bytes)?)),
@@ -301,7 +303,7 @@ impl Execution {
         if !self.is_open() {
             return 0;
         }
-        let activities = self.activities.values().map(activity_policy::next_deadline);
+        let activities = self.activities.values().map(|activity| activity_policy::next_deadline(activity));
         let timers = self.timers.values().map(|timer| timer.fire_time);
         let own = [self.info.run_expiration, self.info.execution_expiration, self.workflow_task_deadline()];
         activities.chain(timers).chain(own).filter(|deadline| *deadline != 0).min().unwrap_or(0)

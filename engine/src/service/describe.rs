@@ -110,7 +110,7 @@ fn extended(info: &ExecutionInfo) -> WorkflowExecutionExtendedInfo {
 }
 
 fn pending_activities(execution: &Execution) -> Vec<PendingActivityInfo> {
-    execution.activities.values().map(pending_activity).collect()
+    execution.activities.values().map(|activity| pending_activity(activity)).collect()
 }
 
 fn pending_activity(activity: &PendingActivity) -> PendingActivityInfo {

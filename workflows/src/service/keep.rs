@@ -4,6 +4,7 @@
 //! watch that began before it may still run; what that one says is dropped, because the watch that starts after the
 //! action compares the world with the action's own report, and so sees whatever happened in between.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dixmgr_activities::api::{ServiceActivities, WatchReport, WatchRequest};
@@ -121,7 +122,7 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
             return;
         }
         self.watch.cancel();
-        let request = WatchRequest { spec: self.cell(|cell| cell.spec.clone()), known: known.clone() };
+        let request = WatchRequest { spec: Arc::new(self.cell(|cell| cell.spec.clone())), known: known.clone() };
         let token = self.token();
         let options = options::watch(token.clone());
         let watch = self.ctx.execute_activity(ServiceActivities::watch_service, request, options);
