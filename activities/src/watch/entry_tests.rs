@@ -44,7 +44,11 @@ impl Fixture {
         let (progress, _) = watch::channel(None);
         let spec = Arc::clone(&self.entry.spec);
         let handles = self.metrics.service(&spec);
-        self.entry.watch(Registration { spec, known, resume, report, progress }, handles, self.looks + 1);
+        self.entry.watch(
+            Registration { spec, known, resume: resume.map(Arc::new), report, progress },
+            handles,
+            self.looks + 1,
+        );
         receiver
     }
 

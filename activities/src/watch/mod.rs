@@ -114,10 +114,11 @@ impl Hub {
     /// The unit cannot be tracked, or the hub has ended.
     pub async fn watch(
         &self,
-        spec: Arc<ServiceSpec>,
+        spec: impl Into<Arc<ServiceSpec>>,
         known: Option<ServiceState>,
         resume: Option<Arc<WatchProgress>>,
     ) -> Result<Subscription, WatchError> {
+        let spec = spec.into();
         let unit = spec.unit_name().to_owned();
         self.manager.track(&TrackedUnit { unit, target: spec.target.clone() }).await?;
         let (report, report_receiver) = oneshot::channel();
