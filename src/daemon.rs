@@ -119,7 +119,7 @@ impl Daemon {
                 Ok(()) => return Ok(()),
                 Err(error) if self.home.is_cluster() => {
                     let retry_in = dixmgr_model::duration::format(wait);
-                    tracing::warn!(%error, retry_in, "starting another worker");
+                    tracing::warn!(%error, retry_in, "starting another worker: {error}");
                     tokio::select! {
                         () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
                         _ = signals.stop() => return Ok(()),

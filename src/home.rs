@@ -79,7 +79,7 @@ impl Home {
                 Err(Attempt::Later(detail)) => detail,
             };
             let retry_in = dixmgr_model::duration::format(wait);
-            tracing::warn!(home = %self.name(), %error, retry_in, "not reachable; trying again");
+            tracing::warn!(home = %self.name(), %error, retry_in, "not reachable; trying again: {error}");
             crate::notify::status(&format!("waiting for {}", self.name()));
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);

@@ -45,7 +45,7 @@ pub(crate) async fn serve(listener: TcpListener, surfaces: Surfaces) {
         .route("/readyz", get(readyz))
         .with_state(surfaces);
     if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "the HTTP surface has ended; /metrics is gone until dixmgr is started again");
+        tracing::error!(%error, "the HTTP surface has ended; /metrics is gone until dixmgr is started again: {error}");
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn reclaim(client: &Client, task_queue: &str, identity: &Identi
             match found {
                 Ok(execution) => reclaim_from(client, execution.id(), execution.run_id(), identity).await,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot list workflows; activities of a dead dixmgr wait for their heartbeat timeout");
+                    tracing::warn!(%error, "cannot list workflows; activities of a dead dixmgr wait for their heartbeat timeout: {error}");
                     0
                 }
             }
@@ -42,7 +42,7 @@ async fn reclaim_from(client: &Client, workflow_id: &str, run_id: &str, identity
     let description = match handle.describe(WorkflowDescribeOptions::default()).await {
         Ok(description) => description,
         Err(error) => {
-            tracing::warn!(workflow_id, %error, "cannot look for activities of a dead dixmgr");
+            tracing::warn!(workflow_id, %error, "cannot look for activities of a dead dixmgr: {error}");
             return 0;
         }
     };
@@ -56,7 +56,7 @@ async fn reclaim_from(client: &Client, workflow_id: &str, run_id: &str, identity
             match handle.fail(failure, None::<()>, RpcOptions::default()).await {
                 Ok(()) => 1,
                 Err(error) => {
-                    tracing::warn!(workflow_id, %error, "cannot take over an activity of a dead dixmgr");
+                    tracing::warn!(workflow_id, %error, "cannot take over an activity of a dead dixmgr: {error}");
                     0
                 }
             }

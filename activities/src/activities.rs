@@ -94,8 +94,8 @@ impl Activities {
         Self { options, sync, hub }
     }
 
-    /// Carries an action out; in watch mode, says that it would have been.
-    async fn act(&self, verb: Verb, request: ActionRequest) -> Result<ActionReport, ActivityError> {
+    /// Carries an action out, for the `attempt`th time; in watch mode, says that it would have been.
+    async fn act(&self, attempt: u32, verb: Verb, request: ActionRequest) -> Result<ActionReport, ActivityError> {
         let manager = &self.options.manager;
         let unit = unit_name(&request);
         let ActionRequest { service, kind, target, replaces, reason, timeout } = request;
@@ -110,7 +110,10 @@ impl Activities {
             Mode::Exec => {
                 let unit = TrackedUnit { unit: unit.clone(), target };
                 let action = Action { unit, verb, replaces: replaces.clone(), timeout };
-                manager.act(&action).await.map_err(error::manager)?
+                manager.act(&action).await.map_err(|error| {
+                    log_attempt(attempt, verb, &service, &reason, &error);
+                    error::manager(error)
+                })?
             }
         };
         self.count(verb, &service, &kind, &replaces, report.outcome);
@@ -141,7 +144,7 @@ impl Activities {
     }
 
     /// An action that an operator asks for by the unit's name.
-    async fn operate(&self, verb: Verb, unit: String) -> Result<ActionReport, ActivityError> {
+    async fn operate(&self, attempt: u32, verb: Verb, unit: String) -> Result<ActionReport, ActivityError> {
         let status = one_status(self.options.manager.as_ref(), &unit).await.map_err(error::manager)?;
         let planned = self.options.plan.borrow().services.iter().find(|spec| spec.unit_name() == unit).cloned();
         let (service, labels, target) = match planned {
@@ -156,7 +159,7 @@ impl Activities {
             reason: "operator".to_owned(),
             timeout: OPERATOR_TIMEOUT,
         };
-        self.act(verb, request).await
+        self.act(attempt, verb, request).await
     }
 }
 
@@ -176,30 +179,30 @@ impl Activities {
     #[activity(definition = definitions::StartUnit)]
     pub async fn start_unit(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         request: ActionRequest,
     ) -> Result<ActionReport, ActivityError> {
-        self.act(Verb::Start, request).await
+        self.act(context.info().attempt, Verb::Start, request).await
     }
 
     /// Restarts a unit.
     #[activity(definition = definitions::RestartUnit)]
     pub async fn restart_unit(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         request: ActionRequest,
     ) -> Result<ActionReport, ActivityError> {
-        self.act(Verb::Restart, request).await
+        self.act(context.info().attempt, Verb::Restart, request).await
     }
 
     /// Stops a unit.
     #[activity(definition = definitions::StopUnit)]
     pub async fn stop_unit(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         request: ActionRequest,
     ) -> Result<ActionReport, ActivityError> {
-        self.act(Verb::Stop, request).await
+        self.act(context.info().attempt, Verb::Stop, request).await
     }
 
     /// Counts a dependency wait.
@@ -285,30 +288,30 @@ impl Activities {
     #[activity(name = "StartSystemdServiceActivity")]
     pub async fn start_systemd_service(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         unit: String,
     ) -> Result<ActionReport, ActivityError> {
-        self.operate(Verb::Start, unit).await
+        self.operate(context.info().attempt, Verb::Start, unit).await
     }
 
     /// Stops a unit by its name.
     #[activity(name = "StopSystemdServiceActivity")]
     pub async fn stop_systemd_service(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         unit: String,
     ) -> Result<ActionReport, ActivityError> {
-        self.operate(Verb::Stop, unit).await
+        self.operate(context.info().attempt, Verb::Stop, unit).await
     }
 
     /// Restarts a unit by its name.
     #[activity(name = "RestartSystemdServiceActivity")]
     pub async fn restart_systemd_service(
         self: Arc<Self>,
-        _context: ActivityContext,
+        context: ActivityContext,
         unit: String,
     ) -> Result<ActionReport, ActivityError> {
-        self.operate(Verb::Restart, unit).await
+        self.operate(context.info().attempt, Verb::Restart, unit).await
     }
 }
 
@@ -366,13 +369,24 @@ fn page(plan: &Plan, from: usize) -> Result<PlanPage, ActivityError> {
     })
 }
 
-/// One line for each action.
-fn log(verb: Verb, service: &str, unit: &str, reason: &str, report: &ActionReport) {
-    let verb = match verb {
+fn word(verb: Verb) -> &'static str {
+    match verb {
         Verb::Start => "start",
         Verb::Stop => "stop",
         Verb::Restart => "restart",
-    };
+    }
+}
+
+/// An action that could not be tried; it is attempted again. Told of fewer and fewer attempts, since there is no end to them.
+fn log_attempt(attempt: u32, verb: Verb, service: &str, reason: &str, error: &ManagerError) {
+    if attempt.is_power_of_two() {
+        tracing::warn!(service, reason, attempt, %error, "{} of {service} not possible yet: {error}", word(verb));
+    }
+}
+
+/// One line for each action.
+fn log(verb: Verb, service: &str, unit: &str, reason: &str, report: &ActionReport) {
+    let verb = word(verb);
     let (phase, detail) = (report.unit.phase.name(), report.detail.as_str());
     match report.outcome {
         ActionOutcome::WouldDo => tracing::info!(service, unit, reason, phase, "would {verb}"),

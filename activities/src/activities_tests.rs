@@ -78,7 +78,7 @@ fn restarts(activities: &Activities) -> u64 {
 async fn a_dry_run_touches_nothing() {
     let (activities, manager) = activities(Mode::Watch, Ok(ActionOutcome::Done));
     for verb in [Verb::Start, Verb::Stop, Verb::Restart] {
-        let report = activities.act(verb, request("1")).await.unwrap();
+        let report = activities.act(1, verb, request("1")).await.unwrap();
         assert_eq!((report.outcome, report.unit), (ActionOutcome::WouldDo, running()));
     }
     assert!(manager.acted.lock().unwrap().is_empty());
@@ -98,7 +98,7 @@ async fn restarts_are_counted_when_they_were_carried_out() {
     ];
     for (verb, replaces, outcome, expected) in table {
         let (activities, manager) = activities(Mode::Exec, Ok(outcome));
-        let report = activities.act(verb, request(replaces)).await.unwrap();
+        let report = activities.act(1, verb, request(replaces)).await.unwrap();
         assert_eq!(report.outcome, outcome);
         assert_eq!(restarts(&activities), expected, "{verb:?} {replaces:?} {outcome:?}");
         assert_eq!(*manager.acted.lock().unwrap(), [(verb, replaces.to_owned())]);
@@ -108,7 +108,7 @@ async fn restarts_are_counted_when_they_were_carried_out() {
 #[tokio::test]
 async fn an_operator_replaces_the_run_that_is_there() {
     let (activities, manager) = activities(Mode::Exec, Ok(ActionOutcome::Done));
-    activities.operate(Verb::Restart, "a.service".into()).await.unwrap();
+    activities.operate(1, Verb::Restart, "a.service".into()).await.unwrap();
     assert_eq!(*manager.acted.lock().unwrap(), [(Verb::Restart, "1".to_owned())]);
     assert_eq!(restarts(&activities), 1, "the unit is a service of the plan");
 }
@@ -121,10 +121,10 @@ async fn errors_say_whether_another_try_may_help() {
         ActivityError::Application(failure) => (failure.type_name().map(str::to_owned), failure.is_non_retryable()),
         other => panic!("{other:?}"),
     };
-    let unreachable = activities.act(Verb::Start, request("1")).await.unwrap_err();
+    let unreachable = activities.act(1, Verb::Start, request("1")).await.unwrap_err();
     assert_eq!(failure(unreachable), (Some("ManagerUnreachable".into()), false));
     let nameless = ActionRequest { target: Target::Unit(String::new()), ..request("1") };
-    let bad = activities.act(Verb::Start, nameless).await.unwrap_err();
+    let bad = activities.act(1, Verb::Start, nameless).await.unwrap_err();
     assert_eq!(failure(bad), (Some("BadInput".into()), true));
     let check: HttpCheck = serde_json::from_str(r#"{"url": "not a url"}"#).unwrap();
     let bad = activities.check_http(&check).await.unwrap_err();

@@ -64,8 +64,8 @@ impl Seen {
     fn rest(&self) -> String {
         let mut rest = String::new();
         for (name, value) in &self.fields {
-            let said =
-                matches!(*name, "service" | "unit") && self.message.split([' ', ':', ',']).any(|word| word == value);
+            let said = *name == "error" && self.message.ends_with(value.as_str())
+                || matches!(*name, "service" | "unit") && self.message.split([' ', ':', ',']).any(|word| word == value);
             let repeated = *name == "unit" && self.fields.iter().any(|(other, v)| *other == "service" && v == value);
             if value.is_empty() || said || repeated {
                 continue;

@@ -88,18 +88,29 @@ fn many_units_killed_at_once_are_each_restarted_once() {
 #[test]
 fn resources_of_all_processes_of_a_unit_are_counted() {
     let Some(systemd) = SystemdNamespace::start() else { return };
+    assert_all_processes_are_counted(&systemd);
+}
+
+#[test]
+fn resources_are_counted_in_unified_control_groups_too() {
+    let Some(systemd) = SystemdNamespace::start_unified() else { return };
+    assert_all_processes_are_counted(&systemd);
+}
+
+fn assert_all_processes_are_counted(systemd: &SystemdNamespace) {
     // The main process sleeps: only its children burn CPU and hold memory.
     let busy = "/bin/sh -c 'sh -c \"while :; do :; done\" & sh -c \"while :; do :; done\" & exec sleep infinity'";
     systemd.install(&[CountedUnit::new("busy.service").exec(busy), CountedUnit::new("idle.service")]);
-    let daemon = exec(&systemd, &config(&["busy.service", "idle.service"]), &["busy", "idle"]);
+    let daemon = exec(systemd, &config(&["busy.service", "idle.service"]), &["busy", "idle"]);
+    assert!(!daemon.log().contains("asked from systemd instead"), "control groups are read: {}", daemon.log());
     eventually("the CPU time of the children is seen", SOON, || {
         let metrics = daemon.metrics();
         let cpu = |service| metrics.get("dixmgr_service_cpu_percent", &[("service", service)]);
-        (cpu("busy")? > 10.0 && cpu("idle")? < 5.0).then_some(())
+        let memory = |service| metrics.get("dixmgr_service_memory_bytes", &[("service", service)]);
+        let told_apart = cpu("busy")? > 10.0 && cpu("idle")? < 5.0 && memory("busy")? > memory("idle")?;
+        (told_apart && memory("idle")? > 0.0).then_some(())
     });
     let metrics = daemon.metrics();
-    let memory = |service| metrics.get("dixmgr_service_memory_bytes", &[("service", service)]).unwrap();
-    assert!(memory("busy") > memory("idle") && memory("idle") > 0.0, "{} {}", memory("busy"), memory("idle"));
     assert!(metrics.get("dixmgr_service_cpu_seconds_total", &[("service", "busy")]).unwrap() > 0.0);
 }
 

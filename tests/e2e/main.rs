@@ -10,6 +10,7 @@ mod dependencies;
 mod direct;
 mod dotidx;
 mod exec;
+mod installed;
 mod life;
 mod policy;
 mod replicas;

@@ -108,7 +108,7 @@ impl Waited {
             match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
-                    tracing::error!(%error, "cannot wait for the ends of processes; looking at them every second instead");
+                    tracing::error!(%error, "cannot wait for the ends of processes; looking at them every second instead: {error}");
                     break;
                 }
             }

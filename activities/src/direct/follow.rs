@@ -138,7 +138,7 @@ impl Shared {
 
     fn record(&self, unit: &Unit, record: &Record) {
         if let Err(error) = self.records.write(unit.name(), record) {
-            tracing::warn!(unit = unit.name(), %error, "cannot write the PID file");
+            tracing::warn!(unit = unit.name(), %error, "cannot write the PID file: {error}");
         }
     }
 }

@@ -156,7 +156,7 @@ fn launch(
         Ok(child) => child,
         Err(error) => {
             if let Err(error) = records.restore(unit, before.as_ref()) {
-                tracing::warn!(unit, %error, "cannot take back the PID file of a process that was not started");
+                tracing::warn!(unit, %error, "cannot take back the PID file of a process that was not started: {error}");
             }
             return Err(sort(error, &prepared.program));
         }
@@ -174,7 +174,7 @@ fn launch(
     let record = Record { process: Some(identity), before: None, ..intent };
     if let Err(error) = records.write(unit, &record) {
         // The intent is there, and by its mark the process will be found.
-        tracing::warn!(unit, %error, "cannot write the PID file");
+        tracing::warn!(unit, %error, "cannot write the PID file: {error}");
     }
     Ok(Launched { child, identity, mark })
 }

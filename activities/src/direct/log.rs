@@ -120,7 +120,7 @@ fn rotate_all(shared: &Shared) {
     let units: Vec<_> = shared.units().values().filter(|unit| unit.run().is_some()).cloned().collect();
     for unit in units {
         if let Err(error) = shared.logs.rotate(unit.name()) {
-            tracing::warn!(unit = unit.name(), %error, "cannot rotate a log file");
+            tracing::warn!(unit = unit.name(), %error, "cannot rotate a log file: {error}");
         }
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn signal_group(group: u32, signal: Signal) {
     let Some(leader) = pid(group) else { return };
     match kill_process_group(leader, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-        Err(error) => tracing::warn!(group, ?signal, %error, "cannot signal a process group"),
+        Err(error) => tracing::warn!(group, ?signal, %error, "cannot signal a process group: {error}"),
     }
 }
 

@@ -88,7 +88,7 @@ impl Records {
             Ok(record) => Some(record).filter(|record| record.boot_id == self.boot_id),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(unit, path = %path.display(), %error, "PID file cannot be read; taken for a unit that never ran");
+                tracing::warn!(unit, path = %path.display(), %error, "PID file cannot be read; taken for a unit that never ran: {error}");
                 None
             }
         }

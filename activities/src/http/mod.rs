@@ -78,7 +78,7 @@ impl HttpChecker {
     /// The client cannot be set up.
     pub fn new() -> Result<Self, HttpError> {
         let client = client_builder().build().or_else(|error| {
-            tracing::warn!(%error, "no certificates on this machine, so HTTPS checks will fail; install ca-certificates");
+            tracing::warn!(%error, "no certificates on this machine, so HTTPS checks will fail; install ca-certificates: {error}");
             trusting_nothing()
         });
         client.map(|client| Self { client }).map_err(|error| HttpError::Client(error.to_string()))

@@ -35,7 +35,7 @@ use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager};
 use crate::proc::cgroup::{CgroupError, CgroupTree};
 
 /// Announcements that a slow listener may have outstanding; one that lags further is told so and looks at everything.
-const CHANGES_QUEUE: usize = 16_384;
+const CHANGES_QUEUE: usize = 2048;
 
 /// How long a call waits for the first connection of all. Later ones fail at once while the bus is away.
 const FIRST_CONNECTION: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ impl SystemdManager {
     pub fn start(options: SystemdOptions) -> Self {
         let cgroups = CgroupTree::discover();
         if let Err(error) = &cgroups {
-            tracing::info!(%error, "processes of units are asked from systemd instead");
+            tracing::info!(%error, "processes of units are asked from systemd instead: {error}");
         }
         let shared = Arc::new(Shared {
             address: options.address,

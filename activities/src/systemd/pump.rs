@@ -47,7 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Err(error) => {
                 shared.connection.send_replace(Connection::Down(error.to_string()));
                 if !complained {
-                    tracing::warn!(%error, "cannot reach systemd; trying again until it answers");
+                    tracing::warn!(%error, "cannot reach systemd; trying again until it answers: {error}");
                     complained = true;
                 }
             }

@@ -300,7 +300,7 @@ impl State {
         });
         if !self.blind {
             self.blind = true;
-            tracing::warn!(%error, services = ids.len(), "services cannot be looked at; nothing is decided until they can");
+            tracing::warn!(%error, services = ids.len(), "services cannot be looked at; nothing is decided until they can: {error}");
         }
         self.retry.0.extend(ids);
         self.retry.1.get_or_insert_with(|| Instant::now() + RETRY);

@@ -26,7 +26,7 @@ impl Core {
                 None
             }
             Err(error) => {
-                tracing::error!(%error, "cannot commit; the requests of this batch are refused");
+                tracing::error!(%error, "cannot commit; the requests of this batch are refused: {error}");
                 self.revert();
                 Some(status_of(&error))
             }
@@ -103,7 +103,7 @@ impl Core {
             self.namespaces.remove(&name);
         }
         if let Err(error) = self.load_namespaces() {
-            tracing::error!(%error, "cannot read the namespaces back");
+            tracing::error!(%error, "cannot read the namespaces back: {error}");
         }
         let touched = std::mem::take(&mut self.touched);
         for key in &touched {

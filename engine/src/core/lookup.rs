@@ -192,7 +192,7 @@ impl Core {
             }
         };
         if let Err(error) = self.store.load_open(wanted) {
-            tracing::error!(%error, "cannot read executions back");
+            tracing::error!(%error, "cannot read executions back: {error}");
         }
         for execution in found {
             match execution {
@@ -202,7 +202,7 @@ impl Core {
                     self.queue_everything(key);
                     self.hold_back(key);
                 }
-                Err(error) => tracing::error!(%error, "cannot read an execution back"),
+                Err(error) => tracing::error!(%error, "cannot read an execution back: {error}"),
             }
         }
     }

@@ -8,6 +8,7 @@
 mod commit;
 mod dispatch;
 mod effects;
+mod inbox;
 mod lookup;
 mod query;
 mod response;
@@ -29,6 +30,7 @@ pub(crate) use dispatch::{PollReply, PollRequest, Poller};
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
 
+use self::inbox::{Inbox, InboxSender, Refused};
 use crate::{
     clock::{Clock, Timestamp},
     history::{
@@ -41,8 +43,6 @@ use crate::{
     timers::Deadlines,
 };
 
-/// Requests that may wait for the core thread; one more is refused.
-const MAX_WAITING_REQUESTS: usize = 16_384;
 /// Requests that share one commit at the most.
 const MAX_BATCH: usize = 512;
 /// How often closed executions past their retention are forgotten, and idle queues with them.
@@ -66,7 +66,7 @@ enum Message {
 /// Sends requests to the core thread.
 #[derive(Clone)]
 pub(crate) struct CoreHandle {
-    sender: Arc<mpsc::SyncSender<Message>>,
+    sender: Arc<InboxSender>,
 }
 
 /// Where a request's answer goes.
@@ -145,20 +145,16 @@ impl CoreHandle {
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when too many requests wait, `UNAVAILABLE` after shutdown.
     pub(crate) fn send(&self, job: Job) -> Result<(), Status> {
-        self.sender.try_send(Message::Run(job)).map_err(|error| match error {
-            mpsc::TrySendError::Full(_) => {
-                Status::resource_exhausted("too many requests wait for the engine; try again")
-            }
-            mpsc::TrySendError::Disconnected(_) => shut_down(),
+        self.sender.offer(Message::Run(job)).map_err(|refused| match refused {
+            Refused::Full => Status::resource_exhausted("too many requests wait for the engine; try again"),
+            Refused::Ended => shut_down(),
         })
     }
 
     /// Stops the core thread once what it has accepted is done.
     pub(crate) async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
-        let sender = Arc::clone(&self.sender);
-        let sent = tokio::task::spawn_blocking(move || sender.send(Message::Stop(done)).is_ok()).await.unwrap_or(false);
-        if sent {
+        if self.sender.insist(Message::Stop(done)).is_ok() {
             let _ = stopped.await;
         }
     }
@@ -174,16 +170,19 @@ impl Core {
     /// # Errors
     /// The store cannot be read, or the thread cannot be started.
     pub(crate) fn spawn(store: Store, clock: Arc<dyn Clock>) -> Result<CoreHandle, crate::EngineError> {
-        let (sender, receiver) = mpsc::sync_channel(MAX_WAITING_REQUESTS);
+        let (sender, inbox) = inbox::inbox();
         let sender = Arc::new(sender);
         // The clock may outlive the engine, and must not keep it running.
         let wake = Arc::downgrade(&sender);
-        clock.subscribe(Box::new(move || drop(wake.upgrade().map(|wake| wake.try_send(Message::Wake)))));
+        clock.subscribe(Box::new(move || {
+            // With a full inbox, the thread is awake.
+            let _ = wake.upgrade().map(|wake| wake.offer(Message::Wake));
+        }));
         let mut core = Self::load(store, clock)?;
         std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || {
-                let stopped = core.run(&receiver);
+                let stopped = core.run(&inbox);
                 // Whoever waits for the stop may open the file next.
                 drop(core);
                 if let Some(stopped) = stopped {
@@ -221,16 +220,16 @@ impl Core {
     }
 
     /// Runs until it is told to stop, and answers whom to tell that it has, or until nobody can ask anything any more.
-    fn run(&mut self, receiver: &mpsc::Receiver<Message>) -> Option<oneshot::Sender<()>> {
+    fn run(&mut self, inbox: &Inbox) -> Option<oneshot::Sender<()>> {
         let mut stopping = None;
         while stopping.is_none() {
-            match self.wait(receiver) {
+            match self.wait(inbox) {
                 Ok(message) => self.take(message, &mut stopping),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return None,
             }
             for _ in 1..MAX_BATCH {
-                let Ok(message) = receiver.try_recv() else { break };
+                let Ok(message) = inbox.try_next() else { break };
                 self.take(message, &mut stopping);
             }
             self.finish_batch();
@@ -250,13 +249,10 @@ impl Core {
     }
 
     /// Waits for a message, no longer than until the next deadline.
-    fn wait(&self, receiver: &mpsc::Receiver<Message>) -> Result<Message, mpsc::RecvTimeoutError> {
+    fn wait(&self, inbox: &Inbox) -> Result<Message, mpsc::RecvTimeoutError> {
         const LONGEST: Duration = Duration::from_hours(1);
         let deadline = self.deadlines.next().map_or(self.next_sweep, |next| next.min(self.next_sweep));
-        match self.clock.real_wait(Timestamp(deadline)) {
-            Some(wait) => receiver.recv_timeout(wait.min(LONGEST)),
-            None => receiver.recv().map_err(mpsc::RecvTimeoutError::from),
-        }
+        inbox.next(self.clock.real_wait(Timestamp(deadline)).map(|wait| wait.min(LONGEST)))
     }
 
     /// Fires what is due, commits, and lets the answers go.
@@ -375,7 +371,9 @@ impl Core {
             match self.store.delete_closed_before(&namespace, Timestamp(now.saturating_sub(retention)), PER_SWEEP) {
                 Ok(keys) if keys.len() == PER_SWEEP => self.next_sweep = now,
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%namespace, %error, "cannot forget old executions; trying again later"),
+                Err(error) => {
+                    tracing::warn!(%namespace, %error, "cannot forget old executions; trying again later: {error}");
+                }
             }
         }
     }

@@ -263,7 +263,7 @@ impl Execution {
     /// Encoded form of a pending thing, `None` when it is gone.
     pub fn encode_pending(&self, kind: PendingKind, id: i64) -> Option<Vec<u8>> {
         match kind {
-            PendingKind::Activity => self.activities.get(&id).map(|activity| activity.encode_to_vec()),
+            PendingKind::Activity => self.activities.get(&id).map(prost::Message::encode_to_vec),
             PendingKind::Timer => self.timers.get(&id).map(prost::Message::encode_to_vec),
             PendingKind::Child => self.children.get(&id).map(prost::Message::encode_to_vec),
             PendingKind::Signal => self.signals.get(&id).map(prost::Message::encode_to_vec),

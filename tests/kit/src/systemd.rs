@@ -1,7 +1,7 @@
 //! A real systemd, isolated from the host's, that boots in some 50 ms and ends with the value that stands for it.
 //!
-//! Every [`SystemdNamespace`] has its own process, mount, IPC, host-name and control-group namespaces, its own `/run`, D-Bus
-//! daemon and units; the network and the file system are the host's. Many run side by side. Needs root.
+//! Every [`SystemdNamespace`] has its own process, mount, IPC, host-name and control-group namespaces, its own `/run`,
+//! `/var/lib` and `/var/log`, D-Bus daemon and units; the network and the rest of the file system are the host's. Many run side by side. Needs root.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -35,6 +35,20 @@ const BASE_UNITS: [(&str, &str); 5] = [
     ),
 ];
 
+/// The journal, as Debian starts it, without what a container has not (`/dev/log`, the kernel's messages, audit).
+const JOURNALD_UNITS: [(&str, &str); 2] = [
+    (
+        "systemd-journald.socket",
+        "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/systemd/journal/stdout\n\
+         ListenDatagram=/run/systemd/journal/socket\nSocketMode=0666\nPassCredentials=yes\nPassSecurity=yes\n",
+    ),
+    (
+        "systemd-journald.service",
+        "[Unit]\nDefaultDependencies=no\nRequires=systemd-journald.socket\nAfter=systemd-journald.socket\n[Service]\n\
+         Type=notify\nExecStart=/lib/systemd/systemd-journald\nStandardOutput=null\nFileDescriptorStoreMax=4224\n",
+    ),
+];
+
 /// A running systemd in namespaces of its own. Dropping it kills everything inside.
 #[derive(Debug)]
 pub struct SystemdNamespace {
@@ -52,10 +66,19 @@ impl SystemdNamespace {
     /// When systemd does not come up; the message holds its log.
     #[must_use]
     pub fn start() -> Option<Self> {
-        require(Component::Systemd).then(Self::boot)
+        require(Component::Systemd).then(|| Self::boot("native"))
     }
 
-    fn boot() -> Self {
+    /// The same with the unified control groups (version 2), whatever this machine has mounted.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_unified() -> Option<Self> {
+        require(Component::Systemd).then(|| Self::boot("unified"))
+    }
+
+    fn boot(hierarchy: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("dixmgr-systemd-").tempdir().expect("a temporary directory");
         let path = directory.path();
         for directory in ["units", "starts"] {
@@ -69,7 +92,7 @@ impl SystemdNamespace {
         let name = path.file_name().expect("a temporary directory has a name");
         let guardian = Command::new("sh")
             .arg(path.join("guardian.sh"))
-            .args([path.as_os_str(), name])
+            .args([path.as_os_str(), name, hierarchy.as_ref()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -127,6 +150,35 @@ impl SystemdNamespace {
     pub fn write_unit(&self, name: &str, text: &str) {
         let path = self.directory().join("units").join(name);
         fs::write(&path, text).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
+    }
+
+    /// Writes a drop-in for a unit; [`Self::daemon_reload`] makes it known.
+    pub fn write_drop_in(&self, unit: &str, text: &str) {
+        let directory = self.directory().join("units").join(format!("{unit}.d"));
+        fs::create_dir_all(&directory).unwrap_or_else(|error| panic!("create {}: {error}", directory.display()));
+        self.write_unit(&format!("{unit}.d/test.conf"), text);
+    }
+
+    /// Starts systemd-journald and waits until it takes messages. What units print from then on is in [`Self::journal`].
+    pub fn start_journald(&self) {
+        for (name, text) in JOURNALD_UNITS {
+            self.write_unit(name, text);
+        }
+        self.daemon_reload();
+        self.systemctl(&["start", "systemd-journald.socket", "systemd-journald.service"]);
+    }
+
+    /// Everything that a unit has logged, a JSON object for each entry.
+    ///
+    /// # Panics
+    /// When journalctl fails.
+    #[must_use]
+    pub fn journal(&self, unit: &str) -> Vec<serde_json::Value> {
+        let mut command = self.command_inside("journalctl".as_ref());
+        let output = command.args(["--unit", unit, "--output", "json", "--no-pager"]).output().expect("run journalctl");
+        assert!(output.status.success(), "journalctl: {}", String::from_utf8_lossy(&output.stderr));
+        let entries = String::from_utf8_lossy(&output.stdout).into_owned();
+        entries.lines().map(|line| serde_json::from_str(line).expect("journalctl prints JSON")).collect()
     }
 
     /// Makes systemd read its unit files again.

@@ -1,14 +1,18 @@
 #!/bin/sh
-# Process 1 of the namespaces: makes a private /run and private control groups, then becomes systemd, which finds no
-# unit but those of the test. Argument: directory of the namespace.
+# Process 1 of the namespaces: makes a private /run, /var/lib and /var/log, and private control groups, then becomes
+# systemd, which finds no unit but those of the test. Arguments: directory of the namespace; `unified` or `native`, as in
+# guardian.sh.
 set -eu
 directory=$1
+hierarchy=$2
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /var/lib
+mount -t tmpfs -o mode=755 tmpfs /var/log
 mkdir -p /run/dbus /run/systemd/system
 
 # Mounted anew inside the cgroup namespace, a hierarchy shows only our own part of it.
-if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
+if [ "$hierarchy" = unified ] || [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
 else
     [ ! -e /sys/fs/cgroup/unified/cgroup.procs ] && unified= || unified=yes
