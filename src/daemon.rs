@@ -163,15 +163,13 @@ impl Daemon {
     }
 
     fn worker_options(&self) -> Result<WorkerOptions, RunError> {
-        let http =
-            HttpChecker::new().map_err(|error| RunError::Setup { what: "HTTP checks", detail: error.to_string() })?;
         let (_, plan) = watch::channel(Arc::clone(&self.plan));
         let activities = Activities::new(ActivitiesOptions {
             mode: self.settings.mode,
             manager: self.units.manager(),
             metrics: self.metrics.clone(),
             plan,
-            http,
+            http: HttpChecker::new(),
         });
         worker::options(&self.settings.task_queue, &self.plan, activities, &self.metrics, self.home.is_cluster())
     }

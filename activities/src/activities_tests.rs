@@ -54,7 +54,7 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         manager: Arc::clone(&manager) as Arc<dyn UnitManager>,
         metrics: Metrics::new("dixmgr").unwrap(),
         plan: watch::channel(plan).1,
-        http: HttpChecker::new().unwrap(),
+        http: HttpChecker::new(),
     };
     (Activities::new(options), manager)
 }

@@ -17,7 +17,7 @@ fn check(url: &str) -> HttpCheck {
 }
 
 async fn examine(check: &HttpCheck) -> (dixmgr_activities::http::CheckResult, Option<HttpError>) {
-    let (result, verdict) = HttpChecker::new().unwrap().examine(check).await;
+    let (result, verdict) = HttpChecker::new().examine(check).await;
     assert_eq!(result.healthy, verdict.is_ok());
     assert_eq!(result.error, verdict.as_ref().err().map(ToString::to_string));
     (result, verdict.err())

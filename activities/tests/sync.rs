@@ -11,7 +11,7 @@ use dixmgr_testkit::{HttpFixture, Reply};
 use serde_json::{Value, json};
 
 fn checker() -> SyncChecker {
-    SyncChecker::new(&HttpChecker::new().unwrap())
+    SyncChecker::new(&HttpChecker::new())
 }
 
 fn check(endpoint: &str) -> SyncCheck {

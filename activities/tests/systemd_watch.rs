@@ -68,7 +68,7 @@ impl Hands {
             units: AtomicUsize::new(0),
         });
         let metrics = Metrics::new("dixmgr").unwrap();
-        let http = HttpChecker::new().unwrap();
+        let http = HttpChecker::new();
         let plan = Arc::new(Plan { revision: String::new(), services: Vec::new() });
         let hub = Hub::start(HubOptions {
             manager: Arc::clone(&manager) as Arc<dyn UnitManager>,

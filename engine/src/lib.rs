@@ -1,11 +1,11 @@
 //! Durable execution on one machine: Temporal's `WorkflowService` on SQLite.
 //!
-//! Official Temporal SDKs talk to it as to a server, in the same process and without a socket
-//! ([`Engine::grpc_service`]). It knows workflows, activities, timers and signals; it knows nothing of what they are for.
+//! Official Temporal SDKs talk to it as to a server: in the same process without a socket ([`Engine::grpc_service`]), or from
+//! anywhere over gRPC ([`Engine::listen`]). It knows workflows, activities, timers and signals; it knows nothing of what they are for.
 //!
 //! From the ground up: [`store`] (SQLite, one commit for many transitions), `history` (one execution as a state machine),
-//! `matching` (task queues), `timers`, [`visibility`] (the list filter), `core` (the one thread that owns it all) and `service`
-//! (one handler per method).
+//! `matching` (task queues), `timers`, [`visibility`] (the list filter), `core` (the one thread that owns it all), `service`
+//! (one handler per method) and [`wire`] (the network).
 
 pub mod clock;
 mod core;
@@ -16,6 +16,7 @@ mod service;
 pub mod store;
 mod timers;
 pub mod visibility;
+pub mod wire;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -82,6 +83,7 @@ pub enum EngineError {
 pub struct Engine {
     core: CoreHandle,
     service: Arc<Service>,
+    remote: Arc<Service>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -98,8 +100,9 @@ impl Engine {
     pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
         let store = Store::open(&options.path, &options.store)?;
         let core = Core::spawn(store, options.clock)?;
-        let service = Arc::new(Service::new(core.clone(), Caller { in_process: true }));
-        Ok(Self { core, service })
+        let service = |in_process| Arc::new(Service::new(core.clone(), Caller { in_process }));
+        let (service, remote) = (service(true), service(false));
+        Ok(Self { core, service, remote })
     }
 
     /// The service for SDK clients and workers of this process (`ConnectionOptions::service_override`).
@@ -114,6 +117,11 @@ impl Engine {
                 })
             }),
         }
+    }
+
+    /// The service for callers that reach it over the network.
+    fn remote_service(&self) -> Arc<Service> {
+        Arc::clone(&self.remote)
     }
 
     /// What is under way, once everything that was asked before is durable. For tests and tools that move a virtual clock.

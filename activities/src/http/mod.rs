@@ -7,6 +7,7 @@ mod error;
 mod exchange;
 mod json_path;
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use dixmgr_alerting::health::CheckVerdict;
@@ -65,27 +66,27 @@ impl CheckResult {
 }
 
 /// Carries out HTTP checks. Cheap to clone; clones share connections.
-#[derive(Debug, Clone)]
+///
+/// The client, with all the certificates that this machine trusts, is made for the first check: most services have none.
+#[derive(Debug, Clone, Default)]
 pub struct HttpChecker {
-    client: Client,
+    client: Arc<OnceLock<Result<Client, String>>>,
 }
 
 impl HttpChecker {
     /// A checker that trusts what this machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured). On a machine without
     /// any certificates it trusts nothing: plain HTTP works, and HTTPS says that the certificate is not trusted.
-    ///
-    /// # Errors
-    /// The client cannot be set up.
-    pub fn new() -> Result<Self, HttpError> {
-        let client = client_builder().build().or_else(|error| {
-            tracing::warn!(%error, "no certificates on this machine, so HTTPS checks will fail; install ca-certificates: {error}");
-            trusting_nothing()
-        });
-        client.map(|client| Self { client }).map_err(|error| HttpError::Client(error.to_string()))
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    /// The client.
+    ///
+    /// # Errors
+    /// It cannot be set up.
+    pub(crate) fn client(&self) -> Result<&Client, HttpError> {
+        let client = self.client.get_or_init(|| make_client().map_err(|error| error.to_string()));
+        client.as_ref().map_err(|error| HttpError::Client(error.clone()))
     }
 
     /// Carries out a check. Never fails: what went wrong is in the result, in words.
@@ -121,7 +122,7 @@ impl HttpChecker {
         let evaluated = check.expected_body.is_some() || plan.json_path.is_some();
         let mut body = Vec::new();
         let exchange = async {
-            let mut response = plan.request.send(&self.client).await?;
+            let mut response = plan.request.send(self.client()?).await?;
             result.status = Some(response.status().as_u16());
             let limit = if evaluated { MAX_BODY } else { DRAINED_BODY };
             read_body(&mut response, limit, &mut body).await.map_err(|error| classify(error, &plan.request.url))
@@ -200,6 +201,13 @@ fn client_builder() -> reqwest::ClientBuilder {
         .no_proxy()
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(2)
+}
+
+fn make_client() -> Result<Client, reqwest::Error> {
+    client_builder().build().or_else(|error| {
+        tracing::warn!(%error, "no certificates on this machine, so HTTPS checks will fail; install ca-certificates: {error}");
+        trusting_nothing()
+    })
 }
 
 fn trusting_nothing() -> reqwest::Result<Client> {

@@ -30,7 +30,7 @@ impl SyncChecker {
     /// of the others leaves its numbers out of the reading.
     pub async fn check(&self, check: &SyncCheck) -> Result<SyncReading, SyncError> {
         let url = parse_url(&check.endpoint).map_err(SyncError::BadEndpoint)?;
-        let node = Node { client: self.http.client(), url, timeout: check.timeout };
+        let node = Node { client: self.http.client()?, url, timeout: check.timeout };
         let health = node.call("system_health", json!([])).await?;
         let flag = |name: &'static str| {
             health[name]

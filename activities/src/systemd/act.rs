@@ -45,7 +45,10 @@ impl Shared {
         // Tracked units are held in systemd's memory: of one that ends at once, it is then known that it ran.
         self.registry().track(unit);
         let expectation = session.jobs.expect();
-        let (before, job) = self.look(&session, unit).await?;
+        let (before, job) = match self.just_seen_dead(&session, action) {
+            Some(status) => (status, None),
+            None => self.look(&session, unit).await?,
+        };
         let (job, verb_done) = match decide(action.verb, &before, job.as_ref(), &action.replaces) {
             Step::Finish(outcome, detail) => {
                 return Ok(ActionReport { outcome, unit: before, detail: detail.to_owned() });
@@ -68,6 +71,16 @@ impl Shared {
         }
         let (outcome, detail) = judge(action, &before, &after, &end);
         Ok(ActionReport { outcome, unit: after, detail })
+    }
+}
+
+impl Shared {
+    /// The unit, if the very run that is to be replaced was just seen to have failed and nothing was heard of it since: asking
+    /// once more would tell no more than that, and something is down.
+    fn just_seen_dead(&self, session: &Session, action: &Action) -> Option<UnitStatus> {
+        let status = self.registry().just_read(&action.unit.unit, session.number)?;
+        let this_run = !status.invocation_id.is_empty() && status.invocation_id == action.replaces;
+        (this_run && status.phase == UnitPhase::Failed).then_some(status)
     }
 }
 

@@ -1,10 +1,14 @@
 //! What is remembered of tracked units, so that an unchanged one costs no further call.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use dixmgr_model::UnitStatus;
 
 use super::phase::Row;
+
+/// How old a reading may be to be acted on without another: a decision takes a few milliseconds.
+const JUST_NOW: Duration = Duration::from_millis(100);
 
 /// Tracked units by the name they are asked for.
 #[derive(Debug, Default)]
@@ -31,6 +35,8 @@ pub(super) struct Known {
     pub(super) status: UnitStatus,
     /// Signals about it ([`Registry::signals`]) before it was read.
     pub(super) signals: u64,
+    /// When.
+    pub(super) at: Instant,
     /// Connection it was read over.
     pub(super) session: u64,
     /// That connection holds it in systemd's memory.
@@ -89,6 +95,13 @@ impl Registry {
     pub(super) fn has_moved(&self, unit: &str, session: u64) -> bool {
         let known = self.units.get(unit).and_then(|remembered| Some((remembered, remembered.known.as_ref()?)));
         known.is_none_or(|(remembered, known)| known.session != session || known.signals != remembered.signals)
+    }
+
+    /// What was read of a unit, if that was just now, nothing was heard of it since, and no job of it is queued.
+    pub(super) fn just_read(&self, unit: &str, session: u64) -> Option<UnitStatus> {
+        let known = self.units.get(unit)?.known.as_ref()?;
+        let holds = !self.has_moved(unit, session) && known.row.job == 0 && known.at.elapsed() < JUST_NOW;
+        holds.then(|| known.status.clone())
     }
 
     /// Whether what is remembered still holds, given its row now.
@@ -161,6 +174,7 @@ impl RowRef<'_> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use dixmgr_model::UnitPhase;
 
     use super::*;
@@ -170,7 +184,7 @@ mod tests {
     }
 
     fn known(signals: u64, status: UnitStatus) -> Known {
-        Known { row: row().to_row(), status, signals, session: 1, pinned: true }
+        Known { row: row().to_row(), status, signals, at: Instant::now(), session: 1, pinned: true }
     }
 
     fn status() -> UnitStatus {
@@ -190,6 +204,25 @@ mod tests {
         assert_eq!(registry.recall("a.service", 2, &row()), Memory::Stale { pinned: false });
         assert_eq!(registry.signal("a.service"), ["a.service"]);
         assert_eq!(registry.recall("a.service", 1, &row()), Memory::Stale { pinned: true });
+    }
+
+    #[test]
+    fn what_was_just_read_holds_until_something_is_heard() {
+        let mut registry = Registry::default();
+        registry.track("a.service");
+        assert_eq!(registry.just_read("a.service", 1), None);
+        registry.remember("a.service", "a.service", known(0, status()));
+        assert_eq!(registry.just_read("a.service", 1), Some(status()));
+        assert_eq!(registry.just_read("a.service", 2), None, "another connection");
+        let old = Instant::now().checked_sub(JUST_NOW).unwrap();
+        registry.remember("a.service", "a.service", Known { at: old, ..known(0, status()) });
+        assert_eq!(registry.just_read("a.service", 1), None, "too long ago");
+        let queued = Known { row: RowRef { job: 5, ..row() }.to_row(), ..known(0, status()) };
+        registry.remember("a.service", "a.service", queued);
+        assert_eq!(registry.just_read("a.service", 1), None, "a job is queued");
+        registry.remember("a.service", "a.service", known(0, status()));
+        registry.signal("a.service");
+        assert_eq!(registry.just_read("a.service", 1), None, "a signal has come");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! read once more, lest a dead run be reported under the id of the one that has just replaced it. A few units that are known
 //! to have moved are read in a single round trip instead ([`super::glance`]): time counts when something has died.
 
+use std::time::Instant;
+
 use dixmgr_model::{UnitPhase, UnitStatus};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use futures_util::try_join;
@@ -116,7 +118,7 @@ impl Shared {
         for (reading, status) in settled {
             let (row, status) = (reading.row.clone(), status.clone());
             let Reading { signals, pinned, .. } = *reading;
-            let known = Known { row, status, signals, session: session.number, pinned };
+            let known = Known { row, status, signals, at: Instant::now(), session: session.number, pinned };
             registry.remember(&units[reading.index], &reading.own_name, known);
         }
     }

@@ -28,9 +28,9 @@ use tonic::Status;
 use crate::core::CoreHandle;
 
 /// Full name of the service.
-const WORKFLOW_SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
+pub(crate) const WORKFLOW_SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
 /// Full name of the standard health service.
-const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
+pub(crate) const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
 
 /// How long a poll waits for a task, and a reader for an event, before an empty answer (`matching.longPollExpirationInterval`,
 /// `history.longPollExpirationInterval`).
