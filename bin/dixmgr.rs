@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dixmgr::cli::{Invocation, RunRequest};
+use dixmgr::cli::{EngineArgs, Invocation, RunRequest};
 use dixmgr::config::{self, ConfigError, LoadOptions, LogFormat};
 use dixmgr::settings::Settings;
-use dixmgr::{cli, daemon, demo, logging, tree};
+use dixmgr::{cli, daemon, demo, logging, standalone, tree};
 
 /// Gives memory back after the burst of a start, which the C library's allocator does not: half as much stays resident.
 #[global_allocator]
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     };
     let outcome = match invocation {
         Invocation::Check { conf, options } => return check(&conf, &options),
+        Invocation::Engine(args) => engine(*args),
         Invocation::DemoServer(listen) => demo_server(listen),
         Invocation::Run(request) => run(&request),
     };
@@ -65,6 +66,12 @@ fn run(request: &RunRequest) -> anyhow::Result<()> {
     let settings = Settings::resolve(request, &config.settings);
     logging::start(settings.log_format, settings.log_filter.as_deref())?;
     block_on(daemon::run(settings, config.plan))?;
+    Ok(())
+}
+
+fn engine(args: EngineArgs) -> anyhow::Result<()> {
+    logging::start(args.log_format, None)?;
+    block_on(standalone::serve(args.settings()))?;
     Ok(())
 }
 

@@ -84,7 +84,7 @@ impl Daemon {
         };
         let metrics = metrics(&settings, &plan)?;
         let units = Units::open(&settings, &data)?;
-        let home = Home::open(&settings, data.path())?;
+        let home = Home::open(&settings, data.path()).await?;
         let progress = Progress::default();
         let (client, client_seen) = watch::channel(None);
         let mut tasks = JoinSet::new();
@@ -222,6 +222,9 @@ fn greet(daemon: &Daemon) {
     };
     let (version, services) = (env!("CARGO_PKG_VERSION"), daemon.plan.services.len());
     tracing::info!(version, mode, services, durability = %daemon.home.name(), "dixmgr starts");
+    if let Some(address) = daemon.home.address() {
+        tracing::info!(%address, "the embedded engine serves Temporal's API");
+    }
     if let Some(address) = settings.metrics {
         tracing::info!(%address, "serving /metrics, /healthz and /readyz");
     }

@@ -52,6 +52,20 @@ pub enum RunError {
     /// The embedded engine cannot be opened.
     #[error("cannot open the embedded engine: {0}")]
     Engine(String),
+    /// The embedded engine cannot be reached from outside as it was asked to be.
+    #[error("cannot serve the engine: {0}")]
+    Wire(#[from] dixmgr_engine::wire::WireError),
+    /// A file that was named cannot be read.
+    #[error("cannot read {path}: {detail}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        detail: io::Error,
+    },
+    /// A secret that was referred to is not there.
+    #[error(transparent)]
+    Secret(dixmgr_activities::secret::SecretError),
     /// The unit manager cannot be set up.
     #[error("cannot set up direct process management: {0}")]
     Manager(String),

@@ -1,8 +1,10 @@
 //! Where durability lives: the embedded engine in this process, or a Temporal cluster. The only place that knows which.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use dixmgr_engine::wire::Listener;
 use dixmgr_engine::{Engine, EngineOptions, store};
 use temporalio_client::tonic::{Code, IntoRequest};
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, RegisterNamespaceOptions, RetryOptions};
@@ -26,34 +28,57 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Memory for pages of the embedded engine's database: what rests is read back from the system's own cache when it is wanted.
 const PAGE_CACHE: u64 = 2 << 20;
 
+/// Longest time that others' requests under way get when the engine closes.
+const LAST_REQUESTS: Duration = Duration::from_millis(300);
+
 /// How long the embedded engine keeps histories of workflows that have ended.
 const RETENTION: Duration = Duration::from_hours(3 * 24);
+
+/// Name of the embedded engine's database in the data directory.
+pub(crate) const EXEC_DATABASE: &str = "engine.db";
+/// The same of a dry run, which has one of its own.
+pub(crate) const WATCH_DATABASE: &str = "watch.db";
 
 /// Where durability lives.
 pub(crate) enum Home {
     /// In this process; the engine closes when this is dropped or shut down.
-    Embedded(Engine),
+    Embedded(Engine, Option<Listener>),
     /// At `host:port`.
     Cluster(String),
 }
 
 impl Home {
     /// Opens the engine, or notes where the cluster is.
-    pub(crate) fn open(settings: &Settings, data_dir: &Path) -> Result<Self, RunError> {
+    pub(crate) async fn open(settings: &Settings, data_dir: &Path) -> Result<Self, RunError> {
         let Some(host) = &settings.temporal_host else {
             let mut options = EngineOptions::new(data_dir.join(settings.database()));
             options.store.synchronous = synchronous(settings.synchronous);
             options.store.cache_bytes = PAGE_CACHE;
             let engine = Engine::open(options).map_err(|error| RunError::Engine(error.to_string()))?;
-            return Ok(Self::Embedded(engine));
+            let listener = match &settings.listen {
+                Some(listen) => Some(engine.listen(listen.options()?).await?),
+                None => None,
+            };
+            return Ok(Self::Embedded(engine, listener));
         };
+        if settings.listen.is_some() {
+            tracing::warn!("[engine] listen is not used: workflows live on the Temporal cluster at {host}");
+        }
         Ok(Self::Cluster(host.clone()))
+    }
+
+    /// Where others reach the embedded engine.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Embedded(_, listener) => listener.as_ref().map(Listener::address),
+            Self::Cluster(_) => None,
+        }
     }
 
     /// In words, for the log.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Embedded(_) => "the embedded engine".to_owned(),
+            Self::Embedded(..) => "the embedded engine".to_owned(),
             Self::Cluster(host) => format!("the Temporal cluster at {host}"),
         }
     }
@@ -64,7 +89,10 @@ impl Home {
 
     /// Closes the engine: what was promised is on disk already, so nothing waits here.
     pub(crate) async fn close(self) {
-        if let Self::Embedded(engine) = self {
+        if let Self::Embedded(engine, listener) = self {
+            if let Some(listener) = listener {
+                listener.close(LAST_REQUESTS).await;
+            }
             engine.shutdown().await;
         }
     }
@@ -89,13 +117,13 @@ impl Home {
     async fn attempt(&self, namespace: &str, identity: &str) -> Result<Client, Attempt> {
         let options = self.connection_options(identity).map_err(Attempt::Hopeless)?;
         let refused = |detail: String| match self {
-            Self::Embedded(_) => Attempt::Hopeless(RunError::Temporal { what: self.name(), detail }),
+            Self::Embedded(..) => Attempt::Hopeless(RunError::Temporal { what: self.name(), detail }),
             Self::Cluster(_) => Attempt::Later(detail),
         };
         let connection = Connection::connect(options).await.map_err(|error| refused(error.to_string()))?;
         let client = Client::new(connection, ClientOptions::new(namespace).build())
             .map_err(|error| refused(error.to_string()))?;
-        if let Self::Embedded(_) = self {
+        if let Self::Embedded(..) = self {
             make_namespace(&client).await.map_err(refused)?;
         }
         ping(&client).await.map_err(refused)?;
@@ -105,7 +133,7 @@ impl Home {
     fn connection_options(&self, identity: &str) -> Result<ConnectionOptions, RunError> {
         let unusable = |detail: String| RunError::Temporal { what: self.name(), detail };
         let (target, service) = match self {
-            Self::Embedded(engine) => ("http://embedded.invalid".to_owned(), Some(engine.grpc_service())),
+            Self::Embedded(engine, _) => ("http://embedded.invalid".to_owned(), Some(engine.grpc_service())),
             Self::Cluster(host) if host.contains("://") => (host.clone(), None),
             Self::Cluster(host) => (format!("http://{host}"), None),
         };
@@ -152,7 +180,8 @@ async fn make_namespace(client: &Client) -> Result<(), String> {
     }
 }
 
-fn synchronous(wanted: Synchronous) -> store::Synchronous {
+/// As the store says it.
+pub(crate) fn synchronous(wanted: Synchronous) -> store::Synchronous {
     match wanted {
         Synchronous::Full => store::Synchronous::Full,
         Synchronous::Normal => store::Synchronous::Normal,

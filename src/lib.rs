@@ -8,8 +8,10 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod error;
+pub mod listen;
 pub mod logging;
 pub mod settings;
+pub mod standalone;
 pub mod tree;
 
 mod data_dir;

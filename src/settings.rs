@@ -7,6 +7,8 @@ use dixmgr_model::Mode;
 
 use crate::cli::RunRequest;
 use crate::config::{FileSettings, LogFormat, ManagerKind, Synchronous};
+use crate::home::{EXEC_DATABASE, WATCH_DATABASE};
+use crate::listen::ListenSettings;
 
 /// Temporal namespace unless something else is asked for, as operators' clusters have it.
 const NAMESPACE: &str = "dotidx";
@@ -38,6 +40,8 @@ pub struct Settings {
     pub metrics_namespace: String,
     /// How the embedded engine writes.
     pub synchronous: Synchronous,
+    /// Where others reach the embedded engine; nowhere when absent.
+    pub listen: Option<ListenSettings>,
     /// The data directory that was asked for; the default rule decides when absent.
     pub data_dir: Option<PathBuf>,
     /// Direct mode's log directory, if asked for.
@@ -73,6 +77,7 @@ impl Settings {
             metrics: args.metrics.then_some(listen),
             metrics_namespace: pick(None, file.metrics_namespace.as_ref(), METRICS_NAMESPACE),
             synchronous: file.synchronous.unwrap_or(Synchronous::Full),
+            listen: file.engine_listen.clone(),
             data_dir: args.data_dir.clone(),
             process_log_dir: args.process_log_dir.clone(),
             process_pid_dir: args.process_pid_dir.clone(),
@@ -85,8 +90,8 @@ impl Settings {
     /// Name of the embedded engine's database in the data directory.
     pub fn database(&self) -> &'static str {
         match self.mode {
-            Mode::Exec => "engine.db",
-            Mode::Watch => "watch.db",
+            Mode::Exec => EXEC_DATABASE,
+            Mode::Watch => WATCH_DATABASE,
         }
     }
 }

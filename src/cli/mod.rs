@@ -15,7 +15,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use dixmgr_model::Mode;
 
-pub use args::{CheckArgs, CommandLine, DemoServerArgs, LaterArgs, RunArgs, Sub};
+pub use args::{CheckArgs, CommandLine, DemoServerArgs, EngineArgs, LaterArgs, RunArgs, Sub};
 pub use table::flags_table;
 
 use crate::config::{LoadOptions, ManagerKind};
@@ -32,6 +32,8 @@ pub enum Invocation {
         /// How to read it.
         options: LoadOptions,
     },
+    /// Serve Temporal's API from the engine alone.
+    Engine(Box<EngineArgs>),
     /// Serve `/healthz` for the demonstration.
     DemoServer(SocketAddr),
 }
@@ -73,6 +75,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
                 LoadOptions { mode: Mode::Exec, manager: check.process_manager, resources: true, max_restarts: None };
             Ok(Invocation::Check { conf: check.conf, options })
         }
+        Some(Sub::Engine(engine)) => Ok(Invocation::Engine(Box::new(engine))),
         Some(Sub::DemoServer(demo)) => Ok(Invocation::DemoServer(demo.listen)),
         None => run_request(&matches, line.run).map(|request| Invocation::Run(Box::new(request))),
     }

@@ -165,6 +165,16 @@ pub(super) fn not_empty(text: &str) -> Result<String, Wrong> {
     }
 }
 
+/// A reference to a secret, never the secret itself.
+pub(super) fn secret_reference(text: &str) -> Result<String, Wrong> {
+    if dixmgr_activities::secret::is_reference(text) {
+        Ok(text.to_owned())
+    } else {
+        // The text may be the secret: it is not repeated.
+        wrong("is not a reference to a secret", "write \"env:NAME\", \"file:/path\" or \"credential:NAME\"")
+    }
+}
+
 /// A metric label: printable and of bounded length.
 pub(super) fn label(text: &str) -> Result<String, Wrong> {
     if text.chars().any(char::is_control) || text.chars().count() > 64 {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use dixmgr_model::{HttpCheck, SyncCheck};
 
+use crate::listen::{ListenSettings, TlsFiles};
+
 use super::check;
 use super::fault::{Located, Place};
 use super::reader::TableReader;
@@ -78,6 +80,8 @@ pub struct FileSettings {
     pub metrics_namespace: Option<String>,
     /// SQLite's `synchronous` of the embedded engine.
     pub synchronous: Option<Synchronous>,
+    /// Where others reach the embedded engine.
+    pub engine_listen: Option<ListenSettings>,
     /// Form of the log.
     pub log_format: Option<LogFormat>,
     /// Filter of the log.
@@ -85,7 +89,7 @@ pub struct FileSettings {
 }
 
 /// How much the embedded engine trusts the machine not to lose power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Synchronous {
     /// Every transition is on disk before it is acted on.
     Full,
@@ -192,6 +196,7 @@ impl FileSettings {
         }
         if let Some(table) = root.table("engine") {
             settings.synchronous = value(table.parsed("synchronous", synchronous));
+            settings.engine_listen = listen(&table);
             finish(table);
         }
         if let Some(table) = root.table("log") {
@@ -201,6 +206,37 @@ impl FileSettings {
         }
         settings
     }
+}
+
+/// `[engine]`'s keys about listening; what belongs together and is not whole is a fault.
+fn listen(table: &TableReader<'_>) -> Option<ListenSettings> {
+    let listen = table.parsed("listen", check::socket);
+    let certificate = table.parsed("tls_certificate", check::not_empty);
+    let key = table.parsed("tls_key", check::not_empty);
+    let client_ca = table.parsed("tls_client_ca", check::not_empty);
+    let api_key = table.parsed("api_key", check::secret_reference);
+    let whole = match (&certificate, &key, &client_ca) {
+        (Some(_), Some(_), _) | (None, None, None) => true,
+        (Some(_), None, _) => lacks(table, "tls_key", "a certificate is of no use without its key"),
+        (None, _, _) => lacks(table, "tls_certificate", "without a certificate there is no TLS"),
+    };
+    let only_with_listen = [&certificate, &key, &client_ca, &api_key].iter().any(|found| found.is_some());
+    if listen.is_none() && only_with_listen && !table.has("listen") {
+        lacks(table, "listen", "say where the engine listens, like \"127.0.0.1:7233\"");
+    }
+    let tls = certificate.zip(key).map(|(certificate, key)| TlsFiles {
+        certificate: certificate.value.into(),
+        key: key.value,
+        client_ca: client_ca.map(|found| found.value.into()),
+    });
+    let listen = listen.filter(|_| whole)?;
+    Some(ListenSettings { listen: listen.value, tls, api_key: value(api_key) })
+}
+
+/// Reports a key that has to be there because of another one. Always false.
+fn lacks(table: &TableReader<'_>, key: &str, advice: &str) -> bool {
+    table.faults().report(table.place(), format!("has no `{key}`"), advice);
+    false
 }
 
 /// Like [`TableReader::parsed`], but an empty text counts as absent, as it did in the Go program.

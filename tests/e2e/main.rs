@@ -19,3 +19,4 @@ mod storm;
 mod support;
 mod troubles;
 mod watch;
+mod wire;

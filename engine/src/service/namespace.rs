@@ -8,6 +8,7 @@ use temporalio_common::protos::temporal::api::{
         NamespaceConfig, NamespaceInfo,
         namespace_info::{Capabilities, Limits},
     },
+    replication::v1::{ClusterReplicationConfig, NamespaceReplicationConfig},
     workflowservice::v1::{
         DescribeNamespaceRequest, DescribeNamespaceResponse, ListNamespacesRequest, ListNamespacesResponse,
         RegisterNamespaceRequest, RegisterNamespaceResponse,
@@ -64,6 +65,9 @@ fn not_found(name: &str) -> Status {
     with_detail(Code::NotFound, &message, "temporal.api.errordetails.v1.NamespaceNotFoundFailure", &detail)
 }
 
+/// Name of the only cluster there is, as a server without replication has it.
+const CLUSTER: &str = "active";
+
 /// What this engine can do, as namespaces tell it.
 fn with_capabilities(mut namespace: DescribeNamespaceResponse) -> DescribeNamespaceResponse {
     if let Some(info) = namespace.namespace_info.as_mut() {
@@ -71,6 +75,12 @@ fn with_capabilities(mut namespace: DescribeNamespaceResponse) -> DescribeNamesp
         info.limits =
             Some(Limits { blob_size_limit_error: 2 << 20, memo_size_limit_error: 2 << 20, ..Default::default() });
     }
+    // Tools read it without asking whether it is there.
+    namespace.replication_config = Some(NamespaceReplicationConfig {
+        active_cluster_name: CLUSTER.to_owned(),
+        clusters: vec![ClusterReplicationConfig { cluster_name: CLUSTER.to_owned(), ..Default::default() }],
+        ..Default::default()
+    });
     namespace
 }
 

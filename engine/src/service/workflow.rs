@@ -1,6 +1,7 @@
 //! Signals, cancellations, terminations and queries from outside.
 
 use temporalio_common::protos::temporal::api::{
+    common::v1::WorkflowExecution,
     enums::v1::{QueryRejectCondition, WorkflowExecutionStatus},
     history::v1::WorkflowExecutionCancelRequestedEventAttributes,
     query::v1::QueryRejected,
@@ -17,6 +18,11 @@ use crate::{
     core::{Core, Reply},
     history::state::SignalInput,
 };
+
+/// What a termination says of which nobody said why or who (`defaultUserTerminateReason`, `defaultUserTerminateIdentity` in the
+/// server's frontend).
+const TERMINATE_REASON: &str = "terminated by user via frontend";
+const TERMINATE_IDENTITY: &str = "frontend-service";
 
 impl Service {
     pub(super) async fn signal_workflow_execution(
@@ -60,13 +66,9 @@ impl Service {
         let (namespace, first, request_id) = (request.namespace, request.first_execution_run_id, request.request_id);
         self.core
             .call(move |core, reply| {
-                let answer = core
-                    .require_namespace(&namespace)
-                    .and_then(|()| core.find_open(&namespace, &target))
-                    .and_then(|key| same_chain(core, key, &first))
-                    .map(|key| {
-                        core.update(key, |e, now| e.request_cancel(now, attributes, &request_id)).unwrap_or_default();
-                    });
+                let answer = open_in_chain(core, &namespace, &target, &first).map(|key| {
+                    core.update(key, |e, now| e.request_cancel(now, attributes, &request_id)).unwrap_or_default();
+                });
                 core.reply(reply, answer.map(|()| RequestCancelWorkflowExecutionResponse::default()));
             })
             .await
@@ -78,16 +80,14 @@ impl Service {
     ) -> Result<TerminateWorkflowExecutionResponse, Status> {
         let target = execution(request.workflow_execution)?;
         let (namespace, first) = (request.namespace, request.first_execution_run_id);
-        let (reason, details, identity) = (request.reason, request.details, request.identity);
+        let or = |given: String, default: &str| if given.is_empty() { default.to_owned() } else { given };
+        let (reason, identity) = (or(request.reason, TERMINATE_REASON), or(request.identity, TERMINATE_IDENTITY));
+        let details = request.details;
         self.core
             .call(move |core, reply| {
-                let answer = core
-                    .require_namespace(&namespace)
-                    .and_then(|()| core.find_open(&namespace, &target))
-                    .and_then(|key| same_chain(core, key, &first))
-                    .map(|key| {
-                        core.update(key, |e, now| e.terminate(now, &reason, details, &identity)).unwrap_or_default();
-                    });
+                let answer = open_in_chain(core, &namespace, &target, &first).map(|key| {
+                    core.update(key, |e, now| e.terminate(now, &reason, details, &identity)).unwrap_or_default();
+                });
                 core.reply(reply, answer.map(|()| TerminateWorkflowExecutionResponse::default()));
             })
             .await
@@ -104,8 +104,10 @@ impl Service {
     }
 }
 
-/// Checks that a run belongs to the chain of runs that a client means.
-fn same_chain(core: &Core, key: i64, first_run_id: &str) -> Result<i64, Status> {
+/// The open run that a client means, of the chain of runs that it means.
+fn open_in_chain(core: &Core, namespace: &str, target: &WorkflowExecution, first_run_id: &str) -> Result<i64, Status> {
+    core.require_namespace(namespace)?;
+    let key = core.find_open(namespace, target)?;
     let info = core.info(key)?;
     let first = info.started.map(|started| started.first_execution_run_id).unwrap_or_default();
     if first_run_id.is_empty() || first == first_run_id {

@@ -79,9 +79,20 @@ pub fn temporal_program() -> PathBuf {
     if let Some(path) = env::var_os("DIXMGR_TEMPORAL") {
         return path.into();
     }
+    environment().join("temporal")
+}
+
+/// The Python that has Temporal's official SDK, in the same place.
+#[must_use]
+pub fn python_program() -> PathBuf {
+    environment().join("python")
+}
+
+/// Programs of the virtual environment that `tests/setup.sh` makes.
+fn environment() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = cache.unwrap_or_else(|| Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cache"));
-    cache.join("dixmgr/venv/bin/temporal")
+    cache.join("dixmgr/venv/bin")
 }
 
 fn under_ci() -> bool {

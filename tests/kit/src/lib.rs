@@ -6,6 +6,7 @@
 
 pub mod component;
 pub mod daemon;
+mod engine;
 mod guard;
 pub mod history;
 pub mod http;
@@ -18,14 +19,15 @@ pub mod temporal;
 pub mod units;
 pub mod wait;
 
-pub use component::{Component, require};
+pub use component::{Component, python_program, require};
 pub use daemon::Daemon;
+pub use engine::EngineServer;
 pub use http::{HttpFixture, Reply};
 pub use metrics::Metrics;
 pub use namespace::{Namespace, ProcessNamespace};
 pub use port::free_port;
 pub use random::Random;
 pub use systemd::SystemdNamespace;
-pub use temporal::TemporalServer;
+pub use temporal::{TemporalServer, temporal_command};
 pub use units::{CountedUnit, counted_command, counted_process};
 pub use wait::{eventually, eventually_async, monotonic_now, wait_until};

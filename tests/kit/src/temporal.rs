@@ -28,6 +28,18 @@ pub struct TemporalServer {
     server: Option<Guarded>,
 }
 
+/// A `temporal` command that talks to the server at `address`, such as `["workflow", "list"]`. A namespace among the
+/// arguments wins over `namespace`.
+#[must_use]
+pub fn temporal_command(address: &str, namespace: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(temporal_program());
+    command.args(arguments).args(["--address", address]).stdin(Stdio::null());
+    if !arguments.contains(&"--namespace") {
+        command.args(["--namespace", namespace]);
+    }
+    command
+}
+
 impl TemporalServer {
     /// Starts one with an empty database and waits until its namespace answers.
     ///
@@ -75,9 +87,7 @@ impl TemporalServer {
     /// A `temporal` command that talks to this server, such as `["workflow", "list"]`.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(temporal_program());
-        command.args(arguments).args(["--address", &self.address(), "--namespace", NAMESPACE]).stdin(Stdio::null());
-        command
+        temporal_command(&self.address(), NAMESPACE, arguments)
     }
 
     /// What the server has printed so far.

@@ -1,0 +1,94 @@
+//! The engine on the network, used by those who know nothing of it: Temporal's Python SDK and its command line. What they get
+//! from the engine is what they get from Temporal's own server.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use dixmgr_testkit::{EngineServer, TemporalServer, python_program, temporal_command};
+use serde_json::Value;
+
+use crate::support::BINARY;
+
+const NAMESPACE: &str = "dotidx";
+
+/// Runs the Python workflows against a server, and answers what they found.
+fn driven(address: &str) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/official/driver.py");
+    let found = tempfile::NamedTempFile::new().expect("a temporary file");
+    let mut python = Command::new(python_program());
+    let output = python.arg(script).args([address, NAMESPACE]).arg(found.path()).stdin(Stdio::null()).output();
+    let output = output.expect("run Python");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{address}: {}: {said}", output.status);
+    serde_json::from_reader(found.as_file()).expect("the script writes JSON")
+}
+
+/// What a `temporal` command prints, or how it fails.
+fn temporal(address: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = temporal_command(address, NAMESPACE, arguments).output().expect("run temporal");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[test]
+fn the_python_sdk_sees_no_difference() {
+    let Some(server) = TemporalServer::start() else { return };
+    let engine = EngineServer::start(BINARY, &[]);
+    let (from_server, from_engine) = (driven(&server.address()), driven(&engine.address()));
+    let (Value::Object(from_server), Value::Object(from_engine)) = (from_server, from_engine) else {
+        panic!("the script writes an object")
+    };
+    for (case, expected) in &from_server {
+        let found = &from_engine[case];
+        assert_eq!(found, expected, "{case}\nengine: {found:#}\nserver: {expected:#}");
+    }
+    assert_eq!(from_engine.len(), from_server.len());
+}
+
+#[test]
+fn the_temporal_command_line_works() {
+    let Some(server) = TemporalServer::start() else { return };
+    let engine = EngineServer::start(BINARY, &[]);
+    let start = ["workflow", "start", "--task-queue", "q", "--type", "T", "--workflow-id", "cli", "--input", "1"];
+    let show = ["workflow", "show", "--workflow-id", "cli", "--output", "json"];
+    let steps: [&[&str]; 6] = [
+        &start,
+        &["workflow", "signal", "--workflow-id", "cli", "--name", "s", "--input", "\"hi\""],
+        &["workflow", "terminate", "--workflow-id", "cli", "--reason", "enough"],
+        &["workflow", "signal", "--workflow-id", "cli", "--name", "s"],
+        &["workflow", "describe", "--workflow-id", "nobody"],
+        &["operator", "namespace", "describe", "--namespace", "nowhere"],
+    ];
+    for step in steps {
+        let answers = [server.address(), engine.address()].map(|address| temporal(&address, step));
+        assert_eq!(answers[0].is_ok(), answers[1].is_ok(), "{step:?}: {answers:#?}");
+        if let [Err(server), Err(engine)] = &answers {
+            assert_eq!(engine, server, "{step:?}");
+        }
+    }
+    let events = |address: &str| -> Vec<String> {
+        let history = temporal(address, &show).expect("it can be shown");
+        let history: Value = serde_json::from_str(&history).expect("JSON was asked for");
+        let events = history["events"].as_array().expect("a list of events");
+        events.iter().map(|event| event["eventType"].as_str().expect("a type").to_owned()).collect()
+    };
+    assert_eq!(events(&engine.address()), events(&server.address()));
+    let health = temporal(&engine.address(), &["operator", "cluster", "health"]);
+    assert_eq!(health.as_deref(), Ok("SERVING"));
+    let namespaces = temporal(&engine.address(), &["operator", "namespace", "list"]).expect("namespaces are listed");
+    assert!(namespaces.contains("default") && namespaces.contains("dotidx"), "{namespaces}");
+}
+
+#[test]
+fn what_was_acknowledged_over_the_network_survives_a_kill() {
+    let mut engine = EngineServer::start(BINARY, &[]);
+    let address = engine.address();
+    let start = ["workflow", "start", "--task-queue", "q", "--type", "T", "--workflow-id", "kept"];
+    if !dixmgr_testkit::require(dixmgr_testkit::Component::Temporal) {
+        return;
+    }
+    temporal(&address, &start).expect("it is started");
+    engine.kill_and_restart();
+    let described = temporal(&address, &["workflow", "describe", "--workflow-id", "kept"]).expect("it is still there");
+    assert!(described.contains("kept") && !described.contains("CloseTime"), "it is open: {described}");
+}
