@@ -10,7 +10,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::Core;
+use super::{Core, Live};
 use crate::{
     history::{ActivityStart, TaskStarted, state::ExecutionInfo, time::timestamp},
     service::token::{HistoryToken, TaskToken, Token as _},
@@ -19,6 +19,9 @@ use crate::{
 
 /// How much history one response carries; the worker pages for more.
 pub(crate) const HISTORY_PAGE: HistoryLimit = HistoryLimit { batches: 1_000, bytes: 2 << 20 };
+
+/// A history that costs less to send than to be asked for: some tens of kilobytes.
+const SHORT_HISTORY: i64 = 100;
 
 impl Core {
     /// What a worker gets with a workflow task. With `sticky`, only what it has not seen.
@@ -30,7 +33,8 @@ impl Core {
     ) -> Result<PollWorkflowTaskQueueResponse, Status> {
         let info = self.info(key)?;
         let task = &started.task;
-        let from = if sticky { started.previous_started_event_id + 1 } else { 1 };
+        let next = started.previous_started_event_id + 1;
+        let from = if sticky && !self.is_forgotten(key, next) { next } else { 1 };
         let last = if task.attempt > 1 { task.scheduled_event_id - 1 } else { task.started_event_id };
         let (history, next_page_token) = self.history_page(key, from, last, &started.transient_events)?;
         let token = TaskToken {
@@ -51,6 +55,13 @@ impl Core {
             started_time: timestamp(task.started_time),
             ..self.workflow_response(&info)
         })
+    }
+
+    /// Whether a run has rested for so long that its worker has most likely let go of it, as we have of its latest events. Its
+    /// history is then sent from the start, if it is short: the worker would ask for it, and something waits.
+    fn is_forgotten(&self, key: i64, next_event_id: i64) -> bool {
+        let cold = |live: &Live| live.recent.front().is_none_or(|first| first.event_id > next_event_id);
+        next_event_id < SHORT_HISTORY && self.live.get(&key).is_none_or(|live| cold(live))
     }
 
     /// What every task of a workflow says of it.

@@ -180,6 +180,8 @@ impl Drop for Listener {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
