@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR
 CARGO_DENY = 0.20.2
 DEMO_DATA = ./dixmgr-data
 
-.PHONY: run test build watcher release lint bench
+.PHONY: run test build watcher release lint compatibility bench
 
 # The main job on any machine: small supervised processes, one of which crashes now and then. Ctrl-C stops dixmgr; the
 # processes end with it, since this is only a demonstration. More flags: make run ARGS="-metrics-port 9190".
@@ -48,6 +48,10 @@ lint:
 		cargo install --quiet --locked --version $(CARGO_DENY) cargo-deny; }
 	cargo fetch --locked --quiet
 	cargo deny --offline check bans licenses sources
+
+# Writes the page about the engine's methods anew from their table.
+compatibility:
+	DIXMGR_WRITE_PAGES=1 cargo test --quiet -p dixmgr-engine --lib the_page_is_what_the_table_says
 
 bench:
 	sh tests/setup.sh

@@ -3,6 +3,8 @@
 //! The table of methods in this file is the one list of what is supported; everything else answers `UNIMPLEMENTED` with its name.
 
 mod activity;
+#[cfg(test)]
+mod compatibility;
 mod describe;
 mod history;
 pub(crate) mod namespace;
@@ -59,6 +61,10 @@ pub(crate) struct Service {
 /// Makes the dispatcher from the table of methods.
 macro_rules! methods {
     ($($name:literal => $handler:ident,)*) => {
+        /// Names of the methods in the table.
+        #[cfg(test)]
+        pub(crate) const SUPPORTED: &[&str] = &[$($name),*];
+
         impl Service {
             async fn dispatch(&self, method: &str, body: &[u8]) -> Result<Vec<u8>, Status> {
                 match method {

@@ -20,6 +20,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
+#[cfg(test)]
+pub(crate) use self::reflection::DESCRIPTORS;
+
 use self::connections::connections;
 use self::frontend::Frontend;
 use crate::Engine;

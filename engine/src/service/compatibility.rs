@@ -1,0 +1,63 @@
+//! The page that says which of Temporal's methods the engine has: made from the table of methods and from the descriptions of
+//! Temporal's own services, and compared with what is checked in, so that it cannot go stale.
+
+use std::fmt::Write as _;
+
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+
+use super::{SUPPORTED, WORKFLOW_SERVICE};
+use crate::wire::DESCRIPTORS;
+
+/// Where it stands, from this crate's directory.
+const PAGE: &str = "../docs/TEMPORAL-COMPATIBILITY.md";
+/// Begins the part of the page that is made here; the part before it is written by hand.
+const MARK: &str = "<!-- From here on made from the table of methods; `make compatibility` writes it anew. -->\n";
+/// Services of which nothing is there yet.
+const OTHERS: [&str; 2] =
+    ["temporal.api.operatorservice.v1.OperatorService", "temporal.api.testservice.v1.TestService"];
+
+/// Methods of a service, in the order in which Temporal declares them.
+fn methods(set: &FileDescriptorSet, service: &str) -> Vec<String> {
+    let (package, name) = service.rsplit_once('.').expect("a package and a name");
+    let files = set.file.iter().filter(|file| file.package() == package);
+    let services = files.flat_map(|file| &file.service).filter(|found| found.name() == name);
+    services.flat_map(|found| &found.method).map(|method| method.name().to_owned()).collect()
+}
+
+fn tables() -> String {
+    let set = FileDescriptorSet::decode(DESCRIPTORS).expect("the protobuf compiler wrote it");
+    let mut page = MARK.to_owned();
+    for service in [WORKFLOW_SERVICE].into_iter().chain(OTHERS) {
+        let methods = methods(&set, service);
+        let has = |method: &String| service == WORKFLOW_SERVICE && SUPPORTED.contains(&method.as_str());
+        let count = methods.iter().filter(|method| has(method)).count();
+        let _ = writeln!(page, "\n## {service}\n\n{count} of {} methods.\n\n| method | |\n|---|---|", methods.len());
+        for method in &methods {
+            let _ = writeln!(page, "| `{method}` | {} |", if has(method) { "yes" } else { "not yet: `UNIMPLEMENTED`" });
+        }
+    }
+    page
+}
+
+#[test]
+fn the_page_is_what_the_table_says() {
+    let page = std::fs::read_to_string(PAGE).expect("the page is there");
+    let (by_hand, _) = page.split_once(MARK).expect("the page has a part that is made");
+    let wanted = format!("{by_hand}{}", tables());
+    if std::env::var_os("DIXMGR_WRITE_PAGES").is_some() {
+        std::fs::write(PAGE, wanted).expect("the page can be written");
+        return;
+    }
+    assert!(page == wanted, "{PAGE} is not up to date: run `make compatibility`");
+}
+
+#[test]
+fn every_supported_method_is_one_of_temporals() {
+    let set = FileDescriptorSet::decode(DESCRIPTORS).expect("the protobuf compiler wrote it");
+    let methods = methods(&set, WORKFLOW_SERVICE);
+    assert!(methods.len() > 80, "{} methods", methods.len());
+    for name in SUPPORTED {
+        assert!(methods.iter().any(|method| method == name), "{name}");
+    }
+}
