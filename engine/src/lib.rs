@@ -4,11 +4,12 @@
 //! ([`Engine::grpc_service`]). It knows workflows, activities, timers and signals; it knows nothing of what they are for.
 //!
 //! From the ground up: [`store`] (SQLite, one commit for many transitions), `history` (one execution as a state machine),
-//! `matching` (task queues), `timers`, [`visibility`] (the list filter), `core` (the one thread that owns it all) and `service`
+//! `matching` (task queues), `timers`, `cron`, [`visibility`] (the list filter), `core` (the one thread that owns it all) and `service`
 //! (one handler per method).
 
 pub mod clock;
 mod core;
+mod cron;
 pub mod history;
 mod matching;
 mod outlook;

@@ -19,6 +19,10 @@ impl Core {
         if self.touched.is_empty() && self.unsaved_namespaces.is_empty() {
             return None;
         }
+        if let Some(status) = self.fault.take() {
+            self.revert();
+            return Some(status);
+        }
         let batch = self.batch();
         match self.store.commit(&batch) {
             Ok(()) => {

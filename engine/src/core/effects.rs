@@ -7,13 +7,15 @@ use temporalio_common::protos::temporal::api::{
     enums::v1::{
         CancelExternalWorkflowExecutionFailedCause as CancelFailed, ParentClosePolicy,
         SignalExternalWorkflowExecutionFailedCause as SignalFailed,
-        StartChildWorkflowExecutionFailedCause as ChildFailed, WorkflowExecutionStatus,
+        StartChildWorkflowExecutionFailedCause as ChildFailed,
     },
     history::v1::{
         HistoryEvent, WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionStartedEventAttributes,
+        history_event::Attributes,
     },
     sdk::v1::UserMetadata,
 };
+use tonic::Status;
 use uuid::Uuid;
 
 use super::Core;
@@ -48,7 +50,8 @@ impl Core {
                     self.apply_parent_close_policy(key, &child);
                 }
             }
-            Effect::ContinueAsNew { new_run_id: _, started } => self.start_next_run(key, *started),
+            Effect::ContinueAsNew { started } => self.start_next_run(key, *started),
+            Effect::RunAgain { started } => self.run_again(key, *started),
         }
     }
 
@@ -107,6 +110,8 @@ impl Core {
             memo: command.memo,
             search_attributes: command.search_attributes,
             header: command.header,
+            retry_policy: command.retry_policy,
+            cron_schedule: command.cron_schedule,
             workflow_id: command.workflow_id,
             root_workflow_execution: root.or(Some(parent_execution)),
             priority: command.priority,
@@ -123,15 +128,39 @@ impl Core {
         self.update(child, super::super::history::Execution::schedule_workflow_task);
     }
 
+    /// Starts a run with the input of the one before. Where that cannot be read, the whole batch fails: the run before has then
+    /// not closed, and is looked at again.
+    fn run_again(&mut self, previous: i64, mut started: WorkflowExecutionStartedEventAttributes) {
+        match self.event(previous, 1).map(|event| event.attributes) {
+            Ok(Some(Attributes::WorkflowExecutionStartedEventAttributes(first))) => {
+                started.input = first.input;
+                started.header = first.header;
+                self.start_run(previous, started, None);
+            }
+            Ok(_) => self.fail_batch(Status::data_loss("a history does not begin with a start")),
+            Err(status) => self.fail_batch(status),
+        }
+    }
+
     fn start_next_run(&mut self, previous: i64, started: WorkflowExecutionStartedEventAttributes) {
+        let user_metadata = self.live.get(&previous).and_then(|live| live.execution.info.user_metadata.clone());
+        self.start_run(previous, started, user_metadata);
+    }
+
+    fn start_run(
+        &mut self,
+        previous: i64,
+        attributes: WorkflowExecutionStartedEventAttributes,
+        user_metadata: Option<UserMetadata>,
+    ) {
         let Some(live) = self.live.get(&previous) else { return };
         let info = &live.execution.info;
         let input = StartInput {
             namespace: info.namespace.clone(),
             namespace_id: info.namespace_id.clone(),
-            attributes: started,
+            attributes,
             request_id: Uuid::now_v7().to_string(),
-            user_metadata: info.user_metadata.clone(),
+            user_metadata,
         };
         let key = self.start_execution(input);
         self.update(key, super::super::history::Execution::schedule_workflow_task);
@@ -192,7 +221,7 @@ impl Core {
     fn tell_parent(&mut self, child: i64, close: &HistoryEvent) {
         let Some(live) = self.live.get(&child) else { return };
         let execution = &live.execution;
-        if execution.status() == WorkflowExecutionStatus::ContinuedAsNew {
+        if !execution.info.new_run_id.is_empty() {
             return;
         }
         let Some(started) = execution.info.started.as_ref() else { return };

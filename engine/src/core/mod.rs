@@ -24,6 +24,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tokio::sync::oneshot;
 use tonic::Status;
+use uuid::Uuid;
 
 pub(crate) use commit::status_of;
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
@@ -118,6 +119,8 @@ pub(crate) struct Core {
     warm: VecDeque<(u64, i64)>,
     effects: VecDeque<(i64, Effect)>,
     outbox: Vec<Completion>,
+    /// Why the batch under way cannot be committed.
+    fault: Option<Status>,
     next_query_id: u64,
     /// Queries of closed executions, which are not in `live`.
     closed_queries: HashMap<i64, BTreeMap<u64, PendingQuery>>,
@@ -209,6 +212,7 @@ impl Core {
             warm: VecDeque::new(),
             effects: VecDeque::new(),
             outbox: Vec::new(),
+            fault: None,
             next_query_id: 1,
             closed_queries: HashMap::new(),
             next_sweep: 0,
@@ -262,7 +266,7 @@ impl Core {
             if self.orphaned.contains(&key) {
                 self.update(key, Execution::abandon_in_process_workers);
             }
-            self.update(key, Execution::fire_due);
+            self.update(key, |e, now| e.fire_due(now, || Uuid::now_v7().to_string()));
             self.pump();
         }
         if now >= self.next_sweep {
@@ -376,6 +380,12 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Has the batch under way fail as a whole, with that status for everyone who waits for it.
+    pub(crate) fn fail_batch(&mut self, status: Status) {
+        tracing::error!(%status, "a change cannot be completed; the requests of its batch are refused: {status}");
+        self.fault = Some(status);
     }
 
     /// Key for a new run.

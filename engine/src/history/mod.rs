@@ -12,6 +12,8 @@ mod child;
 mod command;
 mod external;
 mod lifecycle;
+mod next_run;
+pub(crate) mod retry_policy;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -309,9 +311,9 @@ impl Execution {
         activities.chain(timers).chain(own).filter(|deadline| *deadline != 0).min().unwrap_or(0)
     }
 
-    /// Does everything that is due at `now`, in the order of the deadlines.
-    pub fn fire_due(&mut self, now: Nanos) {
-        if self.expire_run(now) {
+    /// Does everything that is due at `now`, in the order of the deadlines. `new_run_id` names the run that may follow.
+    pub fn fire_due(&mut self, now: Nanos, new_run_id: impl FnOnce() -> String) {
+        if self.expire_run(now, new_run_id) {
             return;
         }
         self.fire_timers(now);

@@ -83,7 +83,7 @@ pub struct ExecutionInfo {
     /// Request id of the start, for idempotent retries of it.
     #[prost(string, tag = "23")]
     pub start_request_id: String,
-    /// Run that follows this one, once it has continued as new.
+    /// Run that follows this one, once it has continued as new, failed with attempts left, or was one of a schedule.
     #[prost(string, tag = "24")]
     pub new_run_id: String,
     /// Initiated event in the parent, for a child.
@@ -312,9 +312,12 @@ pub enum Effect {
     },
     /// Start the run that continues this one.
     ContinueAsNew {
-        /// Run id that it gets.
-        new_run_id: String,
         /// Its start event's attributes.
+        started: Box<WorkflowExecutionStartedEventAttributes>,
+    },
+    /// Start the run that does this one's work again, by the retry policy or the cron schedule.
+    RunAgain {
+        /// Its start event's attributes, but for input and header, which are this run's.
         started: Box<WorkflowExecutionStartedEventAttributes>,
     },
 }

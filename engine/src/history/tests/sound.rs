@@ -9,12 +9,14 @@ use super::model::Model;
 use crate::history::{
     BUFFERED_EVENT_ID, Execution,
     state::{ExecutionInfo, PendingActivity, PendingChild},
+    time::from_duration,
 };
 
 impl Model {
     pub(super) fn check(&self) {
         self.ids_are_consecutive();
         self.nothing_follows_the_close();
+        self.one_run_follows_where_the_close_says_so();
         self.references_point_backwards();
         self.buffers_only_while_a_task_is_started();
         self.is_the_fold_of_its_history();
@@ -39,6 +41,24 @@ impl Model {
             assert!(self.execution.buffered.is_empty());
             assert_eq!(self.execution.next_deadline(), 0);
         }
+    }
+
+    /// The close names the run that is started, which continues this one and keeps what a chain of runs shares.
+    fn one_run_follows_where_the_close_says_so(&self) {
+        let named = &self.execution.info.new_run_id;
+        assert_eq!(self.next_runs.len(), usize::from(!named.is_empty()));
+        let Some(next) = self.next_runs.first() else { return };
+        let this = self.execution.info.started.as_ref().unwrap();
+        assert_eq!(
+            (&next.original_execution_run_id, &next.continued_execution_run_id),
+            (named, &self.execution.info.run_id)
+        );
+        assert_eq!(next.first_execution_run_id, this.first_execution_run_id);
+        assert_eq!(next.workflow_execution_expiration_time, this.workflow_execution_expiration_time);
+        assert!(next.attempt == 1 || next.attempt == this.attempt + 1);
+        let allowed = this.retry_policy.as_ref().map_or(1, |policy| policy.maximum_attempts);
+        assert!(next.attempt <= allowed.max(1), "attempt {} of {allowed}", next.attempt);
+        assert!(from_duration(next.first_workflow_task_backoff.as_ref()) >= 0);
     }
 
     /// No placeholder is left, and an event names only events before it.
