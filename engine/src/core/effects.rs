@@ -21,14 +21,14 @@ use uuid::Uuid;
 use super::Core;
 use crate::{
     history::{
-        Execution, StartInput,
+        Execution, StartInput, is_end_by_reset,
         state::{Effect, PendingChild, SignalInput, Target},
     },
     service::start::{Admission, admit},
 };
 
 /// Who acts for a workflow, as Temporal's history service names itself.
-const SENDER: &str = "history-service";
+pub(super) const SENDER: &str = "history-service";
 
 impl Core {
     pub(super) fn carry_out(&mut self, key: i64, effect: Effect) {
@@ -45,8 +45,12 @@ impl Core {
                 self.update(key, |e, now| e.cancel_delivered(now, initiated_event_id, &target, result));
             }
             Effect::Closed { event, children } => {
-                self.tell_parent(key, &event);
-                for child in children {
+                let reset = is_end_by_reset(&event);
+                if !reset {
+                    self.tell_parent(key, &event);
+                }
+                // The run in which this one goes on has these children too.
+                for child in children.into_iter().filter(|_| !reset) {
                     self.apply_parent_close_policy(key, &child);
                 }
             }
@@ -74,10 +78,9 @@ impl Core {
     ) {
         let Some(live) = self.live.get(&parent) else { return };
         let info = live.execution.info.clone();
-        let completed = live.execution.last_event_id().min(initiated_event_id - 1);
         if !self.namespaces.contains_key(&command.namespace) {
             self.update(parent, |e, now| {
-                e.child_start_failed(now, initiated_event_id, completed, ChildFailed::NamespaceNotFound);
+                e.child_start_failed(now, initiated_event_id, ChildFailed::NamespaceNotFound);
             });
             return;
         }
@@ -85,7 +88,7 @@ impl Core {
         let admission = admit(self, &command.namespace, &command.workflow_id, policy);
         if !matches!(admission, Ok(Admission::New)) {
             self.update(parent, |e, now| {
-                e.child_start_failed(now, initiated_event_id, completed, ChildFailed::WorkflowAlreadyExists);
+                e.child_start_failed(now, initiated_event_id, ChildFailed::WorkflowAlreadyExists);
             });
             return;
         }
@@ -207,9 +210,17 @@ impl Core {
         if !target.child_only {
             return Some(key);
         }
-        let parent = self.live.get(&key)?.execution.info.started.as_ref()?.parent_workflow_execution.as_ref()?;
-        let sender = &self.live.get(&sender)?.execution.info;
-        (parent.workflow_id == sender.workflow_id && parent.run_id == sender.run_id).then_some(key)
+        self.is_child_of(key, sender).then_some(key)
+    }
+
+    /// Whether an open execution is a child of another, or of a run that was reset to it.
+    fn is_child_of(&self, child: i64, parent: i64) -> bool {
+        let (Some(child), Some(parent)) = (self.live.get(&child), self.live.get(&parent)) else { return false };
+        let Some(started) = child.execution.info.started.as_ref() else { return false };
+        let Some(named) = started.parent_workflow_execution.as_ref() else { return false };
+        let parent = &parent.execution.info;
+        named.workflow_id == parent.workflow_id
+            && (named.run_id == parent.run_id || self.goes_on_in(&parent.namespace, named, &parent.run_id))
     }
 
     fn execution_of(&self, key: i64) -> Option<WorkflowExecution> {
@@ -229,9 +240,15 @@ impl Core {
         let (initiated_event_id, namespace) =
             (started.parent_initiated_event_id, started.parent_workflow_namespace.clone());
         let run_id = execution.info.run_id.clone();
-        if let Ok(parent) = self.find_open(&namespace, &parent) {
-            self.update(parent, |e, now| e.child_closed(now, initiated_event_id, &run_id, close));
-        }
+        let (workflow_id, first_run_id) = (execution.info.workflow_id.clone(), started.first_execution_run_id.clone());
+        let Some(parent) = self.open_run_of(&namespace, &parent) else { return };
+        self.update(parent, |e, now| {
+            // A parent that was reset may have another child under that number, or none.
+            let pending = e.children.get(&initiated_event_id);
+            if pending.is_some_and(|child| child.workflow_id == workflow_id && child.run_id == first_run_id) {
+                e.child_closed(now, initiated_event_id, &run_id, close);
+            }
+        });
     }
 
     fn apply_parent_close_policy(&mut self, parent: i64, child: &PendingChild) {

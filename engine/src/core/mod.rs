@@ -11,6 +11,7 @@ mod effects;
 mod inbox;
 mod lookup;
 mod query;
+mod reset;
 mod response;
 
 use std::{
@@ -30,6 +31,7 @@ pub(crate) use commit::status_of;
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
+pub(crate) use reset::ResetRequest;
 
 use self::inbox::{Inbox, InboxSender, Refused};
 use crate::{
@@ -114,6 +116,7 @@ pub(crate) struct Core {
     pub(crate) namespaces: BTreeMap<String, DescribeNamespaceResponse>,
     pub(crate) unsaved_namespaces: BTreeSet<String>,
     touched: BTreeSet<i64>,
+    closed_changes: BTreeMap<i64, reset::ClosedChange>,
     commits: u64,
     /// Executions by the commit that changed them, oldest first; those that hold their latest events are among them.
     warm: VecDeque<(u64, i64)>,
@@ -208,6 +211,7 @@ impl Core {
             namespaces: BTreeMap::new(),
             unsaved_namespaces: BTreeSet::new(),
             touched: BTreeSet::new(),
+            closed_changes: BTreeMap::new(),
             commits: 0,
             warm: VecDeque::new(),
             effects: VecDeque::new(),
@@ -279,7 +283,7 @@ impl Core {
     /// Lets answers go. What they in turn leave behind (a waiting worker that gets a task) belongs to the next commit.
     fn flush(&mut self, failed: Option<&Status>) {
         let mut failed = failed.cloned();
-        while !self.outbox.is_empty() || !self.touched.is_empty() {
+        while !self.outbox.is_empty() || self.has_changes() {
             for completion in std::mem::take(&mut self.outbox) {
                 completion(self, failed.as_ref());
             }

@@ -3,7 +3,7 @@
 
 use temporalio_common::protos::temporal::api::{
     common::v1::{Memo, SearchAttributes},
-    enums::v1::{ParentClosePolicy, TimeoutType, WorkflowExecutionStatus as Status},
+    enums::v1::{ParentClosePolicy, TimeoutType, WorkflowExecutionStatus as Status, WorkflowTaskFailedCause},
     history::v1::{
         ActivityTaskScheduledEventAttributes, HistoryEvent, StartChildWorkflowExecutionInitiatedEventAttributes,
         WorkflowExecutionStartedEventAttributes, history_event::Attributes,
@@ -52,7 +52,13 @@ impl Execution {
                 self.info.last_started_event_id = a.started_event_id;
                 self.end_workflow_task(1);
             }
-            A::WorkflowTaskFailedEventAttributes(_) => self.fail_workflow_task_attempt(true),
+            A::WorkflowTaskFailedEventAttributes(a) => {
+                let reset = a.cause() == WorkflowTaskFailedCause::ResetWorkflow && !a.new_run_id.is_empty();
+                self.fail_workflow_task_attempt(!reset);
+                if reset {
+                    self.apply_reset(a, time);
+                }
+            }
             A::WorkflowTaskTimedOutEventAttributes(a) => {
                 self.fail_workflow_task_attempt(a.timeout_type() != TimeoutType::ScheduleToStart);
             }

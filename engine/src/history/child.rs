@@ -108,7 +108,6 @@ impl Execution {
         &mut self,
         now: Nanos,
         initiated_event_id: i64,
-        completed: i64,
         cause: StartChildWorkflowExecutionFailedCause,
     ) {
         let Some(child) = self.children.get(&initiated_event_id) else { return };
@@ -119,7 +118,7 @@ impl Execution {
             workflow_type: Some(WorkflowType { name: child.workflow_type.clone() }),
             cause: cause.into(),
             initiated_event_id,
-            workflow_task_completed_event_id: completed,
+            // The server leaves the workflow task's event out here.
             ..Default::default()
         };
         self.record(now, Attributes::StartChildWorkflowExecutionFailedEventAttributes(attributes));

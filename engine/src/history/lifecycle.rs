@@ -26,7 +26,7 @@ use crate::cron;
 const DEFAULT_TASK_TIMEOUT: Nanos = 10_000_000_000;
 const MAX_TASK_TIMEOUT: Nanos = 120_000_000_000;
 /// Who closes executions that have outgrown their history.
-const SERVER: &str = "history-service";
+pub(super) const SERVER: &str = "history-service";
 /// Request ids of signals remembered per run; the oldest are forgotten first.
 const MAX_SEEN_REQUESTS: usize = 1_000;
 

@@ -13,6 +13,7 @@ mod command;
 mod external;
 mod lifecycle;
 mod next_run;
+mod reset;
 pub(crate) mod retry_policy;
 pub mod state;
 #[cfg(test)]
@@ -33,6 +34,8 @@ use temporalio_common::protos::temporal::api::{
 pub use activity::{ActivityOutcome, ActivityStart};
 pub use command::{CommandError, CompletedTask};
 pub use lifecycle::{StartInput, run_timeout};
+pub(crate) use reset::is_end_by_reset;
+pub use reset::{ResetError, ResetInput};
 use state::{Effect, ExecutionInfo, PendingActivity, PendingChild, PendingExternal, PendingKind, PendingTimer};
 use time::{Nanos, timestamp};
 pub use workflow_task::{TaskStart, TaskStarted};

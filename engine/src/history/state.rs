@@ -101,6 +101,18 @@ pub struct ExecutionInfo {
     /// Namespace, by id.
     #[prost(string, tag = "29")]
     pub namespace_id: String,
+    /// Run in which this one goes on, once it has been reset.
+    #[prost(string, tag = "30")]
+    pub reset_run_id: String,
+    /// When this run was made by a reset, 0 for a run that was not.
+    #[prost(int64, tag = "31")]
+    pub reset_time: i64,
+    /// When the run with which its history begins started, 0 for a run that no reset has made.
+    #[prost(int64, tag = "32")]
+    pub original_start_time: i64,
+    /// Request id of the reset that made this run.
+    #[prost(string, tag = "33")]
+    pub reset_request_id: String,
 }
 
 /// A workflow task that is scheduled or started.

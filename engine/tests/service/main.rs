@@ -13,9 +13,11 @@ mod queries;
 mod reading;
 mod refusals;
 mod reopen;
+mod resets;
 mod runs;
 mod tasks;
 mod timeouts;
+mod waits;
 
 use home::Home;
 
@@ -37,14 +39,16 @@ async fn a_temporal_server_answers_the_same() {
         Box::pin(refusals::scenario(&server)),
         Box::pin(runs::scenarios(&server))
     );
+    let resets = Box::pin(resets::scenarios(&server)).await;
     let ids = ids::table(&server).await;
-    let theirs = [ids, timeouts.concat(), tasks, refusals, runs].concat();
+    let theirs = [ids, timeouts.concat(), tasks, refusals, runs, resets].concat();
     let ours = [
         ids::table(&engine).await,
         timeouts::scenarios(&engine).await.concat(),
         tasks::scenario(&engine).await,
         refusals::scenario(&engine).await,
         runs::scenarios(&engine).await,
+        resets::scenarios(&engine).await,
     ]
     .concat();
     let differ = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs);

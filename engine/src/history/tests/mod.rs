@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by panicking")]
 
 mod model;
+mod parts;
 mod sound;
 mod steps;
 
@@ -24,6 +25,7 @@ proptest! {
             model.take(step);
             model.check();
         }
+        model.can_be_reset_where_a_task_was();
     }
 }
 

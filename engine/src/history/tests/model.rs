@@ -10,28 +10,26 @@ use temporalio_common::protos::temporal::api::{
         SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
         StartTimerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C,
     },
-    common::v1::{
-        ActivityType, Memo, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType,
-    },
+    common::v1::{ActivityType, Memo, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
     enums::v1::{
         CancelExternalWorkflowExecutionFailedCause, SignalExternalWorkflowExecutionFailedCause,
         StartChildWorkflowExecutionFailedCause, WorkflowTaskFailedCause,
     },
-    failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
     history::v1::{
-        HistoryEvent, WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionCanceledEventAttributes,
-        WorkflowExecutionCompletedEventAttributes, WorkflowExecutionFailedEventAttributes,
-        WorkflowExecutionStartedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
-        WorkflowExecutionTimedOutEventAttributes, history_event::Attributes,
+        HistoryEvent, WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionStartedEventAttributes,
+        history_event::Attributes,
     },
     taskqueue::v1::TaskQueue,
 };
 
-use super::steps::{Beginning, Closing, Deed, Failing, Limits, Step};
+use super::{
+    parts::{closing, failure, field, payloads, pick, target},
+    steps::{Beginning, Deed, Failing, Limits, Step},
+};
 use crate::history::{
     ActivityOutcome, CompletedTask, Execution, StartInput, TaskStart,
     retry_policy::complete_policy,
-    state::{Effect, PendingKind, SignalInput, Target},
+    state::{Effect, PendingKind, SignalInput},
     time::{Nanos, duration},
 };
 
@@ -160,7 +158,7 @@ impl Model {
             Step::ChildCannotStart(which) => {
                 if let Some(id) = pick(self.unstarted_children(), *which) {
                     let cause = StartChildWorkflowExecutionFailedCause::WorkflowAlreadyExists;
-                    self.execution.child_start_failed(now, id, 0, cause);
+                    self.execution.child_start_failed(now, id, cause);
                 }
             }
             Step::ChildCloses(which, how) => {
@@ -348,54 +346,4 @@ impl Model {
             }
         }
     }
-}
-
-fn pick<T>(mut among: Vec<T>, which: u8) -> Option<T> {
-    let index = usize::from(which).checked_rem(among.len())?;
-    Some(among.swap_remove(index))
-}
-
-fn payloads(data: &[u8]) -> Payloads {
-    Payloads { payloads: vec![Payload { data: data.to_vec(), ..Default::default() }] }
-}
-
-/// One of three fields, set or (every fourth time) taken out.
-fn field(number: u8) -> std::collections::HashMap<String, Payload> {
-    let data = if number.is_multiple_of(4) { b"null".to_vec() } else { vec![number] };
-    std::iter::once((format!("field {}", number % 3), Payload { data, ..Default::default() })).collect()
-}
-
-fn failure(non_retryable: bool) -> Failure {
-    Failure {
-        failure_info: Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
-            non_retryable,
-            ..Default::default()
-        })),
-        ..Default::default()
-    }
-}
-
-fn target() -> Target {
-    Target { namespace: "ns".into(), workflow_id: "other".into(), run_id: String::new(), child_only: false }
-}
-
-fn closing(how: Closing) -> HistoryEvent {
-    let attributes = match how {
-        Closing::Completed => {
-            Attributes::WorkflowExecutionCompletedEventAttributes(WorkflowExecutionCompletedEventAttributes::default())
-        }
-        Closing::Failed => {
-            Attributes::WorkflowExecutionFailedEventAttributes(WorkflowExecutionFailedEventAttributes::default())
-        }
-        Closing::Canceled => {
-            Attributes::WorkflowExecutionCanceledEventAttributes(WorkflowExecutionCanceledEventAttributes::default())
-        }
-        Closing::TimedOut => {
-            Attributes::WorkflowExecutionTimedOutEventAttributes(WorkflowExecutionTimedOutEventAttributes::default())
-        }
-        Closing::Terminated => {
-            Attributes::WorkflowExecutionTerminatedEventAttributes(WorkflowExecutionTerminatedEventAttributes::default())
-        }
-    };
-    HistoryEvent { attributes: Some(attributes), ..Default::default() }
 }

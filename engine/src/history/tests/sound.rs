@@ -7,9 +7,9 @@ use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1
 
 use super::model::Model;
 use crate::history::{
-    BUFFERED_EVENT_ID, Execution,
+    BUFFERED_EVENT_ID, Execution, ResetError, ResetInput,
     state::{ExecutionInfo, PendingActivity, PendingChild},
-    time::from_duration,
+    time::{from_duration, from_timestamp},
 };
 
 impl Model {
@@ -100,6 +100,39 @@ impl Model {
         };
         if self.execution.info.workflow_task.as_ref().is_none_or(|task| task.attempt == 1) {
             assert_eq!(task(&fold), task(&self.execution));
+        }
+    }
+
+    /// A run that goes on from any point of the history is again the fold of its own, or is refused.
+    pub(super) fn can_be_reset_where_a_task_was(&self) {
+        let now = from_timestamp(self.events.last().unwrap().event_time.as_ref()) + 1;
+        for length in 1..self.events.len() {
+            let prefix = self.events[..length].to_vec();
+            let task = Execution::from_history(&prefix).info.workflow_task;
+            let input = ResetInput { new_run_id: "reset run".into(), ..ResetInput::default() };
+            let reset = Execution::reset(2, now, prefix, input);
+            if task.is_none() {
+                assert_eq!(reset.err(), Some(ResetError::NoWorkflowTask));
+                continue;
+            }
+            let Ok(mut reset) = reset else { continue };
+            self.events[length..].iter().for_each(|event| reset.reapply(now, event));
+            reset.schedule_workflow_task(now);
+            let changes = reset.take_changes();
+            assert_eq!(changes.events[..length], self.events[..length]);
+            let fold = Execution::from_history(&changes.events);
+            let known = |execution: &Execution| ExecutionInfo {
+                reset_request_id: String::new(),
+                ..determined(&execution.info)
+            };
+            assert_eq!(known(&fold), known(&reset));
+            assert_eq!(reset.info.run_id, "reset run");
+            assert_eq!((activities(&fold), &fold.timers), (activities(&reset), &reset.timers));
+            assert_eq!(children(&fold), children(&reset));
+            assert!(reset.is_open() && !reset.has_started_workflow_task() && reset.info.workflow_task.is_some());
+            for (kind, id) in changes.pending {
+                assert!(reset.encode_pending(kind, id).is_some());
+            }
         }
     }
 
