@@ -6,18 +6,25 @@ use prost::Message as _;
 use temporalio_common::protos::temporal::api::history::v1::History;
 use tonic::Status;
 
-use super::{Core, Live, MAX_RECENT_EVENTS, MAX_WARM_EXECUTIONS};
+use super::{Core, Live, MAX_RECENT_EVENTS, MAX_WARM_EXECUTIONS, reset::ClosedChange};
 use crate::{
     clock::Timestamp,
     history::{Execution, state::ExecutionInfo},
     store::{Batch, ExecutionKey, ExecutionRow, NamespaceRow, PendingKind, RunRef, StoreError, VisibilityRow},
 };
 
+/// Events that are stored together, and read together, at the most: a reset writes a whole history.
+const MAX_STORED_TOGETHER: usize = 256;
+
 impl Core {
     /// Commits what has changed since the last commit. Answers the status for the clients when it failed.
     pub(super) fn commit(&mut self) -> Option<Status> {
-        if self.touched.is_empty() && self.unsaved_namespaces.is_empty() {
+        if !self.has_changes() {
             return None;
+        }
+        if let Some(status) = self.fault.take() {
+            self.revert();
+            return Some(status);
         }
         let batch = self.batch();
         match self.store.commit(&batch) {
@@ -33,6 +40,11 @@ impl Core {
         }
     }
 
+    /// Whether anything has changed since the last commit.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.touched.is_empty() || !self.unsaved_namespaces.is_empty() || !self.closed_changes.is_empty()
+    }
+
     fn batch(&self) -> Batch {
         let mut batch = Batch::default();
         for name in &self.unsaved_namespaces {
@@ -43,6 +55,12 @@ impl Core {
         for key in &self.touched {
             if let Some(live) = self.live.get(key) {
                 live.write(&mut batch);
+            }
+        }
+        for (key, change) in &self.closed_changes {
+            match change {
+                ClosedChange::Delete => batch.delete_executions.push(ExecutionKey(*key)),
+                ClosedChange::State(state) => batch.update_state.push((ExecutionKey(*key), state.clone())),
             }
         }
         batch
@@ -71,6 +89,9 @@ impl Core {
                 self.release(key);
             }
         }
+        for key in std::mem::take(&mut self.closed_changes).into_keys() {
+            self.drop_queries_of_deleted(key);
+        }
         self.cool();
     }
 
@@ -98,6 +119,7 @@ impl Core {
     /// The commit failed: everything touched goes back to what is stored.
     fn revert(&mut self) {
         self.effects.clear();
+        self.closed_changes.clear();
         let unsaved = std::mem::take(&mut self.unsaved_namespaces);
         for name in unsaved {
             self.namespaces.remove(&name);
@@ -139,12 +161,15 @@ impl Live {
         } else {
             batch.update_state.push((key, state));
         }
-        if let (Some(first), Some(last)) = (self.unsaved_events.first(), self.unsaved_events.last()) {
-            if first.event_id == 1 {
-                batch.set_current.push((execution.info.namespace.clone(), execution.info.workflow_id.clone(), key));
+        if self.unsaved_events.first().is_some_and(|first| first.event_id == 1) {
+            batch.set_current.push((execution.info.namespace.clone(), execution.info.workflow_id.clone(), key));
+        }
+        for events in self.unsaved_events.chunks(MAX_STORED_TOGETHER) {
+            if let (Some(first), Some(last)) = (events.first(), events.last()) {
+                let (first, last) = (first.event_id, last.event_id);
+                let events = History { events: events.to_vec() }.encode_to_vec();
+                batch.append_history.push((key, first, last, events));
             }
-            let events = History { events: self.unsaved_events.clone() }.encode_to_vec();
-            batch.append_history.push((key, first.event_id, last.event_id, events));
         }
         if !execution.is_open() {
             batch.close_executions.push(key);

@@ -7,26 +7,28 @@ use temporalio_common::protos::temporal::api::{
     enums::v1::{
         CancelExternalWorkflowExecutionFailedCause as CancelFailed, ParentClosePolicy,
         SignalExternalWorkflowExecutionFailedCause as SignalFailed,
-        StartChildWorkflowExecutionFailedCause as ChildFailed, WorkflowExecutionStatus,
+        StartChildWorkflowExecutionFailedCause as ChildFailed,
     },
     history::v1::{
         HistoryEvent, WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionStartedEventAttributes,
+        history_event::Attributes,
     },
     sdk::v1::UserMetadata,
 };
+use tonic::Status;
 use uuid::Uuid;
 
 use super::Core;
 use crate::{
     history::{
-        Execution, StartInput,
+        Execution, StartInput, is_end_by_reset,
         state::{Effect, PendingChild, SignalInput, Target},
     },
     service::start::{Admission, admit},
 };
 
 /// Who acts for a workflow, as Temporal's history service names itself.
-const SENDER: &str = "history-service";
+pub(super) const SENDER: &str = "history-service";
 
 impl Core {
     pub(super) fn carry_out(&mut self, key: i64, effect: Effect) {
@@ -43,12 +45,17 @@ impl Core {
                 self.update(key, |e, now| e.cancel_delivered(now, initiated_event_id, &target, result));
             }
             Effect::Closed { event, children } => {
-                self.tell_parent(key, &event);
-                for child in children {
+                let reset = is_end_by_reset(&event);
+                if !reset {
+                    self.tell_parent(key, &event);
+                }
+                // The run in which this one goes on has these children too.
+                for child in children.into_iter().filter(|_| !reset) {
                     self.apply_parent_close_policy(key, &child);
                 }
             }
-            Effect::ContinueAsNew { new_run_id: _, started } => self.start_next_run(key, *started),
+            Effect::ContinueAsNew { started } => self.start_next_run(key, *started),
+            Effect::RunAgain { started } => self.run_again(key, *started),
         }
     }
 
@@ -71,10 +78,9 @@ impl Core {
     ) {
         let Some(live) = self.live.get(&parent) else { return };
         let info = live.execution.info.clone();
-        let completed = live.execution.last_event_id().min(initiated_event_id - 1);
         if !self.namespaces.contains_key(&command.namespace) {
             self.update(parent, |e, now| {
-                e.child_start_failed(now, initiated_event_id, completed, ChildFailed::NamespaceNotFound);
+                e.child_start_failed(now, initiated_event_id, ChildFailed::NamespaceNotFound);
             });
             return;
         }
@@ -82,7 +88,7 @@ impl Core {
         let admission = admit(self, &command.namespace, &command.workflow_id, policy);
         if !matches!(admission, Ok(Admission::New)) {
             self.update(parent, |e, now| {
-                e.child_start_failed(now, initiated_event_id, completed, ChildFailed::WorkflowAlreadyExists);
+                e.child_start_failed(now, initiated_event_id, ChildFailed::WorkflowAlreadyExists);
             });
             return;
         }
@@ -107,6 +113,8 @@ impl Core {
             memo: command.memo,
             search_attributes: command.search_attributes,
             header: command.header,
+            retry_policy: command.retry_policy,
+            cron_schedule: command.cron_schedule,
             workflow_id: command.workflow_id,
             root_workflow_execution: root.or(Some(parent_execution)),
             priority: command.priority,
@@ -123,15 +131,39 @@ impl Core {
         self.update(child, super::super::history::Execution::schedule_workflow_task);
     }
 
+    /// Starts a run with the input of the one before. Where that cannot be read, the whole batch fails: the run before has then
+    /// not closed, and is looked at again.
+    fn run_again(&mut self, previous: i64, mut started: WorkflowExecutionStartedEventAttributes) {
+        match self.event(previous, 1).map(|event| event.attributes) {
+            Ok(Some(Attributes::WorkflowExecutionStartedEventAttributes(first))) => {
+                started.input = first.input;
+                started.header = first.header;
+                self.start_run(previous, started, None);
+            }
+            Ok(_) => self.fail_batch(Status::data_loss("a history does not begin with a start")),
+            Err(status) => self.fail_batch(status),
+        }
+    }
+
     fn start_next_run(&mut self, previous: i64, started: WorkflowExecutionStartedEventAttributes) {
+        let user_metadata = self.live.get(&previous).and_then(|live| live.execution.info.user_metadata.clone());
+        self.start_run(previous, started, user_metadata);
+    }
+
+    fn start_run(
+        &mut self,
+        previous: i64,
+        attributes: WorkflowExecutionStartedEventAttributes,
+        user_metadata: Option<UserMetadata>,
+    ) {
         let Some(live) = self.live.get(&previous) else { return };
         let info = &live.execution.info;
         let input = StartInput {
             namespace: info.namespace.clone(),
             namespace_id: info.namespace_id.clone(),
-            attributes: started,
+            attributes,
             request_id: Uuid::now_v7().to_string(),
-            user_metadata: info.user_metadata.clone(),
+            user_metadata,
         };
         let key = self.start_execution(input);
         self.update(key, super::super::history::Execution::schedule_workflow_task);
@@ -178,9 +210,17 @@ impl Core {
         if !target.child_only {
             return Some(key);
         }
-        let parent = self.live.get(&key)?.execution.info.started.as_ref()?.parent_workflow_execution.as_ref()?;
-        let sender = &self.live.get(&sender)?.execution.info;
-        (parent.workflow_id == sender.workflow_id && parent.run_id == sender.run_id).then_some(key)
+        self.is_child_of(key, sender).then_some(key)
+    }
+
+    /// Whether an open execution is a child of another, or of a run that was reset to it.
+    fn is_child_of(&self, child: i64, parent: i64) -> bool {
+        let (Some(child), Some(parent)) = (self.live.get(&child), self.live.get(&parent)) else { return false };
+        let Some(started) = child.execution.info.started.as_ref() else { return false };
+        let Some(named) = started.parent_workflow_execution.as_ref() else { return false };
+        let parent = &parent.execution.info;
+        named.workflow_id == parent.workflow_id
+            && (named.run_id == parent.run_id || self.goes_on_in(&parent.namespace, named, &parent.run_id))
     }
 
     fn execution_of(&self, key: i64) -> Option<WorkflowExecution> {
@@ -192,7 +232,7 @@ impl Core {
     fn tell_parent(&mut self, child: i64, close: &HistoryEvent) {
         let Some(live) = self.live.get(&child) else { return };
         let execution = &live.execution;
-        if execution.status() == WorkflowExecutionStatus::ContinuedAsNew {
+        if !execution.info.new_run_id.is_empty() {
             return;
         }
         let Some(started) = execution.info.started.as_ref() else { return };
@@ -200,9 +240,15 @@ impl Core {
         let (initiated_event_id, namespace) =
             (started.parent_initiated_event_id, started.parent_workflow_namespace.clone());
         let run_id = execution.info.run_id.clone();
-        if let Ok(parent) = self.find_open(&namespace, &parent) {
-            self.update(parent, |e, now| e.child_closed(now, initiated_event_id, &run_id, close));
-        }
+        let (workflow_id, first_run_id) = (execution.info.workflow_id.clone(), started.first_execution_run_id.clone());
+        let Some(parent) = self.open_run_of(&namespace, &parent) else { return };
+        self.update(parent, |e, now| {
+            // A parent that was reset may have another child under that number, or none.
+            let pending = e.children.get(&initiated_event_id);
+            if pending.is_some_and(|child| child.workflow_id == workflow_id && child.run_id == first_run_id) {
+                e.child_closed(now, initiated_event_id, &run_id, close);
+            }
+        });
     }
 
     fn apply_parent_close_policy(&mut self, parent: i64, child: &PendingChild) {

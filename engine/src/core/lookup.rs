@@ -10,7 +10,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::{Core, Live, commit};
+use super::{Core, Live, commit, reset::ClosedChange};
 use crate::{
     history::{
         Execution,
@@ -47,6 +47,7 @@ impl Core {
         if let Some(key) = self.current.get(&id)
             && let Some(live) = self.live.get(key)
             && (execution.run_id.is_empty() || live.execution.info.run_id == execution.run_id)
+            && !matches!(self.closed_changes.get(key), Some(ClosedChange::Delete))
         {
             return Ok(Found { key: *key, run_id: live.execution.info.run_id.clone(), live: true });
         }
@@ -56,6 +57,9 @@ impl Core {
             .map_err(|error| commit::status_of(&error))?
             .ok_or_else(|| not_found(execution))?;
         let ExecutionKey(key) = found.key;
+        if matches!(self.closed_changes.get(&key), Some(ClosedChange::Delete)) {
+            return Err(not_found(execution));
+        }
         Ok(Found { key, run_id: found.run_id, live: self.live.contains_key(&key) })
     }
 

@@ -11,6 +11,7 @@ mod effects;
 mod inbox;
 mod lookup;
 mod query;
+mod reset;
 mod response;
 
 use std::{
@@ -24,11 +25,13 @@ use temporalio_common::protos::temporal::api::{
 };
 use tokio::sync::oneshot;
 use tonic::Status;
+use uuid::Uuid;
 
 pub(crate) use commit::status_of;
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
+pub(crate) use reset::ResetRequest;
 
 use self::inbox::{Inbox, InboxSender, Refused};
 use crate::{
@@ -113,11 +116,14 @@ pub(crate) struct Core {
     pub(crate) namespaces: BTreeMap<String, DescribeNamespaceResponse>,
     pub(crate) unsaved_namespaces: BTreeSet<String>,
     touched: BTreeSet<i64>,
+    closed_changes: BTreeMap<i64, reset::ClosedChange>,
     commits: u64,
     /// Executions by the commit that changed them, oldest first; those that hold their latest events are among them.
     warm: VecDeque<(u64, i64)>,
     effects: VecDeque<(i64, Effect)>,
     outbox: Vec<Completion>,
+    /// Why the batch under way cannot be committed.
+    fault: Option<Status>,
     next_query_id: u64,
     /// Queries of closed executions, which are not in `live`.
     closed_queries: HashMap<i64, BTreeMap<u64, PendingQuery>>,
@@ -205,10 +211,12 @@ impl Core {
             namespaces: BTreeMap::new(),
             unsaved_namespaces: BTreeSet::new(),
             touched: BTreeSet::new(),
+            closed_changes: BTreeMap::new(),
             commits: 0,
             warm: VecDeque::new(),
             effects: VecDeque::new(),
             outbox: Vec::new(),
+            fault: None,
             next_query_id: 1,
             closed_queries: HashMap::new(),
             next_sweep: 0,
@@ -262,7 +270,7 @@ impl Core {
             if self.orphaned.contains(&key) {
                 self.update(key, Execution::abandon_in_process_workers);
             }
-            self.update(key, Execution::fire_due);
+            self.update(key, |e, now| e.fire_due(now, || Uuid::now_v7().to_string()));
             self.pump();
         }
         if now >= self.next_sweep {
@@ -275,7 +283,7 @@ impl Core {
     /// Lets answers go. What they in turn leave behind (a waiting worker that gets a task) belongs to the next commit.
     fn flush(&mut self, failed: Option<&Status>) {
         let mut failed = failed.cloned();
-        while !self.outbox.is_empty() || !self.touched.is_empty() {
+        while !self.outbox.is_empty() || self.has_changes() {
             for completion in std::mem::take(&mut self.outbox) {
                 completion(self, failed.as_ref());
             }
@@ -376,6 +384,12 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Has the batch under way fail as a whole, with that status for everyone who waits for it.
+    pub(crate) fn fail_batch(&mut self, status: Status) {
+        tracing::error!(%status, "a change cannot be completed; the requests of its batch are refused: {status}");
+        self.fault = Some(status);
     }
 
     /// Key for a new run.

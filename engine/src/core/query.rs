@@ -145,6 +145,16 @@ impl Core {
         wanted
     }
 
+    /// Nobody can answer what is asked of a run that is no more. One whose state alone has changed keeps its queries.
+    pub(super) fn drop_queries_of_deleted(&mut self, key: i64) {
+        if self.info(key).is_ok() {
+            return;
+        }
+        for query in self.closed_queries.remove(&key).into_iter().flat_map(BTreeMap::into_values) {
+            let _ = query.reply.send(Err(Status::not_found("the workflow execution has been deleted")));
+        }
+    }
+
     /// Queries that were waiting when their execution closed are asked of its history.
     pub(super) fn requeue_queries_of_closed(
         &mut self,

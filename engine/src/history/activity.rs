@@ -20,7 +20,8 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     Execution, TaskStart,
-    activity_policy::{Timeouts, complete_policy, due_timeout, next_backoff, next_deadline, timeout_failure},
+    activity_policy::{Timeouts, due_timeout, next_backoff, next_deadline, timeout_failure},
+    retry_policy::complete_policy,
     state::{PendingActivity, PendingKind},
     time::{Nanos, duration, from_duration},
 };

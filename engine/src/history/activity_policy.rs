@@ -3,20 +3,15 @@
 
 use temporalio_common::protos::temporal::api::{
     command::v1::ScheduleActivityTaskCommandAttributes,
-    common::v1::RetryPolicy,
     enums::v1::{RetryState, TimeoutType},
     failure::v1::{Failure, TimeoutFailureInfo, failure::FailureInfo},
 };
 
 use super::{
+    retry_policy::{backoff_after, timeout_name},
     state::PendingActivity,
-    time::{Nanos, deadline, duration, from_duration, shorter},
+    time::{Nanos, deadline, from_duration, shorter},
 };
-
-/// Defaults of Temporal's activity retry policy (`history.defaultActivityRetryPolicy`).
-const DEFAULT_INITIAL_INTERVAL: Nanos = 1_000_000_000;
-const DEFAULT_BACKOFF_COEFFICIENT: f64 = 2.0;
-const DEFAULT_MAXIMUM_INTERVAL_FACTOR: i64 = 100;
 
 /// The four timeouts of an activity, completed from each other as the server does (`validateActivityScheduleAttributes`);
 /// 0 means none.
@@ -89,79 +84,19 @@ pub(super) fn due_timeout(activity: &PendingActivity, now: Nanos) -> Option<Time
     Some(TimeoutType::Heartbeat)
 }
 
-/// How long to wait before the next attempt, or why there is none (`getBackoffInterval`, `isRetryable`).
+/// How long to wait before the next attempt, or why there is none (`RetryActivity`).
 pub(super) fn next_backoff(activity: &PendingActivity, now: Nanos, failure: &Failure) -> Result<Nanos, RetryState> {
     let Some(policy) = activity.retry_policy() else { return Err(RetryState::RetryPolicyNotSet) };
     if activity.cancel_requested_event_id != 0 {
         return Err(RetryState::CancelRequested);
     }
-    if !is_retryable(failure, &policy.non_retryable_error_types) {
-        return Err(RetryState::NonRetryableFailure);
-    }
-    if policy.maximum_attempts > 0 && activity.attempt >= policy.maximum_attempts {
-        return Err(RetryState::MaximumAttemptsReached);
-    }
-    let backoff = requested_delay(failure).unwrap_or_else(|| exponential(policy, activity.attempt));
     let limit = activity.scheduled.as_ref().map_or(0, |s| from_duration(s.schedule_to_close_timeout.as_ref()));
     let expiration = deadline(activity.scheduled_time, limit);
-    if expiration != 0 && now.saturating_add(backoff) > expiration {
-        return Err(RetryState::Timeout);
-    }
-    Ok(backoff)
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "a float too large for i64 saturates, and is capped right after")]
-fn exponential(policy: &RetryPolicy, attempt: i32) -> Nanos {
-    let initial = from_duration(policy.initial_interval.as_ref());
-    let maximum = from_duration(policy.maximum_interval.as_ref());
-    let interval = (initial as f64 * policy.backoff_coefficient.powi(attempt - 1)) as i64;
-    if maximum != 0 && (interval <= 0 || interval > maximum) { maximum } else { interval.max(0) }
-}
-
-fn requested_delay(failure: &Failure) -> Option<Nanos> {
-    match failure.failure_info.as_ref() {
-        Some(FailureInfo::ApplicationFailureInfo(info)) => {
-            info.next_retry_delay.as_ref().map(|delay| from_duration(Some(delay)))
-        }
-        _ => None,
-    }
-}
-
-fn is_retryable(failure: &Failure, non_retryable: &[String]) -> bool {
-    match failure.failure_info.as_ref() {
-        Some(FailureInfo::TerminatedFailureInfo(_) | FailureInfo::CanceledFailureInfo(_)) => false,
-        Some(FailureInfo::TimeoutFailureInfo(info)) => {
-            matches!(info.timeout_type(), TimeoutType::StartToClose | TimeoutType::Heartbeat)
-        }
-        Some(FailureInfo::ServerFailureInfo(info)) => !info.non_retryable,
-        Some(FailureInfo::ApplicationFailureInfo(info)) => !info.non_retryable && !non_retryable.contains(&info.r#type),
-        _ => true,
-    }
-}
-
-pub(super) fn complete_policy(policy: Option<&RetryPolicy>) -> RetryPolicy {
-    let mut policy = policy.cloned().unwrap_or_default();
-    if from_duration(policy.initial_interval.as_ref()) == 0 {
-        policy.initial_interval = duration(DEFAULT_INITIAL_INTERVAL);
-    }
-    if policy.backoff_coefficient == 0.0 {
-        policy.backoff_coefficient = DEFAULT_BACKOFF_COEFFICIENT;
-    }
-    if from_duration(policy.maximum_interval.as_ref()) == 0 {
-        let initial = from_duration(policy.initial_interval.as_ref());
-        policy.maximum_interval = duration(initial.saturating_mul(DEFAULT_MAXIMUM_INTERVAL_FACTOR));
-    }
-    policy
+    backoff_after(policy, activity.attempt, now, expiration, Some(failure))
 }
 
 pub(super) fn timeout_failure(timeout_type: TimeoutType) -> Failure {
-    let name = match timeout_type {
-        TimeoutType::StartToClose => "StartToClose",
-        TimeoutType::ScheduleToStart => "ScheduleToStart",
-        TimeoutType::ScheduleToClose => "ScheduleToClose",
-        TimeoutType::Heartbeat => "Heartbeat",
-        TimeoutType::Unspecified => "Unspecified",
-    };
+    let name = timeout_name(timeout_type);
     Failure {
         message: format!("activity {name} timeout"),
         source: "Server".to_owned(),

@@ -3,7 +3,7 @@
 
 use temporalio_common::protos::temporal::api::{
     common::v1::{Memo, SearchAttributes},
-    enums::v1::{ParentClosePolicy, TimeoutType, WorkflowExecutionStatus as Status},
+    enums::v1::{ParentClosePolicy, TimeoutType, WorkflowExecutionStatus as Status, WorkflowTaskFailedCause},
     history::v1::{
         ActivityTaskScheduledEventAttributes, HistoryEvent, StartChildWorkflowExecutionInitiatedEventAttributes,
         WorkflowExecutionStartedEventAttributes, history_event::Attributes,
@@ -26,6 +26,7 @@ impl Execution {
         match attributes {
             A::WorkflowExecutionStartedEventAttributes(a) => self.apply_started(a, event, time),
             A::WorkflowTaskScheduledEventAttributes(a) => {
+                self.info.first_task_delayed = false;
                 self.info.workflow_task = Some(WorkflowTask {
                     scheduled_event_id: id,
                     attempt: a.attempt,
@@ -51,7 +52,13 @@ impl Execution {
                 self.info.last_started_event_id = a.started_event_id;
                 self.end_workflow_task(1);
             }
-            A::WorkflowTaskFailedEventAttributes(_) => self.fail_workflow_task_attempt(true),
+            A::WorkflowTaskFailedEventAttributes(a) => {
+                let reset = a.cause() == WorkflowTaskFailedCause::ResetWorkflow && !a.new_run_id.is_empty();
+                self.fail_workflow_task_attempt(!reset);
+                if reset {
+                    self.apply_reset(a, time);
+                }
+            }
             A::WorkflowTaskTimedOutEventAttributes(a) => {
                 self.fail_workflow_task_attempt(a.timeout_type() != TimeoutType::ScheduleToStart);
             }
@@ -123,14 +130,19 @@ impl Execution {
                 self.upsert_search_attributes(a.search_attributes.as_ref());
             }
             A::WorkflowPropertiesModifiedEventAttributes(a) => self.upsert_memo(a.upserted_memo.as_ref()),
-            A::WorkflowExecutionCompletedEventAttributes(_) => self.apply_closed(Status::Completed, time),
-            A::WorkflowExecutionFailedEventAttributes(_) => self.apply_closed(Status::Failed, time),
-            A::WorkflowExecutionTimedOutEventAttributes(_) => self.apply_closed(Status::TimedOut, time),
-            A::WorkflowExecutionCanceledEventAttributes(_) => self.apply_closed(Status::Canceled, time),
-            A::WorkflowExecutionTerminatedEventAttributes(_) => self.apply_closed(Status::Terminated, time),
+            A::WorkflowExecutionCompletedEventAttributes(a) => {
+                self.apply_closed(Status::Completed, time, &a.new_execution_run_id);
+            }
+            A::WorkflowExecutionFailedEventAttributes(a) => {
+                self.apply_closed(Status::Failed, time, &a.new_execution_run_id);
+            }
+            A::WorkflowExecutionTimedOutEventAttributes(a) => {
+                self.apply_closed(Status::TimedOut, time, &a.new_execution_run_id);
+            }
+            A::WorkflowExecutionCanceledEventAttributes(_) => self.apply_closed(Status::Canceled, time, ""),
+            A::WorkflowExecutionTerminatedEventAttributes(_) => self.apply_closed(Status::Terminated, time, ""),
             A::WorkflowExecutionContinuedAsNewEventAttributes(a) => {
-                self.info.new_run_id.clone_from(&a.new_execution_run_id);
-                self.apply_closed(Status::ContinuedAsNew, time);
+                self.apply_closed(Status::ContinuedAsNew, time, &a.new_execution_run_id);
             }
             // These leave no trace in the state: markers and signals are the workflow's own affair, an activity's start
             // is written only when it ends.
@@ -184,7 +196,8 @@ impl Execution {
         self.touch(PendingKind::Child, id);
     }
 
-    fn apply_closed(&mut self, status: Status, time: Nanos) {
+    fn apply_closed(&mut self, status: Status, time: Nanos, new_run_id: &str) {
+        new_run_id.clone_into(&mut self.info.new_run_id);
         self.info.status = status.into();
         self.info.close_time = time;
         self.info.workflow_task = None;

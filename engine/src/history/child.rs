@@ -3,9 +3,7 @@
 use temporalio_common::protos::temporal::api::{
     command::v1::StartChildWorkflowExecutionCommandAttributes,
     common::v1::{Header, WorkflowExecution, WorkflowType},
-    enums::v1::{
-        ParentClosePolicy, RetryState, StartChildWorkflowExecutionFailedCause, TaskQueueKind, WorkflowIdReusePolicy,
-    },
+    enums::v1::{ParentClosePolicy, StartChildWorkflowExecutionFailedCause, TaskQueueKind, WorkflowIdReusePolicy},
     history::v1::{
         ChildWorkflowExecutionCanceledEventAttributes, ChildWorkflowExecutionCompletedEventAttributes,
         ChildWorkflowExecutionFailedEventAttributes, ChildWorkflowExecutionStartedEventAttributes,
@@ -19,6 +17,7 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     Execution,
+    retry_policy::complete_policy,
     state::Effect,
     time::{Nanos, duration, from_duration, shorter},
 };
@@ -48,6 +47,8 @@ impl Execution {
             workflow_id_reuse_policy: command.workflow_id_reuse_policy,
             inherit_build_id: command.inherit_build_id,
             header: command.header.clone(),
+            retry_policy: command.retry_policy.clone(),
+            cron_schedule: command.cron_schedule.clone(),
             memo: command.memo.clone(),
             search_attributes: command.search_attributes.clone(),
             priority: command.priority.clone(),
@@ -75,6 +76,7 @@ impl Execution {
         let task = from_duration(command.workflow_task_timeout.as_ref());
         command.workflow_run_timeout = duration(run);
         command.workflow_task_timeout = duration(super::lifecycle::task_timeout(task, run));
+        command.retry_policy = command.retry_policy.as_ref().map(|policy| complete_policy(Some(policy)));
         if command.parent_close_policy == i32::from(ParentClosePolicy::Unspecified) {
             command.parent_close_policy = ParentClosePolicy::Terminate.into();
         }
@@ -106,7 +108,6 @@ impl Execution {
         &mut self,
         now: Nanos,
         initiated_event_id: i64,
-        completed: i64,
         cause: StartChildWorkflowExecutionFailedCause,
     ) {
         let Some(child) = self.children.get(&initiated_event_id) else { return };
@@ -117,7 +118,7 @@ impl Execution {
             workflow_type: Some(WorkflowType { name: child.workflow_type.clone() }),
             cause: cause.into(),
             initiated_event_id,
-            workflow_task_completed_event_id: completed,
+            // The server leaves the workflow task's event out here.
             ..Default::default()
         };
         self.record(now, Attributes::StartChildWorkflowExecutionFailedEventAttributes(attributes));
@@ -172,7 +173,7 @@ impl Execution {
                     },
                 )
             }
-            Some(Attributes::WorkflowExecutionTimedOutEventAttributes(_)) => {
+            Some(Attributes::WorkflowExecutionTimedOutEventAttributes(a)) => {
                 Attributes::ChildWorkflowExecutionTimedOutEventAttributes(
                     ChildWorkflowExecutionTimedOutEventAttributes {
                         namespace,
@@ -181,7 +182,7 @@ impl Execution {
                         workflow_type,
                         initiated_event_id,
                         started_event_id,
-                        retry_state: RetryState::Timeout.into(),
+                        retry_state: a.retry_state,
                     },
                 )
             }

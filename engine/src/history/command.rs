@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use temporalio_common::protos::temporal::api::{
     command::v1::{Command, ScheduleActivityTaskCommandAttributes, command::Attributes as C},
-    common::v1::MeteringMetadata,
+    common::v1::{MeteringMetadata, RetryPolicy},
     enums::v1::{VersioningBehavior, WorkflowTaskFailedCause as Cause},
     history::v1::{
         MarkerRecordedEventAttributes, UpsertWorkflowSearchAttributesEventAttributes,
@@ -15,8 +15,10 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     Execution, MAX_PENDING,
+    retry_policy::{check_policy, complete_policy},
     time::{Nanos, from_duration},
 };
+use crate::cron;
 
 /// Longest id, type or name that a command may carry, bytes (`limit.maxIDLength`).
 const MAX_ID_LENGTH: usize = 1_000;
@@ -61,7 +63,7 @@ impl Execution {
         task: CompletedTask,
         new_run_id: impl FnOnce() -> String,
     ) -> Result<Vec<i64>, CommandError> {
-        self.check_commands(&task.commands)?;
+        self.check_commands(now, &task.commands)?;
         let completed = self.record_task_completed(now, &task);
         self.take_sticky(task.sticky);
         let mut eager = Vec::new();
@@ -137,8 +139,14 @@ impl Execution {
             }
             Some(C::StartTimerCommandAttributes(a)) => self.start_timer(now, completed, &a, metadata),
             Some(C::CancelTimerCommandAttributes(a)) => self.cancel_timer(now, completed, &a.timer_id, identity),
-            Some(C::CompleteWorkflowExecutionCommandAttributes(a)) => self.complete(now, completed, a.result),
-            Some(C::FailWorkflowExecutionCommandAttributes(a)) => self.fail(now, completed, a.failure),
+            Some(C::CompleteWorkflowExecutionCommandAttributes(a)) => {
+                let new_run_id = || new_run_id.take().map(|new| new()).unwrap_or_default();
+                self.complete(now, completed, a.result, new_run_id);
+            }
+            Some(C::FailWorkflowExecutionCommandAttributes(a)) => {
+                let new_run_id = || new_run_id.take().map(|new| new()).unwrap_or_default();
+                self.fail(now, completed, a.failure, new_run_id);
+            }
             Some(C::CancelWorkflowExecutionCommandAttributes(a)) => self.cancel(now, completed, a.details),
             Some(C::ContinueAsNewWorkflowExecutionCommandAttributes(a)) => {
                 if let Some(new_run_id) = new_run_id.take() {
@@ -189,8 +197,8 @@ impl Execution {
     }
 
     /// Checks all commands against the state and each other, so that they can then be carried out without failing.
-    fn check_commands(&self, commands: &[Command]) -> Result<(), CommandError> {
-        let mut seen = Seen::new(self);
+    fn check_commands(&self, now: Nanos, commands: &[Command]) -> Result<(), CommandError> {
+        let mut seen = Seen::new(self, now);
         let mut closes = false;
         for command in commands {
             if closes {
@@ -238,8 +246,10 @@ impl Execution {
                 let cause = Cause::BadStartChildExecutionAttributes;
                 require_id(&a.workflow_id, cause, "workflowId")?;
                 require_id(a.workflow_type.as_ref().map_or("", |kind| &kind.name), cause, "workflowType")?;
-                require(a.retry_policy.is_none(), Cause::FeatureDisabled, || unsupported("a child's retryPolicy"))?;
-                require(a.cron_schedule.is_empty(), Cause::FeatureDisabled, || unsupported("a child's cronSchedule"))?;
+                let name = "StartChildWorkflowExecutionCommand";
+                check_retry_policy(a.retry_policy.as_ref(), cause, name)?;
+                cron::check(&a.cron_schedule, seen.now)
+                    .map_err(|error| bad(cause, &format!("invalid CronSchedule on {name}: {error}")))?;
                 seen.children += 1;
                 require(seen.children <= MAX_PENDING, Cause::PendingChildWorkflowsLimitExceeded, || {
                     too_many("child workflows")
@@ -272,11 +282,14 @@ impl Execution {
                 require(some, Cause::BadFailWorkflowExecutionAttributes, || "failure is not set".to_owned())?;
                 return Ok(true);
             }
-            Some(
-                C::CompleteWorkflowExecutionCommandAttributes(_)
-                | C::CancelWorkflowExecutionCommandAttributes(_)
-                | C::ContinueAsNewWorkflowExecutionCommandAttributes(_),
-            ) => return Ok(true),
+            Some(C::ContinueAsNewWorkflowExecutionCommandAttributes(a)) => {
+                let name = "ContinueAsNewWorkflowExecutionCommand";
+                check_retry_policy(a.retry_policy.as_ref(), Cause::BadContinueAsNewAttributes, name)?;
+                return Ok(true);
+            }
+            Some(C::CompleteWorkflowExecutionCommandAttributes(_) | C::CancelWorkflowExecutionCommandAttributes(_)) => {
+                return Ok(true);
+            }
             Some(C::ProtocolMessageCommandAttributes(_)) => {
                 return Err(bad(Cause::FeatureDisabled, &unsupported("workflow update")));
             }
@@ -293,6 +306,7 @@ impl Execution {
 
 /// Names in use, before and among the commands of one task.
 struct Seen {
+    now: Nanos,
     activities: BTreeSet<String>,
     timers: BTreeSet<String>,
     children: usize,
@@ -303,8 +317,9 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(execution: &Execution) -> Self {
+    fn new(execution: &Execution, now: Nanos) -> Self {
         Self {
+            now,
             activities: execution.activities.values().map(|a| a.activity_id().to_owned()).collect(),
             timers: execution.timers.values().map(|timer| timer.timer_id.clone()).collect(),
             children: execution.children.len(),
@@ -328,6 +343,13 @@ fn check_activity(a: &ScheduleActivityTaskCommandAttributes, seen: &mut Seen) ->
     require(fresh, Cause::ScheduleActivityDuplicateId, || format!("activity {:?} exists already", a.activity_id))?;
     seen.scheduled += 1;
     require(seen.activities.len() <= MAX_PENDING, Cause::PendingActivitiesLimitExceeded, || too_many("activities"))
+}
+
+/// A wrong schedule of a run that continues is no fault: the server takes it, and it never comes due.
+fn check_retry_policy(policy: Option<&RetryPolicy>, cause: Cause, name: &str) -> Result<(), CommandError> {
+    let Some(policy) = policy else { return Ok(()) };
+    check_policy(&complete_policy(Some(policy)))
+        .map_err(|reason| bad(cause, &format!("invalid WorkflowRetryPolicy on {name}: {reason}")))
 }
 
 fn require_id(id: &str, cause: Cause, field: &str) -> Result<(), CommandError> {

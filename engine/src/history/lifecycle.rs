@@ -1,35 +1,32 @@
-//! An execution's own life: started, signalled, asked to cancel, closed in every way, continued as new.
+//! An execution's own life: started, signalled, asked to cancel, closed in every way.
 
 use temporalio_common::protos::temporal::api::{
-    command::v1::ContinueAsNewWorkflowExecutionCommandAttributes,
-    common::v1::{Payloads, WorkflowExecution, WorkflowType},
-    enums::v1::{ContinueAsNewInitiator, RetryState, TaskQueueKind, WorkflowTaskFailedCause},
+    common::v1::{Payloads, WorkflowExecution},
+    enums::v1::{ContinueAsNewInitiator, RetryState, WorkflowTaskFailedCause},
     failure::v1::Failure,
     history::v1::{
         WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionCanceledEventAttributes,
-        WorkflowExecutionCompletedEventAttributes, WorkflowExecutionContinuedAsNewEventAttributes,
-        WorkflowExecutionFailedEventAttributes, WorkflowExecutionSignaledEventAttributes,
-        WorkflowExecutionStartedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
-        WorkflowExecutionTimedOutEventAttributes, history_event::Attributes,
+        WorkflowExecutionCompletedEventAttributes, WorkflowExecutionFailedEventAttributes,
+        WorkflowExecutionSignaledEventAttributes, WorkflowExecutionStartedEventAttributes,
+        WorkflowExecutionTerminatedEventAttributes, WorkflowExecutionTimedOutEventAttributes,
+        history_event::Attributes,
     },
     sdk::v1::UserMetadata,
-    taskqueue::v1::TaskQueue,
 };
 
 use super::{
     Execution,
+    next_run::{Left, run_timeout_failure},
     state::{Effect, PendingKind, SignalInput},
     time::{Nanos, duration, from_duration, shorter, timestamp},
 };
+use crate::cron;
 
 /// Workflow task timeout when none is asked for (`history.defaultWorkflowTaskTimeout`), and the longest allowed.
 const DEFAULT_TASK_TIMEOUT: Nanos = 10_000_000_000;
 const MAX_TASK_TIMEOUT: Nanos = 120_000_000_000;
-/// Shortest life of a run that continues as new (`history.workflowIdReuseMinimalInterval`): a loop of empty runs is slowed
-/// down to one a second.
-const CONTINUE_AS_NEW_MIN_INTERVAL: Nanos = 1_000_000_000;
 /// Who closes executions that have outgrown their history.
-const SERVER: &str = "history-service";
+pub(super) const SERVER: &str = "history-service";
 /// Request ids of signals remembered per run; the oldest are forgotten first.
 const MAX_SEEN_REQUESTS: usize = 1_000;
 
@@ -76,11 +73,17 @@ impl Execution {
             attributes.workflow_run_timeout = duration(run);
         }
         attributes.workflow_task_timeout = duration(task);
-        let backoff = from_duration(attributes.first_workflow_task_backoff.as_ref());
-        attributes.first_workflow_task_backoff = duration(backoff);
+        let mut backoff = from_duration(attributes.first_workflow_task_backoff.as_ref());
+        if !attributes.cron_schedule.is_empty() && attributes.continued_execution_run_id.is_empty() {
+            attributes.initiator = ContinueAsNewInitiator::CronSchedule.into();
+            backoff = cron::backoff(&attributes.cron_schedule, now, now).unwrap_or(0);
+        }
+        if backoff != 0 || attributes.continued_execution_run_id.is_empty() {
+            attributes.first_workflow_task_backoff = duration(backoff);
+        }
         if execution_timeout != 0 && attributes.workflow_execution_expiration_time.is_none() {
-            let expiration = now.saturating_add(backoff).saturating_add(execution_timeout);
-            attributes.workflow_execution_expiration_time = timestamp(expiration);
+            // A wait before the first task counts.
+            attributes.workflow_execution_expiration_time = timestamp(now.saturating_add(execution_timeout));
         }
         execution.record_with(
             now,
@@ -121,7 +124,7 @@ impl Execution {
         }
     }
 
-    /// Asks the workflow to cancel. Asking again changes nothing.
+    /// Asks the workflow to cancel, even before its first task was due. Asking again changes nothing.
     pub fn request_cancel(
         &mut self,
         now: Nanos,
@@ -133,7 +136,7 @@ impl Execution {
         }
         request_id.clone_into(&mut self.info.cancel_request_id);
         self.record(now, Attributes::WorkflowExecutionCancelRequestedEventAttributes(request));
-        self.schedule_workflow_task(now);
+        self.schedule_workflow_task_early(now);
     }
 
     /// Ends the run from outside.
@@ -156,16 +159,21 @@ impl Execution {
         too_long
     }
 
-    /// Times the run out when it is due. Answers whether it did.
-    pub(super) fn expire_run(&mut self, now: Nanos) -> bool {
+    /// Times the run out when it is due, and has another follow where the time of the whole execution is not up. Answers
+    /// whether it did.
+    pub(super) fn expire_run(&mut self, now: Nanos, new_run_id: impl FnOnce() -> String) -> bool {
         let due = shorter(self.info.run_expiration, self.info.execution_expiration);
         if due == 0 || due > now || !self.is_open() {
             return false;
         }
         self.release_workflow_task(now);
+        let failure = run_timeout_failure();
+        let whole = self.info.execution_expiration != 0 && self.info.execution_expiration <= now;
+        let (state, follow) = if whole { (RetryState::Timeout, None) } else { self.after_failure(now, Some(&failure)) };
+        let left = Left::Failure(Some(Box::new(failure)));
         let attributes = WorkflowExecutionTimedOutEventAttributes {
-            retry_state: RetryState::RetryPolicyNotSet.into(),
-            new_execution_run_id: String::new(),
+            retry_state: state.into(),
+            new_execution_run_id: self.follow(now, follow, left, new_run_id),
         };
         self.close(now, Attributes::WorkflowExecutionTimedOutEventAttributes(attributes));
         true
@@ -197,21 +205,36 @@ impl Execution {
         self.record(now, Attributes::WorkflowTaskFailedEventAttributes(attributes));
     }
 
-    pub(super) fn complete(&mut self, now: Nanos, completed: i64, result: Option<Payloads>) {
+    pub(super) fn complete(
+        &mut self,
+        now: Nanos,
+        completed: i64,
+        result: Option<Payloads>,
+        new_run_id: impl FnOnce() -> String,
+    ) {
+        let left = Left::Result(result.clone());
         let attributes = WorkflowExecutionCompletedEventAttributes {
             result,
             workflow_task_completed_event_id: completed,
-            new_execution_run_id: String::new(),
+            new_execution_run_id: self.follow(now, self.next_scheduled(now), left, new_run_id),
         };
         self.close(now, Attributes::WorkflowExecutionCompletedEventAttributes(attributes));
     }
 
-    pub(super) fn fail(&mut self, now: Nanos, completed: i64, failure: Option<Failure>) {
+    pub(super) fn fail(
+        &mut self,
+        now: Nanos,
+        completed: i64,
+        failure: Option<Failure>,
+        new_run_id: impl FnOnce() -> String,
+    ) {
+        let (state, follow) = self.after_failure(now, failure.as_ref());
+        let left = Left::Failure(failure.clone().map(Box::new));
         let attributes = WorkflowExecutionFailedEventAttributes {
             failure,
-            retry_state: RetryState::RetryPolicyNotSet.into(),
+            retry_state: state.into(),
             workflow_task_completed_event_id: completed,
-            new_execution_run_id: String::new(),
+            new_execution_run_id: self.follow(now, follow, left, new_run_id),
         };
         self.close(now, Attributes::WorkflowExecutionFailedEventAttributes(attributes));
     }
@@ -223,87 +246,10 @@ impl Execution {
     }
 
     /// Writes the closing event. The children that are left get their parent-close policy from the caller.
-    fn close(&mut self, now: Nanos, attributes: Attributes) {
+    pub(super) fn close(&mut self, now: Nanos, attributes: Attributes) {
         let id = self.record(now, attributes);
         let children = self.children.values().cloned().collect();
         let Some(event) = self.changes.events.iter().find(|event| event.event_id == id).cloned() else { return };
         self.changes.effects.push(Effect::Closed { event: Box::new(event), children });
-    }
-
-    #[allow(deprecated, reason = "the field is deprecated for SDKs, and still written by the server")]
-    pub(super) fn continue_as_new(
-        &mut self,
-        now: Nanos,
-        completed: i64,
-        command: ContinueAsNewWorkflowExecutionCommandAttributes,
-        new_run_id: String,
-    ) {
-        let started = self.next_run(now, &command, &new_run_id);
-        let attributes = WorkflowExecutionContinuedAsNewEventAttributes {
-            new_execution_run_id: new_run_id.clone(),
-            workflow_type: started.workflow_type.clone(),
-            task_queue: started.task_queue.clone(),
-            input: started.input.clone(),
-            workflow_run_timeout: started.workflow_run_timeout,
-            workflow_task_timeout: started.workflow_task_timeout,
-            workflow_task_completed_event_id: completed,
-            backoff_start_interval: started.first_workflow_task_backoff,
-            initiator: command.initiator,
-            inherit_build_id: command.inherit_build_id,
-            last_completion_result: command.last_completion_result,
-            header: started.header.clone(),
-            memo: started.memo.clone(),
-            search_attributes: started.search_attributes.clone(),
-            ..Default::default()
-        };
-        self.changes.effects.push(Effect::ContinueAsNew { new_run_id, started: Box::new(started) });
-        self.close(now, Attributes::WorkflowExecutionContinuedAsNewEventAttributes(attributes));
-    }
-
-    /// Start attributes of the run that continues this one: what the command names, the rest inherited.
-    fn next_run(
-        &self,
-        now: Nanos,
-        command: &ContinueAsNewWorkflowExecutionCommandAttributes,
-        new_run_id: &str,
-    ) -> WorkflowExecutionStartedEventAttributes {
-        let previous = self.info.started.clone().unwrap_or_default();
-        let kind = command.workflow_type.clone().filter(|kind| !kind.name.is_empty());
-        let queue = command.task_queue.as_ref().map(|queue| queue.name.clone()).filter(|name| !name.is_empty());
-        let run = from_duration(command.workflow_run_timeout.as_ref());
-        let task = from_duration(command.workflow_task_timeout.as_ref());
-        let lived = now.saturating_sub(self.info.execution_time);
-        let asked = from_duration(command.backoff_start_interval.as_ref());
-        let backoff = asked.max(CONTINUE_AS_NEW_MIN_INTERVAL.saturating_sub(lived)).max(0);
-        let initiator = match command.initiator() {
-            ContinueAsNewInitiator::Unspecified => ContinueAsNewInitiator::Workflow,
-            given => given,
-        };
-        WorkflowExecutionStartedEventAttributes {
-            workflow_type: kind.or(previous.workflow_type).or(Some(WorkflowType::default())),
-            task_queue: Some(TaskQueue {
-                name: queue.unwrap_or_else(|| self.task_queue().to_owned()),
-                kind: TaskQueueKind::Normal.into(),
-                normal_name: String::new(),
-            }),
-            input: command.input.clone(),
-            header: command.header.clone(),
-            workflow_run_timeout: duration(if run == 0 {
-                from_duration(previous.workflow_run_timeout.as_ref())
-            } else {
-                run
-            }),
-            workflow_task_timeout: if task == 0 { previous.workflow_task_timeout } else { duration(task) },
-            continued_execution_run_id: self.info.run_id.clone(),
-            initiator: initiator.into(),
-            original_execution_run_id: new_run_id.to_owned(),
-            attempt: 1,
-            first_workflow_task_backoff: duration(backoff),
-            memo: command.memo.clone().or_else(|| self.info.memo.clone()),
-            search_attributes: command.search_attributes.clone().or_else(|| self.info.search_attributes.clone()),
-            identity: String::new(),
-            last_completion_result: command.last_completion_result.clone(),
-            ..previous
-        }
     }
 }

@@ -12,6 +12,9 @@ mod child;
 mod command;
 mod external;
 mod lifecycle;
+mod next_run;
+mod reset;
+pub(crate) mod retry_policy;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -31,6 +34,8 @@ use temporalio_common::protos::temporal::api::{
 pub use activity::{ActivityOutcome, ActivityStart};
 pub use command::{CommandError, CompletedTask};
 pub use lifecycle::{StartInput, run_timeout};
+pub(crate) use reset::is_end_by_reset;
+pub use reset::{ResetError, ResetInput};
 use state::{Effect, ExecutionInfo, PendingActivity, PendingChild, PendingExternal, PendingKind, PendingTimer};
 use time::{Nanos, timestamp};
 pub use workflow_task::{TaskStart, TaskStarted};
@@ -309,9 +314,9 @@ impl Execution {
         activities.chain(timers).chain(own).filter(|deadline| *deadline != 0).min().unwrap_or(0)
     }
 
-    /// Does everything that is due at `now`, in the order of the deadlines.
-    pub fn fire_due(&mut self, now: Nanos) {
-        if self.expire_run(now) {
+    /// Does everything that is due at `now`, in the order of the deadlines. `new_run_id` names the run that may follow.
+    pub fn fire_due(&mut self, now: Nanos, new_run_id: impl FnOnce() -> String) {
+        if self.expire_run(now, new_run_id) {
             return;
         }
         self.fire_timers(now);

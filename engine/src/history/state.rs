@@ -83,7 +83,7 @@ pub struct ExecutionInfo {
     /// Request id of the start, for idempotent retries of it.
     #[prost(string, tag = "23")]
     pub start_request_id: String,
-    /// Run that follows this one, once it has continued as new.
+    /// Run that follows this one, once it has continued as new, failed with attempts left, or was one of a schedule.
     #[prost(string, tag = "24")]
     pub new_run_id: String,
     /// Initiated event in the parent, for a child.
@@ -101,6 +101,18 @@ pub struct ExecutionInfo {
     /// Namespace, by id.
     #[prost(string, tag = "29")]
     pub namespace_id: String,
+    /// Run in which this one goes on, once it has been reset.
+    #[prost(string, tag = "30")]
+    pub reset_run_id: String,
+    /// When this run was made by a reset, 0 for a run that was not.
+    #[prost(int64, tag = "31")]
+    pub reset_time: i64,
+    /// When the run with which its history begins started, 0 for a run that no reset has made.
+    #[prost(int64, tag = "32")]
+    pub original_start_time: i64,
+    /// Request id of the reset that made this run.
+    #[prost(string, tag = "33")]
+    pub reset_request_id: String,
 }
 
 /// A workflow task that is scheduled or started.
@@ -312,9 +324,12 @@ pub enum Effect {
     },
     /// Start the run that continues this one.
     ContinueAsNew {
-        /// Run id that it gets.
-        new_run_id: String,
         /// Its start event's attributes.
+        started: Box<WorkflowExecutionStartedEventAttributes>,
+    },
+    /// Start the run that does this one's work again, by the retry policy or the cron schedule.
+    RunAgain {
+        /// Its start event's attributes, but for input and header, which are this run's.
         started: Box<WorkflowExecutionStartedEventAttributes>,
     },
 }

@@ -83,6 +83,12 @@ impl Execution {
         self.changes.dirty = true;
     }
 
+    /// Schedules a workflow task, and the first one before its time if need be.
+    pub fn schedule_workflow_task_early(&mut self, now: Nanos) {
+        self.info.first_task_delayed = false;
+        self.schedule_workflow_task(now);
+    }
+
     /// Gives the scheduled task to a worker. `None` when there is no task to give.
     pub fn start_workflow_task(&mut self, now: Nanos, start: &TaskStart) -> Option<TaskStarted> {
         let task = self.info.workflow_task.clone()?;
@@ -199,8 +205,7 @@ impl Execution {
             return;
         }
         if self.info.first_task_delayed {
-            self.info.first_task_delayed = false;
-            self.schedule_workflow_task(now);
+            self.schedule_workflow_task_early(now);
         } else if self.has_started_workflow_task() {
             self.time_out_workflow_task(now, TimeoutType::StartToClose);
         } else {

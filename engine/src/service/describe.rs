@@ -104,7 +104,13 @@ fn extended(info: &ExecutionInfo) -> WorkflowExecutionExtendedInfo {
         execution_expiration_time: timestamp(info.execution_expiration),
         run_expiration_time: timestamp(info.run_expiration),
         cancel_requested: info.cancel_requested,
-        original_start_time: timestamp(info.start_time),
+        last_reset_time: timestamp(info.reset_time),
+        original_start_time: timestamp(if info.original_start_time == 0 {
+            info.start_time
+        } else {
+            info.original_start_time
+        }),
+        reset_run_id: info.reset_run_id.clone(),
         ..Default::default()
     }
 }

@@ -8,6 +8,7 @@ mod compatibility;
 mod describe;
 mod history;
 pub(crate) mod namespace;
+mod reset;
 pub(crate) mod search_attributes;
 pub(crate) mod start;
 pub(crate) mod status;
@@ -87,6 +88,8 @@ methods! {
     "SignalWorkflowExecution" => signal_workflow_execution,
     "RequestCancelWorkflowExecution" => request_cancel_workflow_execution,
     "TerminateWorkflowExecution" => terminate_workflow_execution,
+    "ResetWorkflowExecution" => reset_workflow_execution,
+    "DeleteWorkflowExecution" => delete_workflow_execution,
     "DescribeWorkflowExecution" => describe_workflow_execution,
     "GetWorkflowExecutionHistory" => get_workflow_execution_history,
     "GetWorkflowExecutionHistoryReverse" => get_workflow_execution_history_reverse,

@@ -1,7 +1,7 @@
 //! Starting executions: who may take a workflow id, and with what a run begins.
 
 use temporalio_common::protos::temporal::api::{
-    common::v1::{WorkflowExecution, WorkflowType},
+    common::v1::{RetryPolicy, WorkflowExecution, WorkflowType},
     enums::v1::{
         TaskQueueKind, WorkflowExecutionStatus as RunStatus, WorkflowIdConflictPolicy as Conflict,
         WorkflowIdReusePolicy as Reuse,
@@ -19,8 +19,10 @@ use uuid::Uuid;
 use super::{MAX_ID_LENGTH, Service, refuse, require_id, status::already_started};
 use crate::{
     core::{Core, closed_info},
+    cron,
     history::{
         StartInput,
+        retry_policy::{check_policy, complete_policy, fault_of_length},
         state::{ExecutionInfo, SignalInput},
     },
 };
@@ -152,6 +154,8 @@ fn as_start(request: SignalWithStartWorkflowExecutionRequest) -> StartWorkflowEx
 
 fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result<Start, Status> {
     require_id(&request.workflow_id, "WorkflowId")?;
+    let retry_policy = retry_policy(request.retry_policy.as_ref())?;
+    check_wait(&request)?;
     let kind = request.workflow_type.clone().unwrap_or_default();
     require_id(&kind.name, "WorkflowType")?;
     let queue = request.task_queue.clone().unwrap_or_default();
@@ -159,8 +163,6 @@ fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result
     if request.request_id.len() > MAX_ID_LENGTH {
         return Err(Status::invalid_argument("RequestId length exceeds limit."));
     }
-    refuse(request.retry_policy.is_some(), "a workflow's RetryPolicy")?;
-    refuse(!request.cron_schedule.is_empty(), "CronSchedule")?;
     refuse(!request.completion_callbacks.is_empty(), "CompletionCallbacks")?;
     let (reuse, conflict) = match (request.workflow_id_reuse_policy(), request.workflow_id_conflict_policy()) {
         (reuse, Conflict::Unspecified) if is_terminate_if_running(reuse) => {
@@ -179,7 +181,8 @@ fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result
         }
         both => both,
     };
-    let attributes = attributes_of(&request, kind, queue.name);
+    let attributes =
+        WorkflowExecutionStartedEventAttributes { retry_policy, ..attributes_of(&request, kind, queue.name) };
     Ok(Start {
         namespace: request.namespace,
         workflow_id: request.workflow_id,
@@ -193,6 +196,31 @@ fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result
             ..StartInput::default()
         },
     })
+}
+
+/// The policy in force, complete (`validateRetryPolicy`).
+fn retry_policy(given: Option<&RetryPolicy>) -> Result<Option<RetryPolicy>, Status> {
+    let Some(given) = given else { return Ok(None) };
+    let policy = complete_policy(Some(given));
+    check_policy(&policy).map_err(Status::invalid_argument)?;
+    Ok(Some(policy))
+}
+
+/// Checks what the first workflow task may have to wait for (`validateWorkflowStartDelay`, `ValidateSchedule`). Whether a schedule
+/// ever comes due is for [`begin`] to say, which has a clock.
+fn check_wait(request: &StartWorkflowExecutionRequest) -> Result<(), Status> {
+    let delay = request.workflow_start_delay.as_ref();
+    if delay.is_some() && !request.cron_schedule.is_empty() {
+        return Err(Status::invalid_argument("CronSchedule and WorkflowStartDelay may not be used together."));
+    }
+    if let Some(fault) = fault_of_length(delay) {
+        let message = format!("An invalid WorkflowStartDelaySeconds is set on request. cause: {fault}");
+        return Err(Status::invalid_argument(message));
+    }
+    if !request.cron_schedule.is_empty() {
+        cron::Schedule::parse(&request.cron_schedule).map_err(|error| Status::invalid_argument(error.to_string()))?;
+    }
+    Ok(())
 }
 
 #[allow(deprecated, reason = "deprecated for SDKs; servers still have to honour it")]
@@ -218,6 +246,7 @@ fn attributes_of(
         identity: request.identity.clone(),
         attempt: 1,
         first_workflow_task_backoff: request.workflow_start_delay,
+        cron_schedule: request.cron_schedule.clone(),
         memo: request.memo.clone(),
         search_attributes: request.search_attributes.clone(),
         header: request.header.clone(),
@@ -230,6 +259,8 @@ fn attributes_of(
 }
 
 fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Result<Started, Status> {
+    cron::check(&start.input.attributes.cron_schedule, core.now())
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
     core.require_namespace(&start.namespace)?;
     if let Some(info) = asked_before(core, &start)? {
         return Ok(existing(&info, true));
@@ -241,7 +272,8 @@ fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Resu
                 if let Some(signal) = signal {
                     core.update(key, |e, now| {
                         e.signal(now, signal, None);
-                        e.schedule_workflow_task(now);
+                        // This one signal does not wait for a start delay to end.
+                        e.schedule_workflow_task_early(now);
                     });
                 }
                 return Ok(existing(&info, false));

@@ -12,11 +12,15 @@ use temporalio_client::{
     Client, WorkflowCancelOptions, WorkflowGetResultOptions, WorkflowHandle, WorkflowQueryOptions,
     WorkflowSignalOptions, WorkflowStartOptions, WorkflowTerminateOptions, grpc::WorkflowService, tonic::IntoRequest,
 };
-use temporalio_common::protos::temporal::api::{
-    common::v1::WorkflowExecution, history::v1::HistoryEvent, workflowservice::v1::GetWorkflowExecutionHistoryRequest,
+use temporalio_common::{
+    RetryPolicy,
+    protos::temporal::api::{
+        common::v1::WorkflowExecution, history::v1::HistoryEvent,
+        workflowservice::v1::GetWorkflowExecutionHistoryRequest,
+    },
 };
 use temporalio_sdk::WorkerOptions;
-use workflows::{Cancelled, Continues, Deeds, Fails, Heartbeats, Parent, Plain, Retries, Signals, Timers};
+use workflows::{Cancelled, Continues, Deeds, Fails, Heartbeats, Parent, Persists, Plain, Retries, Signals, Timers};
 
 const QUEUE: &str = "suite";
 
@@ -51,6 +55,8 @@ fn worker(client: &Client) -> Running {
         .register_workflow::<Cancelled>()
         .unwrap()
         .register_workflow::<Heartbeats>()
+        .unwrap()
+        .register_workflow::<Persists>()
         .unwrap()
         .build();
     Running::start(client.clone(), options)
@@ -176,6 +182,12 @@ async fn suite(backend: &Backend) -> Outcome {
     outcome.result("heartbeats", &heartbeats.get_result(wait()).await);
     outcome.keep(&client, "heartbeats").await;
 
+    let policy = RetryPolicy::builder().initial_interval(Duration::from_secs(1)).maximum_attempts(5).build();
+    let options = WorkflowStartOptions::new(QUEUE, "persists").retry_policy(policy).build();
+    let persists = client.start_workflow(Persists::run, "at last".to_owned(), options).await.unwrap();
+    outcome.result("persists", &persists.get_result(wait()).await);
+    outcome.keep(&client, "persists").await;
+
     let again = client.start_workflow(Signals::run, 1usize, start("twice")).await.unwrap();
     let second = client.start_workflow(Signals::run, 1usize, start("twice")).await;
     outcome.result(
@@ -204,6 +216,7 @@ async fn the_engine_runs_every_feature() {
     expect("continues", "Ok(\"done\")");
     expect("cancelled", "true");
     expect("heartbeats", "Ok(\"halfway\")");
+    expect("persists", "Ok(\"at last 3\")");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

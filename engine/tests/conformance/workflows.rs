@@ -255,3 +255,20 @@ impl Heartbeats {
         Ok(ctx.execute_activity(Deeds::lost_once, (), options).await?)
     }
 }
+
+/// Fails until its third attempt.
+#[workflow]
+#[derive(Default)]
+pub struct Persists;
+
+#[workflow_methods]
+impl Persists {
+    #[run]
+    pub async fn run(ctx: &mut WorkflowContext<Self>, text: String) -> WorkflowResult<String> {
+        let attempt = ctx.info().attempt();
+        if attempt < 3 {
+            ctx.execute_activity(Deeds::fail, (), retried(1)).await?;
+        }
+        Ok(format!("{text} {attempt}"))
+    }
+}

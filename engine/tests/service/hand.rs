@@ -5,11 +5,11 @@ use std::time::Duration;
 use prost_wkt_types::Duration as Proto;
 use temporalio_common::protos::temporal::api::{
     command::v1::{
-        Command, CompleteWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
-        StartTimerCommandAttributes, command::Attributes,
+        Command, CompleteWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes,
+        ScheduleActivityTaskCommandAttributes, StartTimerCommandAttributes, command::Attributes,
     },
     common::v1::{ActivityType, Payload, Payloads, RetryPolicy, WorkflowExecution, WorkflowType},
-    enums::v1::TaskQueueKind,
+    enums::v1::{CommandType, TaskQueueKind},
     failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
     history::v1::HistoryEvent,
     taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
@@ -107,12 +107,31 @@ pub(crate) fn complete() -> Command {
 /// A command with these attributes.
 pub(crate) fn command(attributes: Attributes) -> Command {
     let command_type = match &attributes {
-        Attributes::ScheduleActivityTaskCommandAttributes(_) => 1,
-        Attributes::StartTimerCommandAttributes(_) => 3,
-        Attributes::CompleteWorkflowExecutionCommandAttributes(_) => 4,
+        Attributes::ScheduleActivityTaskCommandAttributes(_) => CommandType::ScheduleActivityTask,
+        Attributes::StartTimerCommandAttributes(_) => CommandType::StartTimer,
+        Attributes::CompleteWorkflowExecutionCommandAttributes(_) => CommandType::CompleteWorkflowExecution,
+        Attributes::FailWorkflowExecutionCommandAttributes(_) => CommandType::FailWorkflowExecution,
+        Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(_) => CommandType::ContinueAsNewWorkflowExecution,
+        Attributes::StartChildWorkflowExecutionCommandAttributes(_) => CommandType::StartChildWorkflowExecution,
         other => panic!("no test needs {other:?}"),
     };
-    Command { command_type, attributes: Some(attributes), ..Default::default() }
+    Command { command_type: command_type.into(), attributes: Some(attributes), ..Default::default() }
+}
+
+/// The command that completes the workflow with a result.
+pub(crate) fn complete_with(result: &[u8]) -> Command {
+    command(Attributes::CompleteWorkflowExecutionCommandAttributes(CompleteWorkflowExecutionCommandAttributes {
+        result: payloads(result),
+    }))
+}
+
+/// The command that fails the workflow, with an error of that type.
+pub(crate) fn fail(kind: &str) -> Command {
+    let mut failure = failure("boom");
+    if let Some(FailureInfo::ApplicationFailureInfo(info)) = failure.as_mut().and_then(|f| f.failure_info.as_mut()) {
+        kind.clone_into(&mut info.r#type);
+    }
+    command(Attributes::FailWorkflowExecutionCommandAttributes(FailWorkflowExecutionCommandAttributes { failure }))
 }
 
 /// A failure of an attempt.
@@ -281,6 +300,11 @@ impl Home {
 
     /// Names of the first events of one run.
     pub(crate) async fn names_of_run(&self, id: &str, run_id: &str) -> Vec<&'static str> {
+        self.history_of(id, run_id).await.iter().map(name).collect()
+    }
+
+    /// The first page of one run's history; of the current one with an empty run id.
+    pub(crate) async fn history_of(&self, id: &str, run_id: &str) -> Vec<HistoryEvent> {
         let request = GetWorkflowExecutionHistoryRequest {
             namespace: NAMESPACE.into(),
             execution: Some(WorkflowExecution { workflow_id: id.into(), run_id: run_id.into() }),
@@ -288,7 +312,7 @@ impl Home {
         };
         let page: GetWorkflowExecutionHistoryResponse =
             self.call("GetWorkflowExecutionHistory", request).await.unwrap();
-        page.history.unwrap_or_default().events.iter().map(name).collect()
+        page.history.unwrap_or_default().events
     }
 
     /// Names of the events of a history.

@@ -13,8 +13,11 @@ mod queries;
 mod reading;
 mod refusals;
 mod reopen;
+mod resets;
+mod runs;
 mod tasks;
 mod timeouts;
+mod waits;
 
 use home::Home;
 
@@ -30,15 +33,22 @@ async fn a_temporal_server_answers_the_same() {
         server.complete(task.task_token, vec![hand::complete()]).await.unwrap();
     }
     // The many starts of the table come after what has to be in time.
-    let (timeouts, tasks, refusals) =
-        tokio::join!(timeouts::scenarios(&server), tasks::scenario(&server), refusals::scenario(&server));
+    let (timeouts, tasks, refusals, runs) = tokio::join!(
+        Box::pin(timeouts::scenarios(&server)),
+        Box::pin(tasks::scenario(&server)),
+        Box::pin(refusals::scenario(&server)),
+        Box::pin(runs::scenarios(&server))
+    );
+    let resets = Box::pin(resets::scenarios(&server)).await;
     let ids = ids::table(&server).await;
-    let theirs = [ids, timeouts.concat(), tasks, refusals].concat();
+    let theirs = [ids, timeouts.concat(), tasks, refusals, runs, resets].concat();
     let ours = [
         ids::table(&engine).await,
         timeouts::scenarios(&engine).await.concat(),
         tasks::scenario(&engine).await,
         refusals::scenario(&engine).await,
+        runs::scenarios(&engine).await,
+        resets::scenarios(&engine).await,
     ]
     .concat();
     let differ = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs);

@@ -19,6 +19,8 @@ const BLANKED: &[&str] = &[
     "first_execution_run_id",
     "continued_execution_run_id",
     "new_execution_run_id",
+    "base_run_id",
+    "new_run_id",
     "workflow_execution_expiration_time",
     "first_workflow_task_backoff",
     "backoff_start_interval",

@@ -10,27 +10,26 @@ use temporalio_common::protos::temporal::api::{
         SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
         StartTimerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C,
     },
-    common::v1::{
-        ActivityType, Memo, Payload, Payloads, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType,
-    },
+    common::v1::{ActivityType, Memo, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
     enums::v1::{
         CancelExternalWorkflowExecutionFailedCause, SignalExternalWorkflowExecutionFailedCause,
         StartChildWorkflowExecutionFailedCause, WorkflowTaskFailedCause,
     },
-    failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
     history::v1::{
-        HistoryEvent, WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionCanceledEventAttributes,
-        WorkflowExecutionCompletedEventAttributes, WorkflowExecutionFailedEventAttributes,
-        WorkflowExecutionStartedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
-        WorkflowExecutionTimedOutEventAttributes, history_event::Attributes,
+        HistoryEvent, WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionStartedEventAttributes,
+        history_event::Attributes,
     },
     taskqueue::v1::TaskQueue,
 };
 
-use super::steps::{Closing, Deed, Failing, Limits, Step};
+use super::{
+    parts::{closing, failure, field, payloads, pick, target},
+    steps::{Beginning, Deed, Failing, Limits, Step},
+};
 use crate::history::{
     ActivityOutcome, CompletedTask, Execution, StartInput, TaskStart,
-    state::{PendingKind, SignalInput, Target},
+    retry_policy::complete_policy,
+    state::{Effect, PendingKind, SignalInput},
     time::{Nanos, duration},
 };
 
@@ -43,13 +42,15 @@ pub(super) struct Model {
     pub(super) events: Vec<HistoryEvent>,
     /// Pending rows, as the store has them.
     pub(super) rows: std::collections::BTreeMap<(PendingKind, i64), Vec<u8>>,
+    /// Start attributes of the runs that are to follow.
+    pub(super) next_runs: Vec<WorkflowExecutionStartedEventAttributes>,
     now: Nanos,
     named: u32,
 }
 
 impl Model {
-    /// A run that has just started, with its first task scheduled.
-    pub(super) fn new() -> Self {
+    /// A run that has just started, with its first task scheduled unless that has to wait.
+    pub(super) fn new(beginning: Beginning) -> Self {
         let now = 1_700_000_000 * SECOND;
         let attributes = WorkflowExecutionStartedEventAttributes {
             workflow_type: Some(WorkflowType { name: "kind".into() }),
@@ -59,6 +60,12 @@ impl Model {
             first_execution_run_id: "run".into(),
             workflow_id: "id".into(),
             attempt: 1,
+            workflow_run_timeout: duration(Nanos::from(beginning.run_timeout) * SECOND),
+            first_workflow_task_backoff: duration(Nanos::from(beginning.delay) * SECOND),
+            retry_policy: (beginning.attempts != 0)
+                .then(|| RetryPolicy { maximum_attempts: beginning.attempts.into(), ..Default::default() })
+                .map(|policy| complete_policy(Some(&policy))),
+            cron_schedule: if beginning.every == 0 { String::new() } else { format!("@every {}s", beginning.every) },
             ..Default::default()
         };
         let input = StartInput {
@@ -69,7 +76,14 @@ impl Model {
             user_metadata: None,
         };
         let execution = Execution::start(1, now, input);
-        let mut model = Self { execution, events: Vec::new(), rows: std::collections::BTreeMap::new(), now, named: 0 };
+        let mut model = Self {
+            execution,
+            events: Vec::new(),
+            rows: std::collections::BTreeMap::new(),
+            next_runs: Vec::new(),
+            now,
+            named: 0,
+        };
         model.execution.schedule_workflow_task(now);
         model.keep();
         model
@@ -98,6 +112,12 @@ impl Model {
                 let signal = SignalInput { name: "signal".into(), request_id, ..SignalInput::default() };
                 self.execution.signal(now, signal, None);
                 self.execution.schedule_workflow_task(now);
+            }
+            Step::SignalEarly(number) => {
+                let request_id = format!("request {number}");
+                let signal = SignalInput { name: "signal".into(), request_id, ..SignalInput::default() };
+                self.execution.signal(now, signal, None);
+                self.execution.schedule_workflow_task_early(now);
             }
             Step::RequestCancel => {
                 let request = WorkflowExecutionCancelRequestedEventAttributes::default();
@@ -138,7 +158,7 @@ impl Model {
             Step::ChildCannotStart(which) => {
                 if let Some(id) = pick(self.unstarted_children(), *which) {
                     let cause = StartChildWorkflowExecutionFailedCause::WorkflowAlreadyExists;
-                    self.execution.child_start_failed(now, id, 0, cause);
+                    self.execution.child_start_failed(now, id, cause);
                 }
             }
             Step::ChildCloses(which, how) => {
@@ -166,7 +186,7 @@ impl Model {
                 let due = |execution: &Execution| matches!(execution.next_deadline(), due if due != 0 && due <= now);
                 for _ in 0..8 {
                     if due(&self.execution) {
-                        self.execution.fire_due(now);
+                        self.execution.fire_due(now, || "next run".to_owned());
                     }
                 }
                 assert!(!due(&self.execution), "a deadline at {} is left behind", self.execution.next_deadline());
@@ -313,6 +333,11 @@ impl Model {
     /// Takes what a transaction changed into the history and the rows, as the engine's commit does.
     fn keep(&mut self) {
         let changes = self.execution.take_changes();
+        for effect in &changes.effects {
+            if let Effect::ContinueAsNew { started } | Effect::RunAgain { started } = effect {
+                self.next_runs.push(started.as_ref().clone());
+            }
+        }
         self.events.extend(changes.events);
         for (kind, id) in changes.pending {
             match self.execution.encode_pending(kind, id) {
@@ -321,54 +346,4 @@ impl Model {
             }
         }
     }
-}
-
-fn pick<T>(mut among: Vec<T>, which: u8) -> Option<T> {
-    let index = usize::from(which).checked_rem(among.len())?;
-    Some(among.swap_remove(index))
-}
-
-fn payloads(data: &[u8]) -> Payloads {
-    Payloads { payloads: vec![Payload { data: data.to_vec(), ..Default::default() }] }
-}
-
-/// One of three fields, set or (every fourth time) taken out.
-fn field(number: u8) -> std::collections::HashMap<String, Payload> {
-    let data = if number.is_multiple_of(4) { b"null".to_vec() } else { vec![number] };
-    std::iter::once((format!("field {}", number % 3), Payload { data, ..Default::default() })).collect()
-}
-
-fn failure(non_retryable: bool) -> Failure {
-    Failure {
-        failure_info: Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
-            non_retryable,
-            ..Default::default()
-        })),
-        ..Default::default()
-    }
-}
-
-fn target() -> Target {
-    Target { namespace: "ns".into(), workflow_id: "other".into(), run_id: String::new(), child_only: false }
-}
-
-fn closing(how: Closing) -> HistoryEvent {
-    let attributes = match how {
-        Closing::Completed => {
-            Attributes::WorkflowExecutionCompletedEventAttributes(WorkflowExecutionCompletedEventAttributes::default())
-        }
-        Closing::Failed => {
-            Attributes::WorkflowExecutionFailedEventAttributes(WorkflowExecutionFailedEventAttributes::default())
-        }
-        Closing::Canceled => {
-            Attributes::WorkflowExecutionCanceledEventAttributes(WorkflowExecutionCanceledEventAttributes::default())
-        }
-        Closing::TimedOut => {
-            Attributes::WorkflowExecutionTimedOutEventAttributes(WorkflowExecutionTimedOutEventAttributes::default())
-        }
-        Closing::Terminated => {
-            Attributes::WorkflowExecutionTerminatedEventAttributes(WorkflowExecutionTerminatedEventAttributes::default())
-        }
-    };
-    HistoryEvent { attributes: Some(attributes), ..Default::default() }
 }

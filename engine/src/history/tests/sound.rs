@@ -7,14 +7,16 @@ use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1
 
 use super::model::Model;
 use crate::history::{
-    BUFFERED_EVENT_ID, Execution,
+    BUFFERED_EVENT_ID, Execution, ResetError, ResetInput,
     state::{ExecutionInfo, PendingActivity, PendingChild},
+    time::{from_duration, from_timestamp},
 };
 
 impl Model {
     pub(super) fn check(&self) {
         self.ids_are_consecutive();
         self.nothing_follows_the_close();
+        self.one_run_follows_where_the_close_says_so();
         self.references_point_backwards();
         self.buffers_only_while_a_task_is_started();
         self.is_the_fold_of_its_history();
@@ -39,6 +41,24 @@ impl Model {
             assert!(self.execution.buffered.is_empty());
             assert_eq!(self.execution.next_deadline(), 0);
         }
+    }
+
+    /// The close names the run that is started, which continues this one and keeps what a chain of runs shares.
+    fn one_run_follows_where_the_close_says_so(&self) {
+        let named = &self.execution.info.new_run_id;
+        assert_eq!(self.next_runs.len(), usize::from(!named.is_empty()));
+        let Some(next) = self.next_runs.first() else { return };
+        let this = self.execution.info.started.as_ref().unwrap();
+        assert_eq!(
+            (&next.original_execution_run_id, &next.continued_execution_run_id),
+            (named, &self.execution.info.run_id)
+        );
+        assert_eq!(next.first_execution_run_id, this.first_execution_run_id);
+        assert_eq!(next.workflow_execution_expiration_time, this.workflow_execution_expiration_time);
+        assert!(next.attempt == 1 || next.attempt == this.attempt + 1);
+        let allowed = this.retry_policy.as_ref().map_or(1, |policy| policy.maximum_attempts);
+        assert!(next.attempt <= allowed.max(1), "attempt {} of {allowed}", next.attempt);
+        assert!(from_duration(next.first_workflow_task_backoff.as_ref()) >= 0);
     }
 
     /// No placeholder is left, and an event names only events before it.
@@ -80,6 +100,39 @@ impl Model {
         };
         if self.execution.info.workflow_task.as_ref().is_none_or(|task| task.attempt == 1) {
             assert_eq!(task(&fold), task(&self.execution));
+        }
+    }
+
+    /// A run that goes on from any point of the history is again the fold of its own, or is refused.
+    pub(super) fn can_be_reset_where_a_task_was(&self) {
+        let now = from_timestamp(self.events.last().unwrap().event_time.as_ref()) + 1;
+        for length in 1..self.events.len() {
+            let prefix = self.events[..length].to_vec();
+            let task = Execution::from_history(&prefix).info.workflow_task;
+            let input = ResetInput { new_run_id: "reset run".into(), ..ResetInput::default() };
+            let reset = Execution::reset(2, now, prefix, input);
+            if task.is_none() {
+                assert_eq!(reset.err(), Some(ResetError::NoWorkflowTask));
+                continue;
+            }
+            let Ok(mut reset) = reset else { continue };
+            self.events[length..].iter().for_each(|event| reset.reapply(now, event));
+            reset.schedule_workflow_task(now);
+            let changes = reset.take_changes();
+            assert_eq!(changes.events[..length], self.events[..length]);
+            let fold = Execution::from_history(&changes.events);
+            let known = |execution: &Execution| ExecutionInfo {
+                reset_request_id: String::new(),
+                ..determined(&execution.info)
+            };
+            assert_eq!(known(&fold), known(&reset));
+            assert_eq!(reset.info.run_id, "reset run");
+            assert_eq!((activities(&fold), &fold.timers), (activities(&reset), &reset.timers));
+            assert_eq!(children(&fold), children(&reset));
+            assert!(reset.is_open() && !reset.has_started_workflow_task() && reset.info.workflow_task.is_some());
+            for (kind, id) in changes.pending {
+                assert!(reset.encode_pending(kind, id).is_some());
+            }
         }
     }
 

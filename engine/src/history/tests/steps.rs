@@ -7,6 +7,8 @@ use proptest::prelude::*;
 pub(super) enum Step {
     /// A signal, whose request id is the number: a repeated number is a repeated request.
     Signal(u8),
+    /// The same, of a signal with start: it does not wait for a start delay to end.
+    SignalEarly(u8),
     RequestCancel,
     Terminate,
     StartTask,
@@ -27,6 +29,25 @@ pub(super) enum Step {
     CancelArrives(u8, bool),
     /// Seconds go by, and what is due happens.
     Pass(u16),
+}
+
+/// How the run begins; 0 for what it does without.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Beginning {
+    /// Attempts that its retry policy allows.
+    pub(super) attempts: u8,
+    /// Seconds between the runs of its schedule.
+    pub(super) every: u8,
+    /// Seconds until its first task.
+    pub(super) delay: u8,
+    /// Seconds that a run may take.
+    pub(super) run_timeout: u8,
+}
+
+pub(super) fn beginning() -> impl Strategy<Value = Beginning> {
+    let often_none = |range: std::ops::Range<u8>| prop_oneof![2 => Just(0_u8), 1 => range];
+    (often_none(1..4), often_none(1..40), often_none(1..30), often_none(20..90))
+        .prop_map(|(attempts, every, delay, run_timeout)| Beginning { attempts, every, delay, run_timeout })
 }
 
 /// A command of a workflow task.
@@ -83,6 +104,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     let which = any::<u8>();
     prop_oneof![
         6 => (0_u8..40).prop_map(Step::Signal),
+        1 => (0_u8..40).prop_map(Step::SignalEarly),
         1 => Just(Step::RequestCancel),
         1 => prop::bool::weighted(0.15).prop_map(|real| if real { Step::Terminate } else { Step::ClearSticky }),
         14 => Just(Step::StartTask),
