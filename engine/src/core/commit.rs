@@ -113,8 +113,12 @@ impl Core {
                 if self.current.get(&id) == Some(key) {
                     self.current.remove(&id);
                 }
+                let refused = || Status::unavailable("the store refused a write; ask again");
                 for query in live.queries.into_values() {
-                    let _ = query.reply.send(Err(Status::unavailable("the store refused a write; ask again")));
+                    let _ = query.reply.send(Err(refused()));
+                }
+                for wait in live.update_waits {
+                    let _ = wait.reply.send(Err(refused()));
                 }
             }
         }

@@ -12,6 +12,7 @@ mod inbox;
 mod lookup;
 mod query;
 mod response;
+mod update;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -29,6 +30,7 @@ pub(crate) use commit::status_of;
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
+pub(crate) use update::{Progress, Reached, UpdateWait, WaitFor};
 
 use self::inbox::{Inbox, InboxSender, Refused};
 use crate::{
@@ -87,6 +89,7 @@ pub(crate) struct Live {
     queued: BTreeSet<(i64, i32)>,
     pub(crate) queries: BTreeMap<u64, PendingQuery>,
     pub(crate) history_waiters: Vec<HistoryWaiter>,
+    update_waits: Vec<UpdateWait>,
 }
 
 /// Somebody who waits for an execution's next events.
@@ -317,7 +320,7 @@ impl Core {
         let now = self.now();
         let live = self.live.get_mut(&key)?;
         let result = change(&mut live.execution, now);
-        live.execution.enforce_history_limits(now);
+        live.execution.end_transaction(now);
         self.settle(key);
         Some(result)
     }
@@ -325,11 +328,14 @@ impl Core {
     /// Notes what a transition changed: rows to write, deadlines, tasks, effects on others.
     fn settle(&mut self, key: i64) {
         let Some(live) = self.live.get_mut(&key) else { return };
-        let changes: Changes = live.execution.take_changes();
+        let mut changes: Changes = live.execution.take_changes();
         self.deadlines.set(key, live.execution.next_deadline());
+        self.tell_update_clients(key, std::mem::take(&mut changes.updates));
         if !changes.dirty && changes.effects.is_empty() {
-            return;
+            // A speculative workflow task is not stored, and has to reach a worker all the same.
+            return self.enqueue_tasks(key, std::iter::empty());
         }
+        let Some(live) = self.live.get_mut(&key) else { return };
         live.unsaved_row |= changes.visibility;
         live.unsaved_events.extend(changes.events);
         live.unsaved_pending.extend(changes.pending.iter().copied());

@@ -10,11 +10,13 @@ use temporalio_common::protos::temporal::api::{
         MarkerRecordedEventAttributes, UpsertWorkflowSearchAttributesEventAttributes,
         WorkflowPropertiesModifiedEventAttributes, WorkflowTaskCompletedEventAttributes, history_event::Attributes,
     },
+    protocol::v1::Message,
     sdk::v1::WorkflowTaskCompletedMetadata,
 };
 
 use super::{
     Execution, MAX_PENDING,
+    protocol::{self, Incoming},
     time::{Nanos, from_duration},
 };
 
@@ -26,18 +28,32 @@ const MAX_ID_LENGTH: usize = 1_000;
 pub struct CompletedTask {
     /// The commands, in order.
     pub commands: Vec<Command>,
+    /// Answers to updates; commands point to some of them.
+    pub messages: Vec<Message>,
     /// The worker.
     pub identity: String,
     /// Sticky queue of the worker and how long a task may wait there, if it keeps the workflow in its cache.
     pub sticky: Option<(String, Nanos)>,
     /// Whether the worker wants another task at once (it heart-beats for local activities).
     pub force_new_task: bool,
+    /// Whether the worker takes the next task, if there is one, with the answer to this one.
+    pub takes_next_task: bool,
     /// Flags and SDK names.
     pub sdk_metadata: Option<WorkflowTaskCompletedMetadata>,
     /// Metering.
     pub metering_metadata: Option<MeteringMetadata>,
     /// Versioning, recorded and otherwise ignored.
     pub versioning_behavior: VersioningBehavior,
+}
+
+/// What came of a completed task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskOutcome {
+    /// Activities whose command asked for eager execution, by scheduled event.
+    pub eager: Vec<i64>,
+    /// Whether the task was speculative and has left no trace, so that the worker has to forget its events
+    /// (`reset_history_event_id`).
+    pub forgotten: bool,
 }
 
 /// Why commands were refused: the task fails with the cause.
@@ -51,7 +67,7 @@ pub struct CommandError {
 }
 
 impl Execution {
-    /// Takes a completed workflow task. Answers the activities whose command asked for eager execution.
+    /// Takes a completed workflow task.
     ///
     /// # Errors
     /// A command that cannot be carried out; nothing has changed then, and the caller fails the task with the cause.
@@ -60,24 +76,60 @@ impl Execution {
         now: Nanos,
         task: CompletedTask,
         new_run_id: impl FnOnce() -> String,
-    ) -> Result<Vec<i64>, CommandError> {
-        self.check_commands(&task.commands)?;
+    ) -> Result<TaskOutcome, CommandError> {
+        let mut messages = protocol::decode(task.messages.clone())?;
+        self.check_commands(&task.commands, &messages)?;
+        if self.leaves_no_trace(&task, &messages) {
+            self.info.workflow_task = None;
+            self.close_attempted = false;
+            self.take_sticky(task.sticky);
+            self.take_rejections(&mut messages);
+            self.reject_unprocessed_updates();
+            self.schedule_task_for_updates(now, task.takes_next_task);
+            return Ok(TaskOutcome { forgotten: true, ..TaskOutcome::default() });
+        }
         let completed = self.record_task_completed(now, &task);
         self.take_sticky(task.sticky);
+        self.take_rejections(&mut messages);
         let mut eager = Vec::new();
         let mut new_run_id = Some(new_run_id);
         for command in task.commands {
-            self.carry_out(now, completed, command, &task.identity, &mut eager, &mut new_run_id);
+            match command.attributes {
+                Some(C::ProtocolMessageCommandAttributes(a)) => {
+                    if let Some(message) = protocol::take(&mut messages, &a.message_id) {
+                        self.take_message(now, message);
+                    }
+                }
+                _ => self.carry_out(now, completed, command, &task.identity, &mut eager, &mut new_run_id),
+            }
         }
         if self.is_open() {
+            for message in messages {
+                self.take_message(now, message);
+            }
+            if !task.force_new_task {
+                self.reject_unprocessed_updates();
+            }
             let news = self.flush_buffered();
             // An activity that was cancelled before it began has already scheduled its own news.
             let unseen = self.has_news_since(completed);
             if news || unseen || task.force_new_task {
                 self.schedule_workflow_task(now);
+            } else {
+                self.schedule_task_for_updates(now, task.takes_next_task);
             }
         }
-        Ok(eager)
+        Ok(TaskOutcome { eager, forgotten: false })
+    }
+
+    /// Whether a task was only asked about updates and rejects them all, so that it need not be in the history
+    /// (`skipWorkflowTaskCompletedEvent`). Its events would have to come right after the last completed task.
+    fn leaves_no_trace(&self, task: &CompletedTask, messages: &[Incoming]) -> bool {
+        self.info.workflow_task.as_ref().is_some_and(|current| current.speculative)
+            && task.commands.is_empty()
+            && !task.force_new_task
+            && self.info.next_event_id == self.info.last_started_event_id + 2
+            && messages.iter().all(Incoming::is_rejection)
     }
 
     fn record_task_completed(&mut self, now: Nanos, task: &CompletedTask) -> i64 {
@@ -178,7 +230,7 @@ impl Execution {
                 };
                 self.record(now, Attributes::WorkflowPropertiesModifiedEventAttributes(attributes));
             }
-            // Refused by `check_commands`.
+            // Carried out by the caller, or refused by `check_commands`.
             Some(
                 C::ProtocolMessageCommandAttributes(_)
                 | C::ScheduleNexusOperationCommandAttributes(_)
@@ -189,8 +241,8 @@ impl Execution {
     }
 
     /// Checks all commands against the state and each other, so that they can then be carried out without failing.
-    fn check_commands(&self, commands: &[Command]) -> Result<(), CommandError> {
-        let mut seen = Seen::new(self);
+    fn check_commands(&self, commands: &[Command], messages: &[Incoming]) -> Result<(), CommandError> {
+        let mut seen = Seen::new(self, messages);
         let mut closes = false;
         for command in commands {
             if closes {
@@ -201,7 +253,7 @@ impl Execution {
         if closes && self.has_unseen_events() {
             return Err(bad(Cause::UnhandledCommand, "UnhandledCommand"));
         }
-        Ok(())
+        seen.updates.rest(closes)
     }
 
     /// Whether something came that the worker has not seen, so that it may not close the workflow.
@@ -210,7 +262,7 @@ impl Execution {
     }
 
     /// Checks one command; answers whether it closes the workflow.
-    fn check_command(&self, command: &Command, seen: &mut Seen) -> Result<bool, CommandError> {
+    fn check_command(&self, command: &Command, seen: &mut Seen<'_>) -> Result<bool, CommandError> {
         match command.attributes.as_ref() {
             Some(C::ScheduleActivityTaskCommandAttributes(a)) => check_activity(a, seen)?,
             Some(C::RequestCancelActivityTaskCommandAttributes(a)) => {
@@ -277,9 +329,7 @@ impl Execution {
                 | C::CancelWorkflowExecutionCommandAttributes(_)
                 | C::ContinueAsNewWorkflowExecutionCommandAttributes(_),
             ) => return Ok(true),
-            Some(C::ProtocolMessageCommandAttributes(_)) => {
-                return Err(bad(Cause::FeatureDisabled, &unsupported("workflow update")));
-            }
+            Some(C::ProtocolMessageCommandAttributes(a)) => seen.updates.command(&a.message_id)?,
             Some(
                 C::ScheduleNexusOperationCommandAttributes(_) | C::RequestCancelNexusOperationCommandAttributes(_),
             ) => {
@@ -292,7 +342,7 @@ impl Execution {
 }
 
 /// Names in use, before and among the commands of one task.
-struct Seen {
+struct Seen<'a> {
     activities: BTreeSet<String>,
     timers: BTreeSet<String>,
     children: usize,
@@ -300,10 +350,11 @@ struct Seen {
     cancels: usize,
     /// Activities scheduled by earlier commands of the task, whose event ids are not known yet.
     scheduled: i64,
+    updates: protocol::Check<'a>,
 }
 
-impl Seen {
-    fn new(execution: &Execution) -> Self {
+impl<'a> Seen<'a> {
+    fn new(execution: &'a Execution, messages: &[Incoming]) -> Self {
         Self {
             activities: execution.activities.values().map(|a| a.activity_id().to_owned()).collect(),
             timers: execution.timers.values().map(|timer| timer.timer_id.clone()).collect(),
@@ -311,11 +362,12 @@ impl Seen {
             signals: execution.signals.len(),
             cancels: execution.cancels.len(),
             scheduled: 0,
+            updates: protocol::Check::new(execution, messages),
         }
     }
 }
 
-fn check_activity(a: &ScheduleActivityTaskCommandAttributes, seen: &mut Seen) -> Result<(), CommandError> {
+fn check_activity(a: &ScheduleActivityTaskCommandAttributes, seen: &mut Seen<'_>) -> Result<(), CommandError> {
     let cause = Cause::BadScheduleActivityAttributes;
     require_id(&a.activity_id, cause, "activityId")?;
     require_id(a.activity_type.as_ref().map_or("", |kind| &kind.name), cause, "activityType")?;

@@ -101,6 +101,9 @@ pub struct ExecutionInfo {
     /// Namespace, by id.
     #[prost(string, tag = "29")]
     pub namespace_id: String,
+    /// Updates of a closed run, whose pending rows are gone.
+    #[prost(message, repeated, tag = "30")]
+    pub updates: Vec<UpdateInfo>,
 }
 
 /// A workflow task that is scheduled or started.
@@ -148,6 +151,9 @@ pub struct WorkflowTask {
     /// Whether the worker lives in this very process, so that it is gone when the process is.
     #[prost(bool, tag = "14")]
     pub in_process: bool,
+    /// Whether it is speculative: it has no events, and is never stored, until something else makes it a normal one.
+    #[prost(bool, tag = "15")]
+    pub speculative: bool,
 }
 
 /// An activity that is scheduled or started.
@@ -253,6 +259,20 @@ pub struct SeenRequest {
     pub request_id: String,
 }
 
+/// An update that the workflow has accepted.
+#[derive(Clone, PartialEq, Eq, ::prost::Message)]
+pub struct UpdateInfo {
+    /// The update id.
+    #[prost(string, tag = "1")]
+    pub update_id: String,
+    /// Its accepted event.
+    #[prost(int64, tag = "2")]
+    pub accepted_event_id: i64,
+    /// Its completed event, which has the outcome; 0 before.
+    #[prost(int64, tag = "3")]
+    pub completed_event_id: i64,
+}
+
 /// Kinds of rows that hang off an execution in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -271,6 +291,8 @@ pub enum PendingKind {
     Buffered = 6,
     /// [`SeenRequest`], by running number.
     SeenRequest = 7,
+    /// [`UpdateInfo`], by accepted event.
+    Update = 8,
 }
 
 /// Something that must happen to another execution, or because of it, in the same transaction.
@@ -345,6 +367,13 @@ pub struct SignalInput {
     pub identity: String,
     /// Request id; empty for none.
     pub request_id: String,
+}
+
+impl WorkflowTask {
+    /// Whether the history does not hold its events, as those of a transient and of a speculative task.
+    pub fn is_unwritten(&self) -> bool {
+        self.attempt > 1 || self.speculative
+    }
 }
 
 impl PendingActivity {

@@ -11,6 +11,7 @@ pub(crate) mod start;
 pub(crate) mod status;
 mod system;
 pub(crate) mod token;
+mod update;
 mod visibility;
 mod workflow;
 mod workflow_task;
@@ -84,6 +85,8 @@ methods! {
     "DescribeWorkflowExecution" => describe_workflow_execution,
     "GetWorkflowExecutionHistory" => get_workflow_execution_history,
     "GetWorkflowExecutionHistoryReverse" => get_workflow_execution_history_reverse,
+    "UpdateWorkflowExecution" => update_workflow_execution,
+    "PollWorkflowExecutionUpdate" => poll_workflow_execution_update,
     "QueryWorkflow" => query_workflow,
     "ListWorkflowExecutions" => list_workflow_executions,
     "CountWorkflowExecutions" => count_workflow_executions,

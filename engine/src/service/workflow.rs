@@ -105,7 +105,7 @@ impl Service {
 }
 
 /// Checks that a run belongs to the chain of runs that a client means.
-fn same_chain(core: &Core, key: i64, first_run_id: &str) -> Result<i64, Status> {
+pub(super) fn same_chain(core: &Core, key: i64, first_run_id: &str) -> Result<i64, Status> {
     let info = core.info(key)?;
     let first = info.started.map(|started| started.first_execution_run_id).unwrap_or_default();
     if first_run_id.is_empty() || first == first_run_id {

@@ -110,6 +110,8 @@ pub(crate) fn command(attributes: Attributes) -> Command {
         Attributes::ScheduleActivityTaskCommandAttributes(_) => 1,
         Attributes::StartTimerCommandAttributes(_) => 3,
         Attributes::CompleteWorkflowExecutionCommandAttributes(_) => 4,
+        Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(_) => 10,
+        Attributes::ProtocolMessageCommandAttributes(_) => 14,
         other => panic!("no test needs {other:?}"),
     };
     Command { command_type, attributes: Some(attributes), ..Default::default() }

@@ -15,6 +15,7 @@ mod refusals;
 mod reopen;
 mod tasks;
 mod timeouts;
+mod updates;
 
 use home::Home;
 
@@ -32,13 +33,15 @@ async fn a_temporal_server_answers_the_same() {
     // The many starts of the table come after what has to be in time.
     let (timeouts, tasks, refusals) =
         tokio::join!(timeouts::scenarios(&server), tasks::scenario(&server), refusals::scenario(&server));
+    let updates = updates::scenarios(&server).await;
     let ids = ids::table(&server).await;
-    let theirs = [ids, timeouts.concat(), tasks, refusals].concat();
+    let theirs = [ids, timeouts.concat(), tasks, refusals, updates].concat();
     let ours = [
         ids::table(&engine).await,
         timeouts::scenarios(&engine).await.concat(),
         tasks::scenario(&engine).await,
         refusals::scenario(&engine).await,
+        updates::scenarios(&engine).await,
     ]
     .concat();
     let differ = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs);
