@@ -130,7 +130,7 @@ impl Live {
     fn write(&self, batch: &mut Batch) {
         let execution = &self.execution;
         let key = ExecutionKey(execution.key);
-        let state = execution.info.encode_to_vec();
+        let state = execution.encode_info();
         if self.unsaved_row || !execution.is_open() {
             batch.put_executions.push(ExecutionRow {
                 key,

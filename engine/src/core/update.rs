@@ -91,7 +91,7 @@ impl Core {
 
     fn answer_from_closed(&mut self, key: i64, wait: UpdateWait, unknown: impl FnOnce() -> Status) {
         match self.info(key).map(|info| info.closed_update(&wait.update_id)) {
-            Ok(Some(stage)) => self.answer_update(key, &stage, wait.reply),
+            Ok(Some(stage)) => self.answer_update(key, stage, wait.reply),
             Ok(None) => self.reply(wait.reply, Err(unknown())),
             Err(status) => self.reply(wait.reply, Err(status)),
         }
@@ -105,14 +105,15 @@ impl Core {
             UpdateStage::Completed { .. } | UpdateStage::Abandoned => WaitFor::Completed,
         };
         if reached >= wait.until {
-            return self.answer_update(key, &stage, wait.reply);
+            return self.answer_update(key, stage, wait.reply);
         }
         let Some(live) = self.live.get_mut(&key) else { return };
         live.update_waits.retain(|wait| !wait.reply.is_closed());
         if live.update_waits.len() < MAX_WAITERS {
             live.update_waits.push(wait);
         } else {
-            let _ = wait.reply.send(Err(Status::resource_exhausted("too many clients wait for this workflow's updates")));
+            let _ =
+                wait.reply.send(Err(Status::resource_exhausted("too many clients wait for this workflow's updates")));
         }
     }
 
@@ -134,10 +135,8 @@ impl Core {
             };
             let Some(live) = self.live.get_mut(&key) else { return };
             let run_id = live.execution.info.run_id.clone();
-            let due: Vec<_> = live
-                .update_waits
-                .extract_if(.., |wait| wait.update_id == update_id && wait.until <= until)
-                .collect();
+            let due: Vec<_> =
+                live.update_waits.extract_if(.., |wait| wait.update_id == update_id && wait.until <= until).collect();
             for wait in due {
                 let reached = answer.clone().map(|progress| Reached { run_id: run_id.clone(), progress });
                 self.reply(wait.reply, reached);
@@ -150,8 +149,7 @@ impl Core {
         self.live.get_mut(&key).map(|live| live.execution.send_updates(again)).unwrap_or_default()
     }
 
-    fn answer_update(&mut self, key: i64, stage: &UpdateStage, reply: Reply<Reached>) {
-        let stage = stage.clone();
+    fn answer_update(&mut self, key: i64, stage: UpdateStage, reply: Reply<Reached>) {
         self.reply_with(reply, move |core| {
             let progress = match stage {
                 UpdateStage::Admitted => Progress::Admitted,

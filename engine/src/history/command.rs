@@ -38,6 +38,9 @@ pub struct CompletedTask {
     pub force_new_task: bool,
     /// Whether the worker takes the next task, if there is one, with the answer to this one.
     pub takes_next_task: bool,
+    /// Whether the worker can forget a speculative task even when other events came with it
+    /// (`discard_speculative_workflow_task_with_events`).
+    pub forgets_with_events: bool,
     /// Flags and SDK names.
     pub sdk_metadata: Option<WorkflowTaskCompletedMetadata>,
     /// Metering.
@@ -123,12 +126,13 @@ impl Execution {
     }
 
     /// Whether a task was only asked about updates and rejects them all, so that it need not be in the history
-    /// (`skipWorkflowTaskCompletedEvent`). Its events would have to come right after the last completed task.
+    /// (`skipWorkflowTaskCompletedEvent`). For an older worker, its events would have to come right after the last completed
+    /// task: that worker cannot forget the events between.
     fn leaves_no_trace(&self, task: &CompletedTask, messages: &[Incoming]) -> bool {
         self.info.workflow_task.as_ref().is_some_and(|current| current.speculative)
             && task.commands.is_empty()
             && !task.force_new_task
-            && self.info.next_event_id == self.info.last_started_event_id + 2
+            && (task.forgets_with_events || self.info.next_event_id == self.info.last_started_event_id + 2)
             && messages.iter().all(Incoming::is_rejection)
     }
 

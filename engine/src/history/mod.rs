@@ -33,7 +33,9 @@ use temporalio_common::protos::temporal::api::{
 pub use activity::{ActivityOutcome, ActivityStart};
 pub use command::{CommandError, CompletedTask, TaskOutcome};
 pub use lifecycle::{StartInput, run_timeout};
-use state::{Effect, ExecutionInfo, PendingActivity, PendingChild, PendingExternal, PendingKind, PendingTimer, UpdateInfo};
+use state::{
+    Effect, ExecutionInfo, PendingActivity, PendingChild, PendingExternal, PendingKind, PendingTimer, UpdateInfo,
+};
 use time::{Nanos, timestamp};
 pub use update::{
     AdmittedUpdate, MAX_IN_FLIGHT_UPDATES, MAX_TOTAL_UPDATES, UpdateChange, UpdateNews, UpdateRefused, UpdateStage,
@@ -99,6 +101,8 @@ pub struct Changes {
     pub effects: Vec<Effect>,
     /// What has become of updates, for their clients.
     pub updates: Vec<UpdateNews>,
+    /// Whether the transaction ended with a new speculative workflow task.
+    pub speculative: bool,
     /// Whether what listings show has changed.
     pub visibility: bool,
     /// Whether anything at all has changed.
@@ -275,6 +279,14 @@ impl Execution {
     fn touch(&mut self, kind: PendingKind, id: i64) {
         self.changes.pending.insert((kind, id));
         self.changes.dirty = true;
+    }
+
+    /// Encoded form of everything that is not a pending thing. A speculative workflow task is not stored.
+    pub fn encode_info(&self) -> Vec<u8> {
+        if self.info.workflow_task.as_ref().is_some_and(|task| task.speculative) {
+            return ExecutionInfo { workflow_task: None, ..self.info.clone() }.encode_to_vec();
+        }
+        self.info.encode_to_vec()
     }
 
     /// Encoded form of a pending thing, `None` when it is gone.

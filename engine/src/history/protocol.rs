@@ -152,8 +152,8 @@ impl<'a> Check<'a> {
         };
         let next = match &message.body {
             Body::Accept(accept) if matches!(step, Step::Admitted | Step::Sent) => {
-                set(!accept.accepted_request_message_id.is_empty(), message, "accepted_request_message_id")?;
                 set(accept.accepted_request_sequencing_event_id != 0, message, "accepted_request_sequencing_event_id")?;
+                set(!accept.accepted_request_message_id.is_empty(), message, "accepted_request_message_id")?;
                 Step::ProvisionallyAccepted
             }
             Body::Reject(_) if matches!(step, Step::Admitted | Step::Sent) => Step::ProvisionallyCompleted,

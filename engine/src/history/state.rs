@@ -107,6 +107,7 @@ pub struct ExecutionInfo {
 }
 
 /// A workflow task that is scheduled or started.
+#[allow(clippy::struct_excessive_bools, reason = "a stored message only grows")]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkflowTask {
     /// Its scheduled event, or for a transient task (attempt > 1) the id that event will get.

@@ -50,7 +50,7 @@ impl AdmittedUpdate {
 }
 
 /// How far an update has come.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpdateStage {
     /// The workflow has not said anything yet.
     Admitted,

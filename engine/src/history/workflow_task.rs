@@ -108,6 +108,7 @@ impl Execution {
             speculative: true,
             ..Default::default()
         });
+        self.changes.speculative = true;
     }
 
     /// Makes a speculative task a normal one: writes the events that it has owed since it was scheduled. Goes before any
@@ -125,9 +126,10 @@ impl Execution {
         }
     }
 
-    /// Ends a transaction: a speculative task is never stored, and an outgrown history ends the run.
+    /// Ends a transaction: what else it has changed makes a speculative task of before a normal one, and an outgrown history
+    /// ends the run.
     pub fn end_transaction(&mut self, now: Nanos) {
-        if self.changes.dirty {
+        if self.changes.dirty && !self.changes.speculative {
             self.settle_speculative_task();
         }
         self.enforce_history_limits(now);

@@ -5,6 +5,7 @@
 mod activity;
 mod describe;
 mod history;
+mod multi;
 pub(crate) mod namespace;
 pub(crate) mod search_attributes;
 pub(crate) mod start;
@@ -85,6 +86,7 @@ methods! {
     "DescribeWorkflowExecution" => describe_workflow_execution,
     "GetWorkflowExecutionHistory" => get_workflow_execution_history,
     "GetWorkflowExecutionHistoryReverse" => get_workflow_execution_history_reverse,
+    "ExecuteMultiOperation" => execute_multi_operation,
     "UpdateWorkflowExecution" => update_workflow_execution,
     "PollWorkflowExecutionUpdate" => poll_workflow_execution_update,
     "QueryWorkflow" => query_workflow,

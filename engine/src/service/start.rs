@@ -59,7 +59,7 @@ pub(crate) fn admit(core: &Core, namespace: &str, workflow_id: &str, policy: Reu
 }
 
 /// A start, however it was asked for.
-struct Start {
+pub(super) struct Start {
     namespace: String,
     workflow_id: String,
     request_id: String,
@@ -68,10 +68,23 @@ struct Start {
     input: StartInput,
 }
 
+impl Start {
+    /// The workflow id that it asks for.
+    pub(super) fn workflow_id(&self) -> &str {
+        &self.workflow_id
+    }
+
+    /// Whether an open run will do as well: the policy says so, or this very request has started it.
+    pub(super) fn joins(&self, info: &ExecutionInfo) -> bool {
+        let same = !self.request_id.is_empty() && info.start_request_id == self.request_id;
+        same || self.conflict == Conflict::UseExisting
+    }
+}
+
 /// What came of a start.
-struct Started {
-    run_id: String,
-    first_run_id: String,
+pub(super) struct Started {
+    pub(super) run_id: String,
+    pub(super) first_run_id: String,
     new: bool,
 }
 
@@ -150,7 +163,7 @@ fn as_start(request: SignalWithStartWorkflowExecutionRequest) -> StartWorkflowEx
     }
 }
 
-fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result<Start, Status> {
+pub(super) fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result<Start, Status> {
     require_id(&request.workflow_id, "WorkflowId")?;
     let kind = request.workflow_type.clone().unwrap_or_default();
     require_id(&kind.name, "WorkflowType")?;
@@ -229,7 +242,7 @@ fn attributes_of(
     }
 }
 
-fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Result<Started, Status> {
+pub(super) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Result<Started, Status> {
     core.require_namespace(&start.namespace)?;
     if let Some(info) = asked_before(core, &start)? {
         return Ok(existing(&info, true));

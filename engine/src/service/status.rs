@@ -39,6 +39,12 @@ pub(crate) fn with_detail(code: Code, message: &str, name: &str, detail: &impl M
     Status::with_details(code, message, status.encode_to_vec().into())
 }
 
+/// The details of an error, each with its type.
+pub(crate) fn details(status: &Status) -> Vec<(String, Vec<u8>)> {
+    let decoded = RpcStatus::decode(status.details()).unwrap_or_default();
+    decoded.details.into_iter().map(|any| (any.type_url, any.value)).collect()
+}
+
 /// The caller may not do that.
 pub(crate) fn permission_denied(message: &str) -> Status {
     let detail = PermissionDeniedFailure::default();

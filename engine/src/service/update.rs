@@ -53,7 +53,7 @@ impl Service {
                 }
             })
             .await?;
-        Ok(response(&namespace, &target.workflow_id, update_id, reached))
+        Ok(answer(&namespace, &target.workflow_id, update_id, reached))
     }
 
     pub(super) async fn poll_workflow_execution_update(
@@ -160,7 +160,7 @@ fn stage(policy: Option<WaitPolicy>) -> Stage {
 }
 
 /// The answer to an update.
-pub(super) fn response(
+pub(super) fn answer(
     namespace: &str,
     workflow_id: &str,
     update_id: String,

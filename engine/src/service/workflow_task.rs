@@ -1,7 +1,6 @@
 //! Workflow tasks, as workers poll and answer them.
 
 use temporalio_common::protos::temporal::api::{
-    enums::v1::WorkflowTaskFailedCause,
     failure::v1::{Failure, ServerFailureInfo, failure::FailureInfo},
     query::v1::WorkflowQueryResult,
     workflowservice::v1::{
@@ -83,10 +82,7 @@ impl Service {
         self.core
             .call(move |core, reply| {
                 let answer = held(core, &token).map(|()| {
-                    let cause = match request.cause() {
-                        WorkflowTaskFailedCause::Unspecified => WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
-                        cause => cause,
-                    };
+                    let cause = request.cause();
                     core.update(token.key, |e, now| {
                         e.fail_workflow_task(now, cause, request.failure, &request.identity);
                     });
@@ -228,6 +224,9 @@ fn completed_task(request: RespondWorkflowTaskCompletedRequest) -> (CompletedTas
         sticky,
         force_new_task: request.force_create_new_workflow_task,
         takes_next_task: request.return_new_workflow_task,
+        forgets_with_events: request
+            .capabilities
+            .is_some_and(|capabilities| capabilities.discard_speculative_workflow_task_with_events),
         sdk_metadata: request.sdk_metadata,
         metering_metadata: request.metering_metadata,
         versioning_behavior,
@@ -239,7 +238,7 @@ fn refuse_commands(core: &mut Core, key: i64, error: &CommandError, identity: &s
     let failure = Failure {
         message: error.message.clone(),
         source: "Server".to_owned(),
-        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: true })),
+        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: false })),
         ..Default::default()
     };
     core.update(key, |e, now| {

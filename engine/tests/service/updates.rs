@@ -9,15 +9,20 @@ use temporalio_common::protos::temporal::api::{
         Command, ContinueAsNewWorkflowExecutionCommandAttributes, ProtocolMessageCommandAttributes, command::Attributes,
     },
     common::v1::{WorkflowExecution, link},
-    enums::v1::UpdateWorkflowExecutionLifecycleStage as Stage,
+    enums::v1::{UpdateWorkflowExecutionLifecycleStage as Stage, WorkflowIdConflictPolicy as Conflict},
     failure::v1::Failure,
     history::v1::{HistoryEvent, history_event::Attributes as Event},
     protocol::v1::{Message, message::SequencingId},
-    update::v1::{Acceptance, Input, Meta, Outcome, Rejection, Request, Response, UpdateRef, WaitPolicy, outcome::Value},
+    update::v1::{
+        Acceptance, Input, Meta, Outcome, Rejection, Request, Response, UpdateRef, WaitPolicy, outcome::Value,
+    },
     workflowservice::v1::{
-        PollWorkflowExecutionUpdateRequest, PollWorkflowExecutionUpdateResponse, PollWorkflowTaskQueueResponse,
-        RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskCompletedResponse, StartWorkflowExecutionRequest,
-        UpdateWorkflowExecutionRequest, UpdateWorkflowExecutionResponse,
+        ExecuteMultiOperationRequest, ExecuteMultiOperationResponse, PollWorkflowExecutionUpdateRequest,
+        PollWorkflowExecutionUpdateResponse, PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedRequest,
+        RespondWorkflowTaskCompletedResponse, StartWorkflowExecutionRequest, UpdateWorkflowExecutionRequest,
+        UpdateWorkflowExecutionResponse,
+        execute_multi_operation_request::{Operation, operation},
+        execute_multi_operation_response::response,
     },
 };
 use tonic::{Code, Status};
@@ -78,6 +83,7 @@ async fn look(home: &Home, id: &str, update_id: &str, stage: Stage) -> String {
     shown.unwrap_or_else(refused)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is given to map_or_else")]
 fn refused(status: Status) -> String {
     format!("{:?}: {}", status.code(), status.message())
 }
@@ -93,7 +99,7 @@ fn outcome(outcome: Option<Outcome>) -> String {
 /// Waits until the update is there.
 async fn until_there(home: &Home, id: &str, update_id: &str) {
     for _ in 0..400 {
-        if !look(home, id, update_id, Stage::Unspecified).await.starts_with("NotFound") {
+        if look(home, id, update_id, Stage::Unspecified).await.starts_with("Ok") {
             return;
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
@@ -154,12 +160,20 @@ fn point(message: &Message) -> Command {
 }
 
 /// Completes a task with messages, and a command for each that needs one.
-async fn answer(home: &Home, task: PollWorkflowTaskQueueResponse, messages: Vec<Message>, then: Vec<Command>) -> String {
+async fn answer(
+    home: &Home,
+    task: PollWorkflowTaskQueueResponse,
+    messages: Vec<Message>,
+    then: Vec<Command>,
+) -> String {
     let events = messages.iter().filter(|message| !message.id.ends_with("Rejection"));
     let commands = events.map(point).chain(then).collect();
-    send(home, RespondWorkflowTaskCompletedRequest { task_token: task.task_token, commands, messages, ..respond_task() })
-        .await
-        .map_or_else(refused, |answer| format!("reset to {}", answer.reset_history_event_id))
+    send(
+        home,
+        RespondWorkflowTaskCompletedRequest { task_token: task.task_token, commands, messages, ..respond_task() },
+    )
+    .await
+    .map_or_else(refused, |answer| format!("reset to {}", answer.reset_history_event_id))
 }
 
 fn respond_task() -> RespondWorkflowTaskCompletedRequest {
@@ -296,8 +310,8 @@ async fn before_the_first_task(home: &Home) -> Vec<String> {
 /// An update that comes while a worker has the task gets the next one: a speculative one when the worker takes it at once.
 async fn meanwhile(home: &Home, id: &str, at_once: bool) -> Vec<String> {
     home.start(id).await;
+    let task = home.workflow_task(id).await;
     let worker = async {
-        let task = home.workflow_task(id).await;
         until_there(home, id, "u").await;
         let task_token = task.task_token;
         let request =
@@ -401,7 +415,8 @@ async fn continued_as_new(home: &Home) -> Vec<String> {
         workflow_execution: Some(WorkflowExecution { workflow_id: id.into(), run_id: run.run_id }),
         ..update(id, "u")
     };
-    seen.extend([worker, waits, later, ask_for(home, old).await, look(home, id, "u", Stage::Unspecified).await]);
+    seen.extend([format!("next: {worker}"), format!("waits: {waits}"), format!("later: {later}")]);
+    seen.extend([ask_for(home, old).await, look(home, id, "u", Stage::Unspecified).await]);
     seen
 }
 
@@ -455,10 +470,22 @@ async fn wrong_messages(home: &Home) -> Vec<String> {
         ("response first", |_| (vec![], vec![respond("u")])),
         ("twice", |asked| (vec![], vec![accept(asked), accept(asked)])),
         ("bare", |_| (vec![], vec![message("u", "Acceptance", &Acceptance::default())])),
-        ("of another", |asked| (vec![], vec![accept(asked), message("u", "Response", &Response {
-            meta: Some(Meta { update_id: "v".into(), ..Meta::default() }),
-            outcome: Some(Outcome::default()),
-        })])),
+        ("of another", |asked| {
+            (
+                vec![],
+                vec![
+                    accept(asked),
+                    message(
+                        "u",
+                        "Response",
+                        &Response {
+                            meta: Some(Meta { update_id: "v".into(), ..Meta::default() }),
+                            outcome: Some(Outcome::default()),
+                        },
+                    ),
+                ],
+            )
+        }),
         ("no update's", |_| (vec![], vec![message("u", "Meta", &Meta::default())])),
         ("without commands", |asked| (vec![], vec![accept(asked), respond("u")])),
         ("accepted and closed", |asked| (vec![point(&accept(asked)), complete()], vec![accept(asked)])),
@@ -509,6 +536,89 @@ async fn wrong_requests(home: &Home) -> Vec<String> {
     seen
 }
 
+/// Update-with-start: of a new run, of one that is there, of one that must not be there.
+async fn with_start(home: &Home) -> Vec<String> {
+    let id = "update-with-start";
+    let ask = async |update_id: &str, conflict: Conflict| {
+        let operation = |operation| Operation { operation: Some(operation) };
+        let start = StartWorkflowExecutionRequest { workflow_id_conflict_policy: conflict.into(), ..start(id) };
+        let operations = vec![
+            operation(operation::Operation::StartWorkflow(start)),
+            operation(operation::Operation::UpdateWorkflow(update(id, update_id))),
+        ];
+        let request = ExecuteMultiOperationRequest { namespace: NAMESPACE.into(), operations, ..Default::default() };
+        let answer: Result<ExecuteMultiOperationResponse, Status> = home.call("ExecuteMultiOperation", request).await;
+        let responses = answer.map(|answer| answer.responses.into_iter().filter_map(|response| response.response));
+        let one = |response| match response {
+            response::Response::StartWorkflow(start) => {
+                format!("started {}, {:?}, link {}", start.started, start.status(), start.link.is_some())
+            }
+            response::Response::UpdateWorkflow(update) => {
+                format!("{:?} {}, link {}", update.stage(), outcome(update.outcome), update.link.is_some())
+            }
+        };
+        responses.map_or_else(refused, |all| all.map(one).collect::<Vec<_>>().join("; "))
+    };
+    let mut seen = Vec::new();
+    for update_id in ["u", "v"] {
+        let worker = async {
+            let task = home.workflow_task(id).await;
+            let said = vec![accept(&task.messages[0]), respond(update_id)];
+            vec![shown(&task), answer(home, task, said, vec![]).await]
+        };
+        let (asked, worker) = tokio::join!(ask(update_id, Conflict::UseExisting), worker);
+        seen.extend(worker);
+        seen.push(asked);
+    }
+    seen.extend([ask("u", Conflict::Fail).await, ask("new", Conflict::Fail).await, kept(home, id).await]);
+    home.signal(id, "end").await.unwrap();
+    let task = home.workflow_task(id).await;
+    let closes = async {
+        until_there(home, id, "w").await;
+        answer(home, task, vec![], vec![complete()]).await;
+        let task = home.workflow_task(id).await;
+        let said = vec![reject(&task.messages[0])];
+        vec![shown(&task), answer(home, task, said, vec![]).await]
+    };
+    let (asked, closes) = tokio::join!(ask("w", Conflict::UseExisting), closes);
+    seen.extend(closes);
+    seen.extend([asked, kept(home, id).await]);
+    seen
+}
+
+/// What an update-with-start may get wrong.
+async fn wrong_starts(home: &Home) -> Vec<String> {
+    let id = "update-wrong-start";
+    let uuid = uuid::Uuid::now_v7().to_string();
+    let run = Some(WorkflowExecution { workflow_id: id.into(), run_id: uuid.clone() });
+    let pairs = [
+        (StartWorkflowExecutionRequest { cron_schedule: "* * * * *".into(), ..start(id) }, update(id, "u")),
+        (StartWorkflowExecutionRequest { workflow_start_delay: seconds(1), ..start(id) }, update(id, "u")),
+        (StartWorkflowExecutionRequest { request_eager_execution: true, ..start(id) }, update(id, "u")),
+        (start(id), update("another", "u")),
+        (start(id), UpdateWorkflowExecutionRequest { workflow_execution: run, ..update(id, "u") }),
+        (start(id), UpdateWorkflowExecutionRequest { first_execution_run_id: uuid, ..update(id, "u") }),
+        (start(id), UpdateWorkflowExecutionRequest { request: None, ..update(id, "u") }),
+    ];
+    let mut seen = Vec::new();
+    for (start, update) in pairs {
+        let operations = vec![
+            Operation { operation: Some(operation::Operation::StartWorkflow(start)) },
+            Operation { operation: Some(operation::Operation::UpdateWorkflow(update)) },
+        ];
+        for operations in [operations.clone(), operations.into_iter().rev().collect()] {
+            let request =
+                ExecuteMultiOperationRequest { namespace: NAMESPACE.into(), operations, ..Default::default() };
+            let answer: Result<ExecuteMultiOperationResponse, Status> =
+                home.call("ExecuteMultiOperation", request).await;
+            let status = answer.unwrap_err();
+            // The details say which operation is at fault: they are the same bytes.
+            seen.push(format!("{:?}: {} {:?}", status.code(), status.message(), status.details()));
+        }
+    }
+    seen
+}
+
 /// One update too many at a time.
 async fn too_many(home: &Home) -> Vec<String> {
     let id = "update-many";
@@ -549,6 +659,8 @@ pub(crate) async fn scenarios(home: &Home) -> Vec<String> {
         Box::pin(wrong_messages(home)),
         Box::pin(wrong_requests(home)),
         Box::pin(too_many(home)),
+        Box::pin(with_start(home)),
+        Box::pin(wrong_starts(home)),
     ];
     if let Home::Server { .. } = home {
         return futures::future::join_all(steps).await.concat();
@@ -567,7 +679,11 @@ async fn a_rejected_update_leaves_no_trace() {
     let quiet = "WORKFLOW_EXECUTION_STARTED, WORKFLOW_TASK_SCHEDULED attempt 1, WORKFLOW_TASK_STARTED, \
                  WORKFLOW_TASK_COMPLETED";
     assert_eq!(seen.iter().filter(|line| *line == quiet).count(), 4, "{seen:#?}");
-    assert!(seen[0].ends_with("5 WORKFLOW_TASK_SCHEDULED, 6 WORKFLOW_TASK_STARTED; [\"u/request at 5\"]"), "{}", seen[0]);
+    assert!(
+        seen[0].ends_with("5 WORKFLOW_TASK_SCHEDULED, 6 WORKFLOW_TASK_STARTED; [\"u/request at 5\"]"),
+        "{}",
+        seen[0]
+    );
     assert!(seen[3].contains("failure no"), "{}", seen[3]);
 }
 

@@ -4,8 +4,8 @@ use temporalio_common::protos::temporal::api::{
     command::v1::{
         CancelTimerCommandAttributes, CancelWorkflowExecutionCommandAttributes, Command,
         CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
-        FailWorkflowExecutionCommandAttributes, ModifyWorkflowPropertiesCommandAttributes, ProtocolMessageCommandAttributes,
-        RecordMarkerCommandAttributes, RequestCancelActivityTaskCommandAttributes,
+        FailWorkflowExecutionCommandAttributes, ModifyWorkflowPropertiesCommandAttributes,
+        ProtocolMessageCommandAttributes, RecordMarkerCommandAttributes, RequestCancelActivityTaskCommandAttributes,
         RequestCancelExternalWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
         SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
         StartTimerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C,
@@ -73,7 +73,14 @@ impl Model {
             user_metadata: None,
         };
         let execution = Execution::start(1, now, input);
-        let mut model = Self { execution, events: Vec::new(), rows: std::collections::BTreeMap::new(), told: Vec::new(), now, named: 0 };
+        let mut model = Self {
+            execution,
+            events: Vec::new(),
+            rows: std::collections::BTreeMap::new(),
+            told: Vec::new(),
+            now,
+            named: 0,
+        };
         model.execution.schedule_workflow_task(now);
         model.keep();
         model
@@ -369,10 +376,6 @@ impl Model {
     fn keep(&mut self) {
         self.execution.end_transaction(self.now);
         let changes = self.execution.take_changes();
-        assert!(
-            !changes.dirty || self.execution.info.workflow_task.as_ref().is_none_or(|task| !task.speculative),
-            "a speculative task is never stored"
-        );
         self.told.extend(changes.updates);
         self.events.extend(changes.events);
         for (kind, id) in changes.pending {
