@@ -10,6 +10,7 @@ mod activity_policy;
 mod apply;
 mod child;
 mod command;
+mod effect;
 mod external;
 mod lifecycle;
 mod protocol;

@@ -4,12 +4,13 @@
 //! tag for ever. Times are nanoseconds since the epoch, 0 for "none".
 
 use temporalio_common::protos::temporal::api::{
-    command::v1::StartChildWorkflowExecutionCommandAttributes,
-    common::v1::{ActivityType, Header, Memo, Payloads, RetryPolicy, SearchAttributes},
+    common::v1::{ActivityType, Memo, Payloads, RetryPolicy, SearchAttributes},
     failure::v1::Failure,
-    history::v1::{ActivityTaskScheduledEventAttributes, HistoryEvent, WorkflowExecutionStartedEventAttributes},
+    history::v1::{ActivityTaskScheduledEventAttributes, WorkflowExecutionStartedEventAttributes},
     sdk::v1::UserMetadata,
 };
+
+pub use super::effect::{Effect, SignalInput, Target};
 
 /// Everything of an execution that is not one of its pending things.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -294,80 +295,6 @@ pub enum PendingKind {
     SeenRequest = 7,
     /// [`UpdateInfo`], by accepted event.
     Update = 8,
-}
-
-/// Something that must happen to another execution, or because of it, in the same transaction.
-#[derive(Debug, Clone)]
-pub enum Effect {
-    /// Start a child.
-    StartChild {
-        /// Initiated event in the parent.
-        initiated_event_id: i64,
-        /// The command.
-        command: Box<StartChildWorkflowExecutionCommandAttributes>,
-        /// Summary and details for the child.
-        user_metadata: Option<UserMetadata>,
-    },
-    /// Signal another execution.
-    Signal {
-        /// Initiated event here.
-        initiated_event_id: i64,
-        /// Whom.
-        target: Target,
-        /// What.
-        signal: Box<SignalInput>,
-    },
-    /// Cancel another execution.
-    Cancel {
-        /// Initiated event here.
-        initiated_event_id: i64,
-        /// Whom.
-        target: Target,
-        /// Why.
-        reason: String,
-    },
-    /// This run has closed.
-    Closed {
-        /// The closing event.
-        event: Box<HistoryEvent>,
-        /// Children to which their parent-close policy applies.
-        children: Vec<PendingChild>,
-    },
-    /// Start the run that continues this one.
-    ContinueAsNew {
-        /// Run id that it gets.
-        new_run_id: String,
-        /// Its start event's attributes.
-        started: Box<WorkflowExecutionStartedEventAttributes>,
-    },
-}
-
-/// Another execution, as a command names it.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Namespace, by name.
-    pub namespace: String,
-    /// Workflow id.
-    pub workflow_id: String,
-    /// Run id; empty for the current run.
-    pub run_id: String,
-    /// Whether only a child of the sender will do.
-    pub child_only: bool,
-}
-
-/// A signal's content.
-#[derive(Debug, Clone, Default)]
-pub struct SignalInput {
-    /// Signal name.
-    pub name: String,
-    /// Arguments.
-    pub input: Option<Payloads>,
-    /// Header.
-    pub header: Option<Header>,
-    /// Sender.
-    pub identity: String,
-    /// Request id; empty for none.
-    pub request_id: String,
 }
 
 impl WorkflowTask {

@@ -630,14 +630,18 @@ async fn too_many(home: &Home) -> Vec<String> {
             until_there(home, id, name).await;
         }
         let more = ask(home, id, "one more").await;
-        let task = home.workflow_task(id).await;
-        let sent = task.messages.len();
-        let said = task.messages.iter().map(reject).collect();
-        vec![more, format!("{sent}"), answer(home, task, said, vec![]).await]
+        // A server may have told its clients of an update a moment before it sends it along.
+        let mut left = names.len();
+        while left > 0 {
+            let task = home.workflow_task(id).await;
+            left -= task.messages.len();
+            let said = task.messages.iter().map(reject).collect();
+            answer(home, task, said, vec![]).await;
+        }
+        vec![more]
     };
     let (asked, mut seen) = tokio::join!(asked, worker);
     seen.extend(asked);
-    seen.push(kept(home, id).await);
     seen
 }
 
