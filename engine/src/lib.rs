@@ -1,7 +1,7 @@
 //! Durable execution on one machine: Temporal's `WorkflowService` on SQLite.
 //!
 //! Official Temporal SDKs talk to it as to a server, in the same process and without a socket
-//! ([`Engine::grpc_service`]). It knows workflows, activities, timers and signals; it knows nothing of what they are for.
+//! ([`Engine::grpc_service`]). It knows workflows, activities, timers, signals and updates; it knows nothing of what they are for.
 //!
 //! From the ground up: [`store`] (SQLite, one commit for many transitions), `history` (one execution as a state machine),
 //! `matching` (task queues), `timers`, [`visibility`] (the list filter), `core` (the one thread that owns it all) and `service`

@@ -125,17 +125,6 @@ impl Execution {
         Ok(TaskOutcome { eager, forgotten: false })
     }
 
-    /// Whether a task was only asked about updates and rejects them all, so that it need not be in the history
-    /// (`skipWorkflowTaskCompletedEvent`). For an older worker, its events would have to come right after the last completed
-    /// task: that worker cannot forget the events between.
-    fn leaves_no_trace(&self, task: &CompletedTask, messages: &[Incoming]) -> bool {
-        self.info.workflow_task.as_ref().is_some_and(|current| current.speculative)
-            && task.commands.is_empty()
-            && !task.force_new_task
-            && (task.forgets_with_events || self.info.next_event_id == self.info.last_started_event_id + 2)
-            && messages.iter().all(Incoming::is_rejection)
-    }
-
     fn record_task_completed(&mut self, now: Nanos, task: &CompletedTask) -> i64 {
         self.settle_transient_task();
         let (scheduled_event_id, started_event_id) =

@@ -282,14 +282,6 @@ impl Execution {
         self.changes.dirty = true;
     }
 
-    /// Encoded form of everything that is not a pending thing. A speculative workflow task is not stored.
-    pub fn encode_info(&self) -> Vec<u8> {
-        if self.info.workflow_task.as_ref().is_some_and(|task| task.speculative) {
-            return ExecutionInfo { workflow_task: None, ..self.info.clone() }.encode_to_vec();
-        }
-        self.info.encode_to_vec()
-    }
-
     /// Encoded form of a pending thing, `None` when it is gone.
     pub fn encode_pending(&self, kind: PendingKind, id: i64) -> Option<Vec<u8>> {
         match kind {

@@ -16,7 +16,7 @@ use temporalio_common::protos::temporal::api::{
     update::v1::{Acceptance, Rejection, Request, Response},
 };
 
-use super::{AdmittedUpdate, CommandError, Execution, time::Nanos, update::UpdateChange};
+use super::{AdmittedUpdate, CommandError, CompletedTask, Execution, time::Nanos, update::UpdateChange};
 
 /// Where the messages of updates are defined.
 const PACKAGE: &str = "temporal.api.update.v1.";
@@ -200,6 +200,17 @@ impl<'a> Check<'a> {
 }
 
 impl Execution {
+    /// Whether a task was only asked about updates and rejects them all, so that it need not be in the history
+    /// (`skipWorkflowTaskCompletedEvent`). For an older worker, its events would have to come right after the last completed
+    /// task: that worker cannot forget the events between.
+    pub(super) fn leaves_no_trace(&self, task: &CompletedTask, messages: &[Incoming]) -> bool {
+        self.info.workflow_task.as_ref().is_some_and(|current| current.speculative)
+            && task.commands.is_empty()
+            && !task.force_new_task
+            && (task.forgets_with_events || self.info.next_event_id == self.info.last_started_event_id + 2)
+            && messages.iter().all(Incoming::is_rejection)
+    }
+
     /// Carries out the rejections among `messages`.
     pub(super) fn take_rejections(&mut self, messages: &mut Vec<Incoming>) {
         for message in messages.extract_if(.., |message| message.is_rejection()) {

@@ -15,6 +15,7 @@
 //! stored. When the worker does nothing but reject, it is forgotten; whatever else happens writes its events first, and so
 //! makes it a normal task (`convertSpeculativeWorkflowTaskToNormal`).
 
+use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
     enums::v1::{SuggestContinueAsNewReason, TaskQueueKind, TimeoutType, WorkflowTaskFailedCause},
     failure::v1::Failure,
@@ -27,7 +28,7 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     Execution, MAX_HISTORY_BYTES, MAX_HISTORY_EVENTS, SUGGEST_CONTINUE_AS_NEW_BYTES, SUGGEST_CONTINUE_AS_NEW_EVENTS,
-    state::WorkflowTask,
+    state::{ExecutionInfo, WorkflowTask},
     time::{Nanos, deadline, duration, from_duration, timestamp},
 };
 
@@ -124,6 +125,14 @@ impl Execution {
         if started {
             self.push(started_event);
         }
+    }
+
+    /// Encoded form of everything that is not a pending thing. A speculative workflow task is not stored.
+    pub fn encode_info(&self) -> Vec<u8> {
+        if self.info.workflow_task.as_ref().is_some_and(|task| task.speculative) {
+            return ExecutionInfo { workflow_task: None, ..self.info.clone() }.encode_to_vec();
+        }
+        self.info.encode_to_vec()
     }
 
     /// Ends a transaction: what else it has changed makes a speculative task of before a normal one, and an outgrown history

@@ -288,10 +288,13 @@ async fn joined(home: &Home, id: &str, started: bool) -> Vec<String> {
 async fn before_the_first_task(home: &Home) -> Vec<String> {
     let (id, late) = ("update-first", "update-delayed");
     home.start(id).await;
-    let delayed = StartWorkflowExecutionRequest { workflow_start_delay: seconds(2), ..start(late) };
-    home.try_start(delayed).await.unwrap();
     let mut seen = Vec::new();
     for id in [id, late] {
+        if id == late {
+            // A server forgets the first task of a run whose delay ends while an update's task is under way.
+            let delayed = StartWorkflowExecutionRequest { workflow_start_delay: seconds(8), ..start(late) };
+            home.try_start(delayed).await.unwrap();
+        }
         let worker = async {
             until_there(home, id, "u").await;
             let task = home.workflow_task(id).await;
@@ -302,7 +305,7 @@ async fn before_the_first_task(home: &Home) -> Vec<String> {
         seen.extend(worker);
         seen.extend([asked, kept(home, id).await]);
     }
-    home.pass(Duration::from_secs(3)).await;
+    home.pass(Duration::from_secs(9)).await;
     seen.push(shown(&home.workflow_task(late).await));
     seen
 }
