@@ -71,9 +71,13 @@ async fn begin(home: &Home, id: &str, update_id: &str) -> String {
 }
 
 async fn look(home: &Home, id: &str, update_id: &str, stage: Stage) -> String {
+    look_at(home, execution(id), update_id, stage).await
+}
+
+async fn look_at(home: &Home, workflow_execution: Option<WorkflowExecution>, update_id: &str, stage: Stage) -> String {
     let request = PollWorkflowExecutionUpdateRequest {
         namespace: NAMESPACE.into(),
-        update_ref: Some(UpdateRef { workflow_execution: execution(id), update_id: update_id.into() }),
+        update_ref: Some(UpdateRef { workflow_execution, update_id: update_id.into() }),
         wait_policy: Some(WaitPolicy { lifecycle_stage: stage.into() }),
         ..Default::default()
     };
@@ -413,7 +417,8 @@ async fn continued_as_new(home: &Home) -> Vec<String> {
         until_there(home, id, "later").await;
         answer(home, task, vec![], vec![next]).await
     };
-    let (waits, later, worker) = tokio::join!(look(home, id, "u", Stage::Completed), ask(home, id, "later"), worker);
+    let (waits, later, worker) =
+        tokio::join!(look_at(home, Some(run.clone()), "u", Stage::Completed), ask(home, id, "later"), worker);
     let old = UpdateWorkflowExecutionRequest {
         workflow_execution: Some(WorkflowExecution { workflow_id: id.into(), run_id: run.run_id }),
         ..update(id, "u")
