@@ -1,8 +1,8 @@
 //! Durable execution on one machine: Temporal's `WorkflowService` on SQLite.
 //!
 //! Official Temporal SDKs talk to it as to a server: in the same process without a socket ([`Engine::grpc_service`]), or from
-//! anywhere over gRPC ([`Engine::listen`]). It knows workflows, activities, timers and signals; it knows nothing of what they
-//! are for.
+//! anywhere over gRPC ([`Engine::listen`]). It knows workflows, activities, timers, signals and updates; it knows nothing of
+//! what they are for.
 //!
 //! From the ground up: [`store`] (SQLite, one commit for many transitions), `history` (one execution as a state machine),
 //! `matching` (task queues), `timers`, `cron`, [`visibility`] (the list filter), `core` (the one thread that owns it all),

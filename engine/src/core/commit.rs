@@ -135,8 +135,12 @@ impl Core {
                 if self.current.get(&id) == Some(key) {
                     self.current.remove(&id);
                 }
+                let refused = || Status::unavailable("the store refused a write; ask again");
                 for query in live.queries.into_values() {
-                    let _ = query.reply.send(Err(Status::unavailable("the store refused a write; ask again")));
+                    let _ = query.reply.send(Err(refused()));
+                }
+                for wait in live.update_waits {
+                    let _ = wait.reply.send(Err(refused()));
                 }
             }
         }
@@ -148,7 +152,7 @@ impl Live {
     fn write(&self, batch: &mut Batch) {
         let execution = &self.execution;
         let key = ExecutionKey(execution.key);
-        let state = execution.info.encode_to_vec();
+        let state = execution.encode_info();
         if self.unsaved_row || !execution.is_open() {
             batch.put_executions.push(ExecutionRow {
                 key,

@@ -244,10 +244,12 @@ impl Core {
             return Some(poller);
         };
         let queries = self.attach_queries(key);
+        let messages = self.send_updates(key, true);
         let sticky = started.task.sticky && started.task.queue == queue.name;
         self.hand_over(queue.clone(), poller.reply, move |core| {
             let mut response = core.workflow_task_response(key, &started, sticky)?;
             response.queries = queries.into_iter().collect();
+            response.messages = messages;
             Ok(Delivery::Workflow(Box::new(response)))
         });
         None

@@ -13,6 +13,7 @@ mod lookup;
 mod query;
 mod reset;
 mod response;
+mod update;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -32,6 +33,7 @@ pub(crate) use dispatch::{PollReply, PollRequest, Poller};
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
 pub(crate) use reset::ResetRequest;
+pub(crate) use update::{Progress, Reached, UpdateWait, WaitFor};
 
 use self::inbox::{Inbox, InboxSender, Refused};
 use crate::{
@@ -90,6 +92,7 @@ pub(crate) struct Live {
     queued: BTreeSet<(i64, i32)>,
     pub(crate) queries: BTreeMap<u64, PendingQuery>,
     pub(crate) history_waiters: Vec<HistoryWaiter>,
+    update_waits: Vec<UpdateWait>,
 }
 
 /// Somebody who waits for an execution's next events.
@@ -325,7 +328,7 @@ impl Core {
         let now = self.now();
         let live = self.live.get_mut(&key)?;
         let result = change(&mut live.execution, now);
-        live.execution.enforce_history_limits(now);
+        live.execution.end_transaction(now);
         self.settle(key);
         Some(result)
     }
@@ -333,11 +336,14 @@ impl Core {
     /// Notes what a transition changed: rows to write, deadlines, tasks, effects on others.
     fn settle(&mut self, key: i64) {
         let Some(live) = self.live.get_mut(&key) else { return };
-        let changes: Changes = live.execution.take_changes();
+        let mut changes: Changes = live.execution.take_changes();
         self.deadlines.set(key, live.execution.next_deadline());
+        self.tell_update_clients(key, std::mem::take(&mut changes.updates));
         if !changes.dirty && changes.effects.is_empty() {
-            return;
+            // A speculative workflow task is not stored, and has to reach a worker all the same.
+            return self.enqueue_tasks(key, std::iter::empty());
         }
+        let Some(live) = self.live.get_mut(&key) else { return };
         live.unsaved_row |= changes.visibility;
         live.unsaved_events.extend(changes.events);
         live.unsaved_pending.extend(changes.pending.iter().copied());

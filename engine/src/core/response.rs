@@ -35,13 +35,14 @@ impl Core {
         let task = &started.task;
         let next = started.previous_started_event_id + 1;
         let from = if sticky && !self.is_forgotten(key, next) { next } else { 1 };
-        let last = if task.attempt > 1 { task.scheduled_event_id - 1 } else { task.started_event_id };
+        let last = if task.is_unwritten() { task.scheduled_event_id - 1 } else { task.started_event_id };
         let (history, next_page_token) = self.history_page(key, from, last, &started.transient_events)?;
         let token = TaskToken {
             key,
             scheduled_event_id: task.scheduled_event_id,
             started_event_id: task.started_event_id,
             attempt: task.attempt,
+            started_time: task.started_time,
             ..TaskToken::default()
         };
         Ok(PollWorkflowTaskQueueResponse {

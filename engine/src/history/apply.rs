@@ -12,7 +12,7 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     Execution,
-    state::{PendingActivity, PendingChild, PendingExternal, PendingKind, PendingTimer, WorkflowTask},
+    state::{PendingActivity, PendingChild, PendingExternal, PendingKind, PendingTimer, UpdateInfo, WorkflowTask},
     time::{Nanos, deadline, from_duration, from_timestamp},
 };
 
@@ -26,6 +26,7 @@ impl Execution {
         match attributes {
             A::WorkflowExecutionStartedEventAttributes(a) => self.apply_started(a, event, time),
             A::WorkflowTaskScheduledEventAttributes(a) => {
+                // An update may bring the first task before the start delay is over.
                 self.info.first_task_delayed = false;
                 self.info.workflow_task = Some(WorkflowTask {
                     scheduled_event_id: id,
@@ -130,6 +131,17 @@ impl Execution {
                 self.upsert_search_attributes(a.search_attributes.as_ref());
             }
             A::WorkflowPropertiesModifiedEventAttributes(a) => self.upsert_memo(a.upserted_memo.as_ref()),
+            A::WorkflowExecutionUpdateAcceptedEventAttributes(a) => {
+                let update_id = a.protocol_instance_id.clone();
+                self.updates.insert(id, UpdateInfo { update_id, accepted_event_id: id, completed_event_id: 0 });
+                self.touch(PendingKind::Update, id);
+            }
+            A::WorkflowExecutionUpdateCompletedEventAttributes(a) => {
+                if let Some(update) = self.updates.get_mut(&a.accepted_event_id) {
+                    update.completed_event_id = id;
+                    self.touch(PendingKind::Update, a.accepted_event_id);
+                }
+            }
             A::WorkflowExecutionCompletedEventAttributes(a) => {
                 self.apply_closed(Status::Completed, time, &a.new_execution_run_id);
             }
@@ -200,6 +212,7 @@ impl Execution {
         new_run_id.clone_into(&mut self.info.new_run_id);
         self.info.status = status.into();
         self.info.close_time = time;
+        self.info.updates = self.updates.values().cloned().collect();
         self.info.workflow_task = None;
         self.info.sticky_queue.clear();
         self.changes.visibility = true;
@@ -209,6 +222,7 @@ impl Execution {
     /// Ends the current workflow task; the next one will be `attempt`.
     pub(super) fn end_workflow_task(&mut self, attempt: i32) {
         self.info.workflow_task = None;
+        self.close_attempted = false;
         self.info.workflow_task_attempt = attempt;
         self.changes.dirty = true;
     }
@@ -229,6 +243,7 @@ impl Execution {
             PendingKind::Cancel => drop(self.cancels.remove(&id)),
             PendingKind::Buffered => drop(self.buffered.remove(&id)),
             PendingKind::SeenRequest => drop(self.seen_requests.remove(&id)),
+            PendingKind::Update => drop(self.updates.remove(&id)),
         }
         self.touch(kind, id);
     }

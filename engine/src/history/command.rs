@@ -10,11 +10,13 @@ use temporalio_common::protos::temporal::api::{
         MarkerRecordedEventAttributes, UpsertWorkflowSearchAttributesEventAttributes,
         WorkflowPropertiesModifiedEventAttributes, WorkflowTaskCompletedEventAttributes, history_event::Attributes,
     },
+    protocol::v1::Message,
     sdk::v1::WorkflowTaskCompletedMetadata,
 };
 
 use super::{
     Execution, MAX_PENDING,
+    protocol::{self, Incoming},
     retry_policy::{check_policy, complete_policy},
     time::{Nanos, from_duration},
 };
@@ -28,18 +30,35 @@ const MAX_ID_LENGTH: usize = 1_000;
 pub struct CompletedTask {
     /// The commands, in order.
     pub commands: Vec<Command>,
+    /// Answers to updates; commands point to some of them.
+    pub messages: Vec<Message>,
     /// The worker.
     pub identity: String,
     /// Sticky queue of the worker and how long a task may wait there, if it keeps the workflow in its cache.
     pub sticky: Option<(String, Nanos)>,
     /// Whether the worker wants another task at once (it heart-beats for local activities).
     pub force_new_task: bool,
+    /// Whether the worker takes the next task, if there is one, with the answer to this one.
+    pub takes_next_task: bool,
+    /// Whether the worker can forget a speculative task even when other events came with it
+    /// (`discard_speculative_workflow_task_with_events`).
+    pub forgets_with_events: bool,
     /// Flags and SDK names.
     pub sdk_metadata: Option<WorkflowTaskCompletedMetadata>,
     /// Metering.
     pub metering_metadata: Option<MeteringMetadata>,
     /// Versioning, recorded and otherwise ignored.
     pub versioning_behavior: VersioningBehavior,
+}
+
+/// What came of a completed task.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskOutcome {
+    /// Activities whose command asked for eager execution, by scheduled event.
+    pub eager: Vec<i64>,
+    /// Whether the task was speculative and has left no trace, so that the worker has to forget its events
+    /// (`reset_history_event_id`).
+    pub forgotten: bool,
 }
 
 /// Why commands were refused: the task fails with the cause.
@@ -53,7 +72,7 @@ pub struct CommandError {
 }
 
 impl Execution {
-    /// Takes a completed workflow task. Answers the activities whose command asked for eager execution.
+    /// Takes a completed workflow task.
     ///
     /// # Errors
     /// A command that cannot be carried out; nothing has changed then, and the caller fails the task with the cause.
@@ -62,24 +81,50 @@ impl Execution {
         now: Nanos,
         task: CompletedTask,
         new_run_id: impl FnOnce() -> String,
-    ) -> Result<Vec<i64>, CommandError> {
-        self.check_commands(now, &task.commands)?;
+    ) -> Result<TaskOutcome, CommandError> {
+        let mut messages = protocol::decode(task.messages.clone())?;
+        self.check_commands(now, &task.commands, &messages)?;
+        if self.leaves_no_trace(&task, &messages) {
+            self.info.workflow_task = None;
+            self.close_attempted = false;
+            self.take_sticky(task.sticky);
+            self.take_rejections(&mut messages);
+            self.reject_unprocessed_updates();
+            self.schedule_task_for_updates(now, task.takes_next_task);
+            return Ok(TaskOutcome { forgotten: true, ..TaskOutcome::default() });
+        }
         let completed = self.record_task_completed(now, &task);
         self.take_sticky(task.sticky);
+        self.take_rejections(&mut messages);
         let mut eager = Vec::new();
         let mut new_run_id = Some(new_run_id);
         for command in task.commands {
-            self.carry_out(now, completed, command, &task.identity, &mut eager, &mut new_run_id);
+            match command.attributes {
+                Some(C::ProtocolMessageCommandAttributes(a)) => {
+                    if let Some(message) = protocol::take(&mut messages, &a.message_id) {
+                        self.take_message(now, message);
+                    }
+                }
+                _ => self.carry_out(now, completed, command, &task.identity, &mut eager, &mut new_run_id),
+            }
         }
         if self.is_open() {
+            for message in messages {
+                self.take_message(now, message);
+            }
+            if !task.force_new_task {
+                self.reject_unprocessed_updates();
+            }
             let news = self.flush_buffered();
             // An activity that was cancelled before it began has already scheduled its own news.
             let unseen = self.has_news_since(completed);
             if news || unseen || task.force_new_task {
                 self.schedule_workflow_task(now);
+            } else {
+                self.schedule_task_for_updates(now, task.takes_next_task);
             }
         }
-        Ok(eager)
+        Ok(TaskOutcome { eager, forgotten: false })
     }
 
     fn record_task_completed(&mut self, now: Nanos, task: &CompletedTask) -> i64 {
@@ -186,7 +231,7 @@ impl Execution {
                 };
                 self.record(now, Attributes::WorkflowPropertiesModifiedEventAttributes(attributes));
             }
-            // Refused by `check_commands`.
+            // Carried out by the caller, or refused by `check_commands`.
             Some(
                 C::ProtocolMessageCommandAttributes(_)
                 | C::ScheduleNexusOperationCommandAttributes(_)
@@ -197,8 +242,8 @@ impl Execution {
     }
 
     /// Checks all commands against the state and each other, so that they can then be carried out without failing.
-    fn check_commands(&self, now: Nanos, commands: &[Command]) -> Result<(), CommandError> {
-        let mut seen = Seen::new(self, now);
+    fn check_commands(&self, now: Nanos, commands: &[Command], messages: &[Incoming]) -> Result<(), CommandError> {
+        let mut seen = Seen::new(self, now, messages);
         let mut closes = false;
         for command in commands {
             if closes {
@@ -209,7 +254,7 @@ impl Execution {
         if closes && self.has_unseen_events() {
             return Err(bad(Cause::UnhandledCommand, "UnhandledCommand"));
         }
-        Ok(())
+        seen.updates.rest(closes)
     }
 
     /// Whether something came that the worker has not seen, so that it may not close the workflow.
@@ -218,7 +263,7 @@ impl Execution {
     }
 
     /// Checks one command; answers whether it closes the workflow.
-    fn check_command(&self, command: &Command, seen: &mut Seen) -> Result<bool, CommandError> {
+    fn check_command(&self, command: &Command, seen: &mut Seen<'_>) -> Result<bool, CommandError> {
         match command.attributes.as_ref() {
             Some(C::ScheduleActivityTaskCommandAttributes(a)) => check_activity(a, seen)?,
             Some(C::RequestCancelActivityTaskCommandAttributes(a)) => {
@@ -290,9 +335,7 @@ impl Execution {
             Some(C::CompleteWorkflowExecutionCommandAttributes(_) | C::CancelWorkflowExecutionCommandAttributes(_)) => {
                 return Ok(true);
             }
-            Some(C::ProtocolMessageCommandAttributes(_)) => {
-                return Err(bad(Cause::FeatureDisabled, &unsupported("workflow update")));
-            }
+            Some(C::ProtocolMessageCommandAttributes(a)) => seen.updates.command(&a.message_id)?,
             Some(
                 C::ScheduleNexusOperationCommandAttributes(_) | C::RequestCancelNexusOperationCommandAttributes(_),
             ) => {
@@ -305,7 +348,7 @@ impl Execution {
 }
 
 /// Names in use, before and among the commands of one task.
-struct Seen {
+struct Seen<'a> {
     now: Nanos,
     activities: BTreeSet<String>,
     timers: BTreeSet<String>,
@@ -314,10 +357,11 @@ struct Seen {
     cancels: usize,
     /// Activities scheduled by earlier commands of the task, whose event ids are not known yet.
     scheduled: i64,
+    updates: protocol::Check<'a>,
 }
 
-impl Seen {
-    fn new(execution: &Execution, now: Nanos) -> Self {
+impl<'a> Seen<'a> {
+    fn new(execution: &'a Execution, now: Nanos, messages: &[Incoming]) -> Self {
         Self {
             now,
             activities: execution.activities.values().map(|a| a.activity_id().to_owned()).collect(),
@@ -326,11 +370,12 @@ impl Seen {
             signals: execution.signals.len(),
             cancels: execution.cancels.len(),
             scheduled: 0,
+            updates: protocol::Check::new(execution, messages),
         }
     }
 }
 
-fn check_activity(a: &ScheduleActivityTaskCommandAttributes, seen: &mut Seen) -> Result<(), CommandError> {
+fn check_activity(a: &ScheduleActivityTaskCommandAttributes, seen: &mut Seen<'_>) -> Result<(), CommandError> {
     let cause = Cause::BadScheduleActivityAttributes;
     require_id(&a.activity_id, cause, "activityId")?;
     require_id(a.activity_type.as_ref().map_or("", |kind| &kind.name), cause, "activityType")?;

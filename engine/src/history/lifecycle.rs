@@ -181,6 +181,8 @@ impl Execution {
 
     /// Takes the workflow task back from its worker, and lets go what was buffered, before a close from outside.
     fn release_workflow_task(&mut self, now: Nanos) {
+        // A speculative task that nobody has seen leaves no trace.
+        self.info.workflow_task.take_if(|task| task.speculative && task.started_event_id == 0);
         if self.has_started_workflow_task() {
             let cause = WorkflowTaskFailedCause::ForceCloseCommand;
             let attempt = self.info.workflow_task.as_ref().map_or(1, |task| task.attempt);
@@ -251,5 +253,6 @@ impl Execution {
         let children = self.children.values().cloned().collect();
         let Some(event) = self.changes.events.iter().find(|event| event.event_id == id).cloned() else { return };
         self.changes.effects.push(Effect::Closed { event: Box::new(event), children });
+        self.abort_updates();
     }
 }

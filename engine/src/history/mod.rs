@@ -10,9 +10,11 @@ mod activity_policy;
 mod apply;
 mod child;
 mod command;
+mod effect;
 mod external;
 mod lifecycle;
 mod next_run;
+mod protocol;
 mod reset;
 pub(crate) mod retry_policy;
 pub mod state;
@@ -20,6 +22,7 @@ pub mod state;
 mod tests;
 pub mod time;
 mod timer;
+mod update;
 mod workflow_task;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,12 +35,18 @@ use temporalio_common::protos::temporal::api::{
 };
 
 pub use activity::{ActivityOutcome, ActivityStart};
-pub use command::{CommandError, CompletedTask};
+pub use command::{CommandError, CompletedTask, TaskOutcome};
 pub use lifecycle::{StartInput, run_timeout};
 pub(crate) use reset::is_end_by_reset;
 pub use reset::{ResetError, ResetInput};
-use state::{Effect, ExecutionInfo, PendingActivity, PendingChild, PendingExternal, PendingKind, PendingTimer};
+use state::{
+    Effect, ExecutionInfo, PendingActivity, PendingChild, PendingExternal, PendingKind, PendingTimer, UpdateInfo,
+};
 use time::{Nanos, timestamp};
+pub use update::{
+    AdmittedUpdate, MAX_IN_FLIGHT_UPDATES, MAX_TOTAL_UPDATES, UpdateChange, UpdateNews, UpdateRefused, UpdateStage,
+    abandoned_outcome,
+};
 pub use workflow_task::{TaskStart, TaskStarted};
 
 /// Id of an event that is still buffered, as in Temporal's history service (`common.BufferedEventID`).
@@ -75,6 +84,14 @@ pub struct Execution {
     pub buffered: BTreeMap<i64, HistoryEvent>,
     /// Request ids of signals already taken.
     pub seen_requests: BTreeMap<i64, String>,
+    /// Updates that were accepted, by accepted event.
+    pub updates: BTreeMap<i64, UpdateInfo>,
+    /// Updates that the workflow has not accepted or rejected yet, in the order of their coming. They are not stored: clients
+    /// repeat what they have no answer for.
+    pub admitted: Vec<AdmittedUpdate>,
+    /// Whether the last workflow task tried to close the run and failed, so that the next most likely closes it
+    /// (`workflowCloseAttempted`). Not stored.
+    pub close_attempted: bool,
     /// What the current transaction has changed.
     pub changes: Changes,
 }
@@ -88,6 +105,10 @@ pub struct Changes {
     pub pending: BTreeSet<(PendingKind, i64)>,
     /// What must happen to others.
     pub effects: Vec<Effect>,
+    /// What has become of updates, for their clients.
+    pub updates: Vec<UpdateNews>,
+    /// Whether the transaction ended with a new speculative workflow task.
+    pub speculative: bool,
     /// Whether what listings show has changed.
     pub visibility: bool,
     /// Whether anything at all has changed.
@@ -152,6 +173,7 @@ impl Execution {
 
     /// [`Self::record`], with the command's summary.
     fn record_with(&mut self, now: Nanos, attributes: Attributes, user_metadata: Option<UserMetadata>) -> i64 {
+        self.settle_speculative_task();
         let event_type = attributes.event_type();
         let buffer = self.has_started_workflow_task() && is_bufferable(event_type);
         let mut event = HistoryEvent {
@@ -274,6 +296,7 @@ impl Execution {
             PendingKind::Signal => self.signals.get(&id).map(prost::Message::encode_to_vec),
             PendingKind::Cancel => self.cancels.get(&id).map(prost::Message::encode_to_vec),
             PendingKind::Buffered => self.buffered.get(&id).map(prost::Message::encode_to_vec),
+            PendingKind::Update => self.updates.get(&id).map(prost::Message::encode_to_vec),
             PendingKind::SeenRequest => self
                 .seen_requests
                 .get(&id)
@@ -298,6 +321,7 @@ impl Execution {
             k if k == PendingKind::SeenRequest as u8 => {
                 self.seen_requests.insert(id, state::SeenRequest::decode(bytes)?.request_id);
             }
+            k if k == PendingKind::Update as u8 => drop(self.updates.insert(id, UpdateInfo::decode(bytes)?)),
             _ => tracing::warn!(kind, id, "ignoring a pending row of a kind that this version does not know"),
         }
         Ok(())

@@ -4,12 +4,13 @@
 //! tag for ever. Times are nanoseconds since the epoch, 0 for "none".
 
 use temporalio_common::protos::temporal::api::{
-    command::v1::StartChildWorkflowExecutionCommandAttributes,
-    common::v1::{ActivityType, Header, Memo, Payloads, RetryPolicy, SearchAttributes},
+    common::v1::{ActivityType, Memo, Payloads, RetryPolicy, SearchAttributes},
     failure::v1::Failure,
-    history::v1::{ActivityTaskScheduledEventAttributes, HistoryEvent, WorkflowExecutionStartedEventAttributes},
+    history::v1::{ActivityTaskScheduledEventAttributes, WorkflowExecutionStartedEventAttributes},
     sdk::v1::UserMetadata,
 };
+
+pub use super::effect::{Effect, SignalInput, Target};
 
 /// Everything of an execution that is not one of its pending things.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -113,9 +114,13 @@ pub struct ExecutionInfo {
     /// Request id of the reset that made this run.
     #[prost(string, tag = "33")]
     pub reset_request_id: String,
+    /// Updates of a closed run, whose pending rows are gone.
+    #[prost(message, repeated, tag = "34")]
+    pub updates: Vec<UpdateInfo>,
 }
 
 /// A workflow task that is scheduled or started.
+#[allow(clippy::struct_excessive_bools, reason = "a stored message only grows")]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkflowTask {
     /// Its scheduled event, or for a transient task (attempt > 1) the id that event will get.
@@ -160,6 +165,9 @@ pub struct WorkflowTask {
     /// Whether the worker lives in this very process, so that it is gone when the process is.
     #[prost(bool, tag = "14")]
     pub in_process: bool,
+    /// Whether it is speculative: it has no events, and is never stored, until something else makes it a normal one.
+    #[prost(bool, tag = "15")]
+    pub speculative: bool,
 }
 
 /// An activity that is scheduled or started.
@@ -265,6 +273,20 @@ pub struct SeenRequest {
     pub request_id: String,
 }
 
+/// An update that the workflow has accepted.
+#[derive(Clone, PartialEq, Eq, ::prost::Message)]
+pub struct UpdateInfo {
+    /// The update id.
+    #[prost(string, tag = "1")]
+    pub update_id: String,
+    /// Its accepted event.
+    #[prost(int64, tag = "2")]
+    pub accepted_event_id: i64,
+    /// Its completed event, which has the outcome; 0 before.
+    #[prost(int64, tag = "3")]
+    pub completed_event_id: i64,
+}
+
 /// Kinds of rows that hang off an execution in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -283,83 +305,15 @@ pub enum PendingKind {
     Buffered = 6,
     /// [`SeenRequest`], by running number.
     SeenRequest = 7,
+    /// [`UpdateInfo`], by accepted event.
+    Update = 8,
 }
 
-/// Something that must happen to another execution, or because of it, in the same transaction.
-#[derive(Debug, Clone)]
-pub enum Effect {
-    /// Start a child.
-    StartChild {
-        /// Initiated event in the parent.
-        initiated_event_id: i64,
-        /// The command.
-        command: Box<StartChildWorkflowExecutionCommandAttributes>,
-        /// Summary and details for the child.
-        user_metadata: Option<UserMetadata>,
-    },
-    /// Signal another execution.
-    Signal {
-        /// Initiated event here.
-        initiated_event_id: i64,
-        /// Whom.
-        target: Target,
-        /// What.
-        signal: Box<SignalInput>,
-    },
-    /// Cancel another execution.
-    Cancel {
-        /// Initiated event here.
-        initiated_event_id: i64,
-        /// Whom.
-        target: Target,
-        /// Why.
-        reason: String,
-    },
-    /// This run has closed.
-    Closed {
-        /// The closing event.
-        event: Box<HistoryEvent>,
-        /// Children to which their parent-close policy applies.
-        children: Vec<PendingChild>,
-    },
-    /// Start the run that continues this one.
-    ContinueAsNew {
-        /// Its start event's attributes.
-        started: Box<WorkflowExecutionStartedEventAttributes>,
-    },
-    /// Start the run that does this one's work again, by the retry policy or the cron schedule.
-    RunAgain {
-        /// Its start event's attributes, but for input and header, which are this run's.
-        started: Box<WorkflowExecutionStartedEventAttributes>,
-    },
-}
-
-/// Another execution, as a command names it.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Namespace, by name.
-    pub namespace: String,
-    /// Workflow id.
-    pub workflow_id: String,
-    /// Run id; empty for the current run.
-    pub run_id: String,
-    /// Whether only a child of the sender will do.
-    pub child_only: bool,
-}
-
-/// A signal's content.
-#[derive(Debug, Clone, Default)]
-pub struct SignalInput {
-    /// Signal name.
-    pub name: String,
-    /// Arguments.
-    pub input: Option<Payloads>,
-    /// Header.
-    pub header: Option<Header>,
-    /// Sender.
-    pub identity: String,
-    /// Request id; empty for none.
-    pub request_id: String,
+impl WorkflowTask {
+    /// Whether the history does not hold its events, as those of a transient and of a speculative task.
+    pub fn is_unwritten(&self) -> bool {
+        self.attempt > 1 || self.speculative
+    }
 }
 
 impl PendingActivity {

@@ -10,7 +10,12 @@
 //!
 //! A *transient* task (attempt > 1) leaves no events until it completes: a workflow that fails its tasks for a week does not fill
 //! its history. When something new arrives first, it becomes a normal task again.
+//!
+//! A *speculative* task carries updates to a workflow that has nothing else to do. It has no events either, and is not even
+//! stored. When the worker does nothing but reject, it is forgotten; whatever else happens writes its events first, and so
+//! makes it a normal task (`convertSpeculativeWorkflowTaskToNormal`).
 
+use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
     enums::v1::{SuggestContinueAsNewReason, TaskQueueKind, TimeoutType, WorkflowTaskFailedCause},
     failure::v1::Failure,
@@ -23,7 +28,7 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     Execution, MAX_HISTORY_BYTES, MAX_HISTORY_EVENTS, SUGGEST_CONTINUE_AS_NEW_BYTES, SUGGEST_CONTINUE_AS_NEW_EVENTS,
-    state::WorkflowTask,
+    state::{ExecutionInfo, WorkflowTask},
     time::{Nanos, deadline, duration, from_duration, timestamp},
 };
 
@@ -32,6 +37,9 @@ const BACKOFF_MIN_ATTEMPTS: i32 = 3;
 /// First growth, and its limit (`workflowTaskRetryInitialInterval`, `…MaxInterval`).
 const BACKOFF_INITIAL: Nanos = 5_000_000_000;
 const BACKOFF_MAX: Nanos = 600_000_000_000;
+/// How long a speculative task may wait for a worker before a normal one takes its place
+/// (`tasks.SpeculativeWorkflowTaskScheduleToStartTimeout`).
+const SPECULATIVE_TIMEOUT: Nanos = 5_000_000_000;
 
 /// Who starts a task.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +59,7 @@ pub struct TaskStarted {
     pub task: WorkflowTask,
     /// Started event of the task before.
     pub previous_started_event_id: i64,
-    /// Events of a transient task, which the history does not hold.
+    /// Events of a transient or speculative task, which the history does not hold.
     pub transient_events: Vec<HistoryEvent>,
 }
 
@@ -89,6 +97,59 @@ impl Execution {
         self.schedule_workflow_task(now);
     }
 
+    /// Schedules a task for updates only, unless there is one anyhow. Even a start delay does not hold it back.
+    pub(super) fn schedule_speculative_task(&mut self, now: Nanos) {
+        if !self.is_open() || self.info.workflow_task.is_some() {
+            return;
+        }
+        let sticky = !self.info.sticky_queue.is_empty();
+        let queue = if sticky { self.info.sticky_queue.clone() } else { self.task_queue().to_owned() };
+        self.info.workflow_task = Some(WorkflowTask {
+            scheduled_event_id: self.info.next_event_id,
+            attempt: 1,
+            scheduled_time: now,
+            original_scheduled_time: now,
+            timeout: self.task_timeout(1),
+            queue,
+            sticky,
+            speculative: true,
+            ..Default::default()
+        });
+        self.changes.speculative = true;
+    }
+
+    /// Makes a speculative task a normal one: writes the events that it has owed since it was scheduled. Goes before any
+    /// other event, since the worker has been told those ids.
+    pub(super) fn settle_speculative_task(&mut self) {
+        let Some(task) = self.info.workflow_task.as_mut().filter(|task| task.speculative) else { return };
+        task.speculative = false;
+        let task = task.clone();
+        let started = task.started_event_id != 0;
+        let [scheduled_event, started_event] = self.transient_events(&task);
+        self.info.first_task_delayed = false;
+        self.push(scheduled_event);
+        if started {
+            self.push(started_event);
+        }
+    }
+
+    /// Encoded form of everything that is not a pending thing. A speculative workflow task is not stored.
+    pub fn encode_info(&self) -> Vec<u8> {
+        if self.info.workflow_task.as_ref().is_some_and(|task| task.speculative) {
+            return ExecutionInfo { workflow_task: None, ..self.info.clone() }.encode_to_vec();
+        }
+        self.info.encode_to_vec()
+    }
+
+    /// Ends a transaction: what else it has changed makes a speculative task of before a normal one, and an outgrown history
+    /// ends the run.
+    pub fn end_transaction(&mut self, now: Nanos) {
+        if self.changes.dirty && !self.changes.speculative {
+            self.settle_speculative_task();
+        }
+        self.enforce_history_limits(now);
+    }
+
     /// Gives the scheduled task to a worker. `None` when there is no task to give.
     pub fn start_workflow_task(&mut self, now: Nanos, start: &TaskStart) -> Option<TaskStarted> {
         let task = self.info.workflow_task.clone()?;
@@ -101,9 +162,9 @@ impl Execution {
             self.info.workflow_task_attempt = 1;
             self.record(now, Attributes::WorkflowTaskScheduledEventAttributes(attributes));
         }
-        let transient = self.info.workflow_task.as_ref().is_some_and(|task| task.attempt > 1);
+        let unwritten = self.info.workflow_task.as_ref().is_some_and(WorkflowTask::is_unwritten);
         let attributes = self.started_attributes(start);
-        if transient {
+        if unwritten {
             let suggest = attributes.suggest_continue_as_new;
             let history_size = attributes.history_size_bytes;
             if let Some(task) = self.info.workflow_task.as_mut() {
@@ -119,15 +180,15 @@ impl Execution {
         }
         if let Some(task) = self.info.workflow_task.as_mut() {
             task.in_process = start.in_process;
+            self.changes.dirty |= !task.speculative;
         }
-        self.changes.dirty = true;
         self.started_task()
     }
 
     /// The task that a worker holds.
     pub fn started_task(&self) -> Option<TaskStarted> {
         let task = self.info.workflow_task.clone().filter(|task| task.started_event_id != 0)?;
-        let transient_events = if task.attempt > 1 { self.transient_events(&task).to_vec() } else { Vec::new() };
+        let transient_events = if task.is_unwritten() { self.transient_events(&task).to_vec() } else { Vec::new() };
         Some(TaskStarted { task, previous_started_event_id: self.info.last_started_event_id, transient_events })
     }
 
@@ -154,6 +215,7 @@ impl Execution {
             self.record(now, Attributes::WorkflowTaskFailedEventAttributes(attributes));
         }
         self.schedule_workflow_task(now);
+        self.close_attempted = cause == WorkflowTaskFailedCause::UnhandledCommand;
     }
 
     /// Ends stickiness: the next task goes to the normal queue (`ResetStickyTaskQueue`).
@@ -189,12 +251,11 @@ impl Execution {
 
     /// When the current task times out, 0 for never. Only a sticky queue limits the wait for a worker.
     pub(super) fn workflow_task_deadline(&self) -> Nanos {
-        if self.info.first_task_delayed {
-            return self.info.execution_time;
-        }
         match self.info.workflow_task.as_ref() {
             Some(task) if task.started_event_id != 0 => deadline(task.started_time, task.timeout),
             Some(task) if task.sticky => deadline(task.scheduled_time, self.info.sticky_timeout),
+            Some(task) if task.speculative => deadline(task.scheduled_time, SPECULATIVE_TIMEOUT),
+            None if self.info.first_task_delayed => self.info.execution_time,
             _ => 0,
         }
     }
@@ -204,8 +265,9 @@ impl Execution {
         if due == 0 || due > now || !self.is_open() {
             return;
         }
-        if self.info.first_task_delayed {
-            self.schedule_workflow_task_early(now);
+        if self.info.workflow_task.is_none() {
+            self.info.first_task_delayed = false;
+            self.schedule_workflow_task(now);
         } else if self.has_started_workflow_task() {
             self.time_out_workflow_task(now, TimeoutType::StartToClose);
         } else {
@@ -283,6 +345,7 @@ impl Execution {
         let task = self.info.workflow_task.as_ref();
         let too_large = self.info.history_size >= SUGGEST_CONTINUE_AS_NEW_BYTES;
         let too_many = self.last_event_id() >= SUGGEST_CONTINUE_AS_NEW_EVENTS;
+        let too_many_updates = self.has_many_updates();
         let mut reasons = Vec::new();
         if too_large {
             reasons.push(SuggestContinueAsNewReason::HistorySizeTooLarge.into());
@@ -290,11 +353,14 @@ impl Execution {
         if too_many {
             reasons.push(SuggestContinueAsNewReason::TooManyHistoryEvents.into());
         }
+        if too_many_updates {
+            reasons.push(SuggestContinueAsNewReason::TooManyUpdates.into());
+        }
         WorkflowTaskStartedEventAttributes {
             scheduled_event_id: task.map_or(0, |task| task.scheduled_event_id),
             identity: start.identity.clone(),
             request_id: start.request_id.clone(),
-            suggest_continue_as_new: too_large || too_many,
+            suggest_continue_as_new: !reasons.is_empty(),
             suggest_continue_as_new_reasons: reasons,
             history_size_bytes: self.info.history_size,
             ..Default::default()

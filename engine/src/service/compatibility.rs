@@ -1,6 +1,8 @@
 //! The page that says which of Temporal's methods the engine has: made from the table of methods and from the descriptions of
 //! Temporal's own services, and compared with what is checked in, so that it cannot go stale.
 
+#![allow(clippy::expect_used)]
+
 use std::fmt::Write as _;
 
 use prost::Message as _;

@@ -162,12 +162,13 @@ fn look(core: &mut Core, reading: Reading, reply: Reply<Look>) {
 
 /// The rest of the history that came with a workflow task.
 fn task_page(core: &Core, reading: &Reading, last: i64) -> Result<GetWorkflowExecutionHistoryResponse, Status> {
-    let transient = core
-        .live
-        .get(&reading.token.key)
-        .and_then(|live| live.execution.started_task())
-        .map(|started| started.transient_events)
-        .unwrap_or_default();
+    let started = core.live.get(&reading.token.key).and_then(|live| live.execution.started_task());
+    let (transient, last) = match started {
+        // A speculative task has become a normal one since: what came with it is in the history now.
+        Some(started) if started.transient_events.is_empty() => (Vec::new(), started.task.started_event_id.max(last)),
+        Some(started) => (started.transient_events, last),
+        None => (Vec::new(), last),
+    };
     let (history, next_page_token) =
         core.history_page(reading.token.key, reading.token.next_event_id, last, &transient)?;
     Ok(page(history.events, next_page_token))

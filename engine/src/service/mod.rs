@@ -7,6 +7,7 @@ mod activity;
 mod compatibility;
 mod describe;
 mod history;
+mod multi;
 pub(crate) mod namespace;
 mod reset;
 pub(crate) mod search_attributes;
@@ -14,6 +15,7 @@ pub(crate) mod start;
 pub(crate) mod status;
 mod system;
 pub(crate) mod token;
+mod update;
 mod visibility;
 mod workflow;
 mod workflow_task;
@@ -93,6 +95,9 @@ methods! {
     "DescribeWorkflowExecution" => describe_workflow_execution,
     "GetWorkflowExecutionHistory" => get_workflow_execution_history,
     "GetWorkflowExecutionHistoryReverse" => get_workflow_execution_history_reverse,
+    "ExecuteMultiOperation" => execute_multi_operation,
+    "UpdateWorkflowExecution" => update_workflow_execution,
+    "PollWorkflowExecutionUpdate" => poll_workflow_execution_update,
     "QueryWorkflow" => query_workflow,
     "ListWorkflowExecutions" => list_workflow_executions,
     "CountWorkflowExecutions" => count_workflow_executions,

@@ -61,7 +61,7 @@ pub(crate) fn admit(core: &Core, namespace: &str, workflow_id: &str, policy: Reu
 }
 
 /// A start, however it was asked for.
-struct Start {
+pub(super) struct Start {
     namespace: String,
     workflow_id: String,
     request_id: String,
@@ -70,10 +70,23 @@ struct Start {
     input: StartInput,
 }
 
+impl Start {
+    /// The workflow id that it asks for.
+    pub(super) fn workflow_id(&self) -> &str {
+        &self.workflow_id
+    }
+
+    /// Whether an open run will do as well: the policy says so, or this very request has started it.
+    pub(super) fn joins(&self, info: &ExecutionInfo) -> bool {
+        let same = !self.request_id.is_empty() && info.start_request_id == self.request_id;
+        same || self.conflict == Conflict::UseExisting
+    }
+}
+
 /// What came of a start.
-struct Started {
-    run_id: String,
-    first_run_id: String,
+pub(super) struct Started {
+    pub(super) run_id: String,
+    pub(super) first_run_id: String,
     new: bool,
 }
 
@@ -152,7 +165,7 @@ fn as_start(request: SignalWithStartWorkflowExecutionRequest) -> StartWorkflowEx
     }
 }
 
-fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result<Start, Status> {
+pub(super) fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result<Start, Status> {
     require_id(&request.workflow_id, "WorkflowId")?;
     let retry_policy = retry_policy(request.retry_policy.as_ref())?;
     check_wait(&request)?;
@@ -258,7 +271,7 @@ fn attributes_of(
     }
 }
 
-fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Result<Started, Status> {
+pub(super) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Result<Started, Status> {
     cron::check(&start.input.attributes.cron_schedule, core.now())
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
     core.require_namespace(&start.namespace)?;

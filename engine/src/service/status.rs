@@ -1,8 +1,16 @@
 //! gRPC errors with the details that Temporal's SDKs look for.
 
 use prost::Message;
-use temporalio_common::protos::temporal::api::errordetails::v1::WorkflowExecutionAlreadyStartedFailure;
+use temporalio_common::protos::temporal::api::{
+    enums::v1::{ResourceExhaustedCause, ResourceExhaustedScope},
+    errordetails::v1::{
+        NotFoundFailure, PermissionDeniedFailure, ResourceExhaustedFailure, WorkflowExecutionAlreadyStartedFailure,
+        WorkflowNotReadyFailure,
+    },
+};
 use tonic::{Code, Status};
+
+use crate::history::UpdateRefused;
 
 /// `google.rpc.Status`, as it travels in `grpc-status-details-bin`.
 #[derive(Clone, PartialEq, Message)]
@@ -29,6 +37,42 @@ pub(crate) fn with_detail(code: Code, message: &str, name: &str, detail: &impl M
     let any = Any { type_url: format!("type.googleapis.com/{name}"), value: detail.encode_to_vec() };
     let status = RpcStatus { code: code as i32, message: message.to_owned(), details: vec![any] };
     Status::with_details(code, message, status.encode_to_vec().into())
+}
+
+/// The details of an error, each with its type.
+pub(crate) fn details(status: &Status) -> Vec<(String, Vec<u8>)> {
+    let decoded = RpcStatus::decode(status.details()).unwrap_or_default();
+    decoded.details.into_iter().map(|any| (any.type_url, any.value)).collect()
+}
+
+/// The caller may not do that.
+pub(crate) fn permission_denied(message: &str) -> Status {
+    let detail = PermissionDeniedFailure::default();
+    with_detail(Code::PermissionDenied, message, "temporal.api.errordetails.v1.PermissionDeniedFailure", &detail)
+}
+
+/// The update is not carried out.
+pub(crate) fn update_refused(refused: UpdateRefused) -> Status {
+    let message = refused.to_string();
+    let exhausted = |cause: ResourceExhaustedCause| {
+        let scope = ResourceExhaustedScope::Namespace.into();
+        let detail = ResourceExhaustedFailure { cause: cause.into(), scope };
+        let name = "temporal.api.errordetails.v1.ResourceExhaustedFailure";
+        with_detail(Code::ResourceExhausted, &message, name, &detail)
+    };
+    match refused {
+        UpdateRefused::TaskFails | UpdateRefused::TaskFailed => {
+            let (name, detail) = ("temporal.api.errordetails.v1.WorkflowNotReadyFailure", WorkflowNotReadyFailure {});
+            with_detail(Code::FailedPrecondition, &message, name, &detail)
+        }
+        UpdateRefused::Closing => exhausted(ResourceExhaustedCause::BusyWorkflow),
+        UpdateRefused::TooManyInFlight => exhausted(ResourceExhaustedCause::ConcurrentLimit),
+        UpdateRefused::Closed => {
+            let (name, detail) = ("temporal.api.errordetails.v1.NotFoundFailure", NotFoundFailure::default());
+            with_detail(Code::NotFound, &message, name, &detail)
+        }
+        UpdateRefused::TooMany => Status::failed_precondition(message),
+    }
 }
 
 /// The workflow id is taken.

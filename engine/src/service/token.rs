@@ -24,6 +24,9 @@ pub(crate) struct TaskToken {
     /// Whether it is an activity's.
     #[prost(bool, tag = "6")]
     pub(crate) activity: bool,
+    /// When the workflow task was started: a speculative task may leave its event ids to the next.
+    #[prost(int64, tag = "7")]
+    pub(crate) started_time: i64,
 }
 
 /// Names the next page of a history.

@@ -108,6 +108,11 @@ impl Service {
 fn open_in_chain(core: &Core, namespace: &str, target: &WorkflowExecution, first_run_id: &str) -> Result<i64, Status> {
     core.require_namespace(namespace)?;
     let key = core.find_open(namespace, target)?;
+    same_chain(core, key, first_run_id)
+}
+
+/// Checks that a run belongs to the chain of runs that a client means.
+pub(super) fn same_chain(core: &Core, key: i64, first_run_id: &str) -> Result<i64, Status> {
     let info = core.info(key)?;
     let first = info.started.map(|started| started.first_execution_run_id).unwrap_or_default();
     if first_run_id.is_empty() || first == first_run_id {

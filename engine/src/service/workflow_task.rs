@@ -1,7 +1,6 @@
 //! Workflow tasks, as workers poll and answer them.
 
 use temporalio_common::protos::temporal::api::{
-    enums::v1::WorkflowTaskFailedCause,
     failure::v1::{Failure, ServerFailureInfo, failure::FailureInfo},
     query::v1::WorkflowQueryResult,
     workflowservice::v1::{
@@ -83,10 +82,7 @@ impl Service {
         self.core
             .call(move |core, reply| {
                 let answer = held(core, &token).map(|()| {
-                    let cause = match request.cause() {
-                        WorkflowTaskFailedCause::Unspecified => WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure,
-                        cause => cause,
-                    };
+                    let cause = request.cause();
                     core.update(token.key, |e, now| {
                         e.fail_workflow_task(now, cause, request.failure, &request.identity);
                     });
@@ -162,6 +158,7 @@ fn held(core: &Core, token: &TaskToken) -> Result<(), Status> {
         task.scheduled_event_id == token.scheduled_event_id
             && task.started_event_id == token.started_event_id
             && task.attempt == token.attempt
+            && task.started_time == token.started_time
     });
     if held { Ok(()) } else { Err(Status::not_found("Workflow task not found.")) }
 }
@@ -182,22 +179,36 @@ fn complete(
         request_id: Uuid::now_v7().to_string(),
         in_process: caller.in_process,
     };
-    let return_new_task = request.return_new_workflow_task;
+    if request.messages.iter().any(|message| message.body.is_none()) {
+        return core.reply(reply, Err(Status::invalid_argument("nil message body")));
+    }
+    let (return_new_task, heartbeat) = (request.return_new_workflow_task, request.force_create_new_workflow_task);
     let (task, results) = completed_task(request);
     let done = core.update(key, |e, now| e.complete_workflow_task(now, task, || Uuid::now_v7().to_string()));
-    let eager = match done {
+    let outcome = match done {
         None => return core.reply(reply, Err(Status::not_found("workflow execution already completed"))),
         Some(Err(error)) => {
             refuse_commands(core, key, &error, &start.identity);
             return core.reply(reply, Err(Status::invalid_argument(error.message)));
         }
-        Some(Ok(eager)) => eager,
+        Some(Ok(outcome)) => outcome,
     };
-    let activities = core.start_eagerly(key, &eager, &start);
+    let activities = core.start_eagerly(key, &outcome.eager, &start);
     let next =
         return_new_task.then(|| core.update(key, |e, now| e.start_workflow_task(now, &start))).flatten().flatten();
+    // A worker that heart-beats has its updates already.
+    let messages = if next.is_some() { core.send_updates(key, !heartbeat) } else { Vec::new() };
     core.answer_queries(key, results);
-    core.reply_with(reply, move |core| completed_response(core, key, &activities, next.as_ref()));
+    core.reply_with(reply, move |core| {
+        let mut response = completed_response(core, key, &activities, next.as_ref())?;
+        if let Some(task) = response.workflow_task.as_mut() {
+            task.messages = messages;
+        }
+        if outcome.forgotten {
+            response.reset_history_event_id = core.info(key)?.last_started_event_id;
+        }
+        Ok(response)
+    });
 }
 
 fn completed_task(request: RespondWorkflowTaskCompletedRequest) -> (CompletedTask, Vec<(String, WorkflowQueryResult)>) {
@@ -208,9 +219,14 @@ fn completed_task(request: RespondWorkflowTaskCompletedRequest) -> (CompletedTas
     });
     let task = CompletedTask {
         commands: request.commands,
+        messages: request.messages,
         identity: request.identity,
         sticky,
         force_new_task: request.force_create_new_workflow_task,
+        takes_next_task: request.return_new_workflow_task,
+        forgets_with_events: request
+            .capabilities
+            .is_some_and(|capabilities| capabilities.discard_speculative_workflow_task_with_events),
         sdk_metadata: request.sdk_metadata,
         metering_metadata: request.metering_metadata,
         versioning_behavior,
@@ -222,10 +238,13 @@ fn refuse_commands(core: &mut Core, key: i64, error: &CommandError, identity: &s
     let failure = Failure {
         message: error.message.clone(),
         source: "Server".to_owned(),
-        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: true })),
+        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: false })),
         ..Default::default()
     };
-    core.update(key, |e, now| e.fail_workflow_task(now, error.cause, Some(failure), identity));
+    core.update(key, |e, now| {
+        e.fail_workflow_task(now, error.cause, Some(failure), identity);
+        e.abort_sent_updates();
+    });
     core.answer_queries(key, std::iter::empty());
 }
 

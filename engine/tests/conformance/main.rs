@@ -9,8 +9,9 @@ use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
 use backend::{Backend, NAMESPACE, Running};
 use temporalio_client::{
-    Client, WorkflowCancelOptions, WorkflowGetResultOptions, WorkflowHandle, WorkflowQueryOptions,
-    WorkflowSignalOptions, WorkflowStartOptions, WorkflowTerminateOptions, grpc::WorkflowService, tonic::IntoRequest,
+    Client, WorkflowCancelOptions, WorkflowExecuteUpdateOptions, WorkflowGetResultOptions, WorkflowHandle,
+    WorkflowQueryOptions, WorkflowSignalOptions, WorkflowStartOptions, WorkflowStartUpdateOptions,
+    WorkflowTerminateOptions, grpc::WorkflowService, tonic::IntoRequest,
 };
 use temporalio_common::{
     RetryPolicy,
@@ -20,7 +21,9 @@ use temporalio_common::{
     },
 };
 use temporalio_sdk::WorkerOptions;
-use workflows::{Cancelled, Continues, Deeds, Fails, Heartbeats, Parent, Persists, Plain, Retries, Signals, Timers};
+use workflows::{
+    Cancelled, Continues, Deeds, Fails, Heartbeats, Parent, Persists, Plain, Retries, Signals, Sums, Timers,
+};
 
 const QUEUE: &str = "suite";
 
@@ -45,6 +48,8 @@ fn worker(client: &Client) -> Running {
         .register_workflow::<Timers>()
         .unwrap()
         .register_workflow::<Signals>()
+        .unwrap()
+        .register_workflow::<Sums>()
         .unwrap()
         .register_workflow::<Fails>()
         .unwrap()
@@ -111,6 +116,29 @@ async fn until_events(client: &Client, workflow_id: &str, count: usize) {
         "{workflow_id} does not get as far as {count} events: {:#?}",
         normalise::lines(&history(client, workflow_id, "").await)
     );
+}
+
+/// Updates of a workflow that rests: completed, rejected, asked for twice, completed later, overtaken by the end.
+async fn updates(client: &Client, outcome: &mut Outcome) {
+    let named = |id: &str| WorkflowExecuteUpdateOptions::builder().update_id(id.to_owned()).build();
+    let sums = client.start_workflow(Sums::run, (), start("sums")).await.unwrap();
+    until_events(client, "sums", 4).await;
+    outcome.result("sums.first", &sums.execute_update(Sums::add, 1, named("first")).await);
+    outcome.result("sums.again", &sums.execute_update(Sums::add, 1, named("first")).await);
+    outcome.result("sums.rejected", &sums.execute_update(Sums::add, -1, named("rejected")).await.is_err());
+    outcome.keep(client, "sums").await;
+    let before = outcome.histories.remove("sums").unwrap_or_default();
+    outcome.histories.insert("sums.quiet".to_owned(), before);
+    outcome.result("sums.slow", &sums.execute_update(Sums::add_slowly, 10, named("slow")).await);
+    let never = WorkflowStartUpdateOptions::builder().update_id("never".to_owned()).build();
+    let never = sums.start_update(Sums::add_never, 1, never).await.unwrap();
+    sums.signal(Sums::finish, (), WorkflowSignalOptions::default()).await.unwrap();
+    outcome.result("sums", &sums.get_result(WorkflowGetResultOptions::default()).await);
+    let failed = never.get_result(temporalio_client::RpcOptions::default()).await;
+    outcome.result("sums.never", &failed.err().map(|error| error.to_string()));
+    outcome.result("sums.late", &sums.execute_update(Sums::add, 1, named("late")).await.is_err());
+    outcome.result("sums.first.closed", &sums.execute_update(Sums::add, 1, named("first")).await);
+    outcome.keep(client, "sums").await;
 }
 
 async fn suite(backend: &Backend) -> Outcome {
@@ -187,6 +215,7 @@ async fn suite(backend: &Backend) -> Outcome {
     let persists = client.start_workflow(Persists::run, "at last".to_owned(), options).await.unwrap();
     outcome.result("persists", &persists.get_result(wait()).await);
     outcome.keep(&client, "persists").await;
+    updates(&client, &mut outcome).await;
 
     let again = client.start_workflow(Signals::run, 1usize, start("twice")).await.unwrap();
     let second = client.start_workflow(Signals::run, 1usize, start("twice")).await;
@@ -217,6 +246,13 @@ async fn the_engine_runs_every_feature() {
     expect("cancelled", "true");
     expect("heartbeats", "Ok(\"halfway\")");
     expect("persists", "Ok(\"at last 3\")");
+    expect("sums.first", "Ok(1)");
+    expect("sums.again", "Ok(1)");
+    expect("sums.rejected", "true");
+    expect("sums.slow", "Ok(11)");
+    expect("sums", "Ok(11)");
+    expect("sums.late", "true");
+    expect("sums.first.closed", "Ok(1)");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,5 @@
 //! Workflows and activities that use each feature of the engine once.
+#![allow(clippy::unused_self, clippy::trivially_copy_pass_by_ref, reason = "the macros say how a validator looks")]
 #![allow(unreachable_pub, clippy::unused_async, reason = "the macros want public items and async functions")]
 
 use std::{
@@ -150,6 +151,59 @@ impl Signals {
     #[query]
     pub fn count(&self, _ctx: &WorkflowContextView) -> usize {
         self.seen.len()
+    }
+}
+
+/// A sum that updates change, until it is large enough.
+#[workflow]
+#[derive(Default)]
+pub struct Sums {
+    sum: i32,
+    over: bool,
+}
+
+#[workflow_methods]
+impl Sums {
+    #[run]
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<i32> {
+        ctx.wait_condition(|s| s.over).await?;
+        Ok(ctx.state(|s| s.sum))
+    }
+
+    #[signal]
+    pub fn finish(&mut self, _ctx: &mut SyncWorkflowContext<Self>) {
+        self.over = true;
+    }
+
+    #[update_validator(add)]
+    fn validate_add(
+        &self,
+        _ctx: &WorkflowContextView,
+        number: &i32,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        if *number < 0 { Err("not less than nothing".into()) } else { Ok(()) }
+    }
+
+    #[update]
+    pub fn add(&mut self, _ctx: &mut SyncWorkflowContext<Self>, number: i32) -> i32 {
+        self.sum += number;
+        self.sum
+    }
+
+    /// Is accepted at once, and completed later.
+    #[update]
+    pub async fn add_slowly(ctx: &mut WorkflowContext<Self>, number: i32) -> i32 {
+        ctx.timer(Duration::from_millis(100)).await;
+        let _ = ctx.execute_activity(Deeds::echo, "added".to_owned(), short()).await;
+        ctx.state_mut(|s| s.sum += number);
+        ctx.state(|s| s.sum)
+    }
+
+    /// Never comes to an end.
+    #[update]
+    pub async fn add_never(ctx: &mut WorkflowContext<Self>, number: i32) -> i32 {
+        ctx.timer(Duration::from_hours(1)).await;
+        number
     }
 }
 

@@ -113,6 +113,7 @@ pub(crate) fn command(attributes: Attributes) -> Command {
         Attributes::FailWorkflowExecutionCommandAttributes(_) => CommandType::FailWorkflowExecution,
         Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(_) => CommandType::ContinueAsNewWorkflowExecution,
         Attributes::StartChildWorkflowExecutionCommandAttributes(_) => CommandType::StartChildWorkflowExecution,
+        Attributes::ProtocolMessageCommandAttributes(_) => CommandType::ProtocolMessage,
         other => panic!("no test needs {other:?}"),
     };
     Command { command_type: command_type.into(), attributes: Some(attributes), ..Default::default() }

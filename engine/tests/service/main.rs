@@ -17,6 +17,7 @@ mod resets;
 mod runs;
 mod tasks;
 mod timeouts;
+mod updates;
 mod waits;
 
 use home::Home;
@@ -40,8 +41,9 @@ async fn a_temporal_server_answers_the_same() {
         Box::pin(runs::scenarios(&server))
     );
     let resets = Box::pin(resets::scenarios(&server)).await;
+    let updates = Box::pin(updates::scenarios(&server)).await;
     let ids = ids::table(&server).await;
-    let theirs = [ids, timeouts.concat(), tasks, refusals, runs, resets].concat();
+    let theirs = [ids, timeouts.concat(), tasks, refusals, runs, resets, updates].concat();
     let ours = [
         ids::table(&engine).await,
         timeouts::scenarios(&engine).await.concat(),
@@ -49,6 +51,7 @@ async fn a_temporal_server_answers_the_same() {
         refusals::scenario(&engine).await,
         runs::scenarios(&engine).await,
         resets::scenarios(&engine).await,
+        updates::scenarios(&engine).await,
     ]
     .concat();
     let differ = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs);

@@ -5,7 +5,7 @@ use temporalio_common::protos::temporal::api::{
         CancelTimerCommandAttributes, CancelWorkflowExecutionCommandAttributes, Command,
         CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
         FailWorkflowExecutionCommandAttributes, ModifyWorkflowPropertiesCommandAttributes,
-        RecordMarkerCommandAttributes, RequestCancelActivityTaskCommandAttributes,
+        ProtocolMessageCommandAttributes, RecordMarkerCommandAttributes, RequestCancelActivityTaskCommandAttributes,
         RequestCancelExternalWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
         SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
         StartTimerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C,
@@ -19,15 +19,17 @@ use temporalio_common::protos::temporal::api::{
         HistoryEvent, WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionStartedEventAttributes,
         history_event::Attributes,
     },
+    protocol::v1::Message,
     taskqueue::v1::TaskQueue,
+    update::v1::{Acceptance, Meta, Rejection, Request},
 };
 
 use super::{
-    parts::{closing, failure, field, payloads, pick, target},
+    parts::{closing, failure, field, message, payloads, pick, response, target},
     steps::{Beginning, Deed, Failing, Limits, Step},
 };
 use crate::history::{
-    ActivityOutcome, CompletedTask, Execution, StartInput, TaskStart,
+    ActivityOutcome, CompletedTask, Execution, StartInput, TaskStart, UpdateNews,
     retry_policy::complete_policy,
     state::{Effect, PendingKind, SignalInput},
     time::{Nanos, duration},
@@ -44,6 +46,8 @@ pub(super) struct Model {
     pub(super) rows: std::collections::BTreeMap<(PendingKind, i64), Vec<u8>>,
     /// Start attributes of the runs that are to follow.
     pub(super) next_runs: Vec<WorkflowExecutionStartedEventAttributes>,
+    /// What clients of updates have been told.
+    pub(super) told: Vec<UpdateNews>,
     now: Nanos,
     named: u32,
 }
@@ -81,6 +85,7 @@ impl Model {
             events: Vec::new(),
             rows: std::collections::BTreeMap::new(),
             next_runs: Vec::new(),
+            told: Vec::new(),
             now,
             named: 0,
         };
@@ -123,8 +128,16 @@ impl Model {
                 let request = WorkflowExecutionCancelRequestedEventAttributes::default();
                 self.execution.request_cancel(now, request, "cancel");
             }
+            Step::Update(number) => {
+                let meta = Some(Meta { update_id: format!("update {number}"), ..Meta::default() });
+                let _ = self.execution.admit_update(now, Request { meta, ..Request::default() });
+            }
             Step::Terminate => self.execution.terminate(now, "enough", None, "someone"),
-            Step::StartTask => drop(self.execution.start_workflow_task(now, &start)),
+            Step::StartTask => {
+                if self.execution.start_workflow_task(now, &start).is_some() {
+                    self.execution.send_updates(true);
+                }
+            }
             Step::Complete(deeds) => self.complete(deeds),
             Step::FailTask => {
                 if self.execution.has_started_workflow_task() {
@@ -198,14 +211,52 @@ impl Model {
         if !self.execution.has_started_workflow_task() {
             return;
         }
-        let commands = self.commands(deeds);
+        let (messages, commands) = (self.messages(deeds), self.commands(deeds));
         let sticky = Some(("sticky".to_owned(), 10 * SECOND));
-        let task = CompletedTask { commands, identity: "worker".into(), sticky, ..CompletedTask::default() };
+        let task = CompletedTask { commands, messages, identity: "worker".into(), sticky, ..CompletedTask::default() };
         let before = self.execution.clone();
         if let Err(error) = self.execution.complete_workflow_task(self.now, task, || "next run".to_owned()) {
             assert_eq!(self.execution.info, before.info, "refused commands change nothing");
             self.execution.fail_workflow_task(self.now, error.cause, None, "worker");
+            self.execution.abort_sent_updates();
         }
+    }
+
+    /// A worker's messages for the updates among `deeds`: some twice, some too late, some of updates that nobody knows.
+    fn messages(&self, deeds: &[Deed]) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for deed in deeds {
+            match deed {
+                Deed::AcceptUpdate(which, at_once) => {
+                    let id = self.sent_update(*which);
+                    let accept = Acceptance {
+                        accepted_request_message_id: "message".into(),
+                        accepted_request_sequencing_event_id: 1,
+                        ..Acceptance::default()
+                    };
+                    messages.push(message(&id, "Acceptance", &accept));
+                    messages.extend(at_once.then(|| message(&id, "Response", &response(&id))));
+                }
+                Deed::RejectUpdate(which) => {
+                    let id = self.sent_update(*which);
+                    messages.push(message(&id, "Rejection", &Rejection::default()));
+                }
+                Deed::CompleteUpdate(which) => {
+                    let accepted = self.execution.updates.values().filter(|update| update.completed_event_id == 0);
+                    let accepted = accepted.map(|update| update.update_id.clone());
+                    if let Some(id) = pick(accepted.collect(), *which) {
+                        messages.push(message(&id, "Response", &response(&id)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        messages
+    }
+
+    fn sent_update(&self, which: u8) -> String {
+        let sent = self.execution.admitted.iter().map(|update| update.update_id().to_owned());
+        pick(sent.collect(), which).unwrap_or_else(|| "nobody's".to_owned())
     }
 
     /// The commands for `deeds`; a close only at the end, as a worker sends it.
@@ -293,6 +344,11 @@ impl Model {
             Deed::ContinueAsNew => C::ContinueAsNewWorkflowExecutionCommandAttributes(
                 ContinueAsNewWorkflowExecutionCommandAttributes::default(),
             ),
+            // As messages; every second one with a command that points to it.
+            Deed::AcceptUpdate(which, true) => C::ProtocolMessageCommandAttributes(ProtocolMessageCommandAttributes {
+                message_id: format!("{} Acceptance", self.sent_update(*which)),
+            }),
+            Deed::AcceptUpdate(..) | Deed::RejectUpdate(_) | Deed::CompleteUpdate(_) => return None,
             Deed::Nonsense => C::StartTimerCommandAttributes(StartTimerCommandAttributes::default()),
         })
     }
@@ -332,12 +388,14 @@ impl Model {
 
     /// Takes what a transaction changed into the history and the rows, as the engine's commit does.
     fn keep(&mut self) {
+        self.execution.end_transaction(self.now);
         let changes = self.execution.take_changes();
         for effect in &changes.effects {
             if let Effect::ContinueAsNew { started } | Effect::RunAgain { started } = effect {
                 self.next_runs.push(started.as_ref().clone());
             }
         }
+        self.told.extend(changes.updates);
         self.events.extend(changes.events);
         for (kind, id) in changes.pending {
             match self.execution.encode_pending(kind, id) {

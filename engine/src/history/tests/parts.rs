@@ -8,6 +8,8 @@ use temporalio_common::protos::temporal::api::{
         WorkflowExecutionFailedEventAttributes, WorkflowExecutionTerminatedEventAttributes,
         WorkflowExecutionTimedOutEventAttributes, history_event::Attributes,
     },
+    protocol::v1::Message,
+    update::v1::{Meta, Outcome, Response},
 };
 
 use super::steps::Closing;
@@ -61,4 +63,22 @@ pub(super) fn closing(how: Closing) -> HistoryEvent {
         }
     };
     HistoryEvent { attributes: Some(attributes), ..Default::default() }
+}
+
+/// A message of a worker, named after its update and type.
+pub(super) fn message(update_id: &str, kind: &str, body: &impl prost::Message) -> Message {
+    Message {
+        id: format!("{update_id} {kind}"),
+        protocol_instance_id: update_id.to_owned(),
+        body: Some(prost_wkt_types::Any {
+            type_url: format!("type.googleapis.com/temporal.api.update.v1.{kind}"),
+            value: body.encode_to_vec(),
+        }),
+        ..Message::default()
+    }
+}
+
+pub(super) fn response(update_id: &str) -> Response {
+    let meta = Some(Meta { update_id: update_id.to_owned(), ..Meta::default() });
+    Response { meta, outcome: Some(Outcome::default()) }
 }

@@ -7,7 +7,7 @@ use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1
 
 use super::model::Model;
 use crate::history::{
-    BUFFERED_EVENT_ID, Execution, ResetError, ResetInput,
+    BUFFERED_EVENT_ID, Execution, MAX_IN_FLIGHT_UPDATES, ResetError, ResetInput, UpdateChange,
     state::{ExecutionInfo, PendingActivity, PendingChild},
     time::{from_duration, from_timestamp},
 };
@@ -21,6 +21,7 @@ impl Model {
         self.buffers_only_while_a_task_is_started();
         self.is_the_fold_of_its_history();
         self.survives_being_stored();
+        self.updates_are_bounded_and_told_of();
     }
 
     fn ids_are_consecutive(&self) {
@@ -90,12 +91,13 @@ impl Model {
         assert_eq!(children(&fold), children(&self.execution));
         assert_eq!(fold.signals, self.execution.signals);
         assert_eq!(fold.cancels, self.execution.cancels);
+        assert_eq!(fold.updates, self.execution.updates);
         let task = |execution: &Execution| {
             execution
                 .info
                 .workflow_task
                 .as_ref()
-                .filter(|task| task.attempt == 1)
+                .filter(|task| !task.is_unwritten())
                 .map(|task| (task.scheduled_event_id, task.started_event_id, task.timeout))
         };
         if self.execution.info.workflow_task.as_ref().is_none_or(|task| task.attempt == 1) {
@@ -136,22 +138,42 @@ impl Model {
         }
     }
 
+    /// No more updates are under way than may be; a closed run has none left, and a client hears the end of an update once.
+    fn updates_are_bounded_and_told_of(&self) {
+        let open = self.execution.updates.values().filter(|update| update.completed_event_id == 0).count();
+        assert!(self.execution.admitted.len() + open <= MAX_IN_FLIGHT_UPDATES);
+        assert!(self.execution.is_open() || self.execution.admitted.is_empty());
+        let waits = self.execution.info.workflow_task.is_some();
+        assert!(self.execution.admitted.is_empty() || waits, "a workflow task brings updates to a worker");
+        for update in self.execution.updates.values() {
+            let told = |what: fn(&UpdateChange) -> bool| {
+                self.told.iter().filter(|news| news.update_id == update.update_id && what(&news.what)).count()
+            };
+            let over = update.completed_event_id != 0 || !self.execution.is_open();
+            assert!(told(|what| *what == UpdateChange::Accepted) == 1, "{update:?}: {:?}", self.told);
+            assert!(told(|what| matches!(what, UpdateChange::Ended(_))) >= usize::from(over), "{update:?}");
+        }
+    }
+
     /// The rows that the transactions wrote, read back, are the execution.
     fn survives_being_stored(&self) {
-        let info = ExecutionInfo::decode(self.execution.info.encode_to_vec().as_slice()).unwrap();
+        let info = ExecutionInfo::decode(self.execution.encode_info().as_slice()).unwrap();
         let mut stored = Execution { key: self.execution.key, info, ..Execution::default() };
         for ((kind, id), bytes) in &self.rows {
             stored.decode_pending(*kind as u8, *id, bytes).unwrap();
         }
-        assert_eq!(stored.info, self.execution.info);
+        let task = self.execution.info.workflow_task.clone().filter(|task| !task.speculative);
+        let speculative = task != self.execution.info.workflow_task;
+        assert_eq!(stored.info, ExecutionInfo { workflow_task: task, ..self.execution.info.clone() });
         assert_eq!(stored.activities, self.execution.activities);
         assert_eq!(stored.timers, self.execution.timers);
         assert_eq!(stored.children, self.execution.children);
         assert_eq!(stored.signals, self.execution.signals);
         assert_eq!(stored.cancels, self.execution.cancels);
+        assert_eq!(stored.updates, self.execution.updates);
         assert_eq!(stored.buffered, self.execution.buffered);
         assert_eq!(stored.seen_requests, self.execution.seen_requests);
-        assert_eq!(stored.next_deadline(), self.execution.next_deadline());
+        assert!(speculative || stored.next_deadline() == self.execution.next_deadline());
     }
 }
 
@@ -216,6 +238,7 @@ fn references(attributes: &Attributes) -> Vec<i64> {
         A::ActivityTaskCanceledEventAttributes(a) => {
             vec![a.scheduled_event_id, a.started_event_id, a.latest_cancel_requested_event_id]
         }
+        A::WorkflowExecutionUpdateCompletedEventAttributes(a) => vec![a.accepted_event_id],
         A::TimerFiredEventAttributes(a) => vec![a.started_event_id],
         A::TimerCanceledEventAttributes(a) => vec![a.started_event_id, a.workflow_task_completed_event_id],
         A::StartChildWorkflowExecutionFailedEventAttributes(a) => vec![a.initiated_event_id],

@@ -27,6 +27,8 @@ pub(super) enum Step {
     ChildCloses(u8, Closing),
     SignalArrives(u8, bool),
     CancelArrives(u8, bool),
+    /// An update, whose id is the number: a repeated number is a repeated request.
+    Update(u8),
     /// Seconds go by, and what is due happens.
     Pass(u16),
 }
@@ -65,6 +67,10 @@ pub(super) enum Deed {
     SignalOther,
     CancelOther,
     Memo(u8),
+    /// Accepts an update that was sent; with `true`, completes it at once.
+    AcceptUpdate(u8, bool),
+    RejectUpdate(u8),
+    CompleteUpdate(u8),
     Attribute(u8),
     Complete,
     Fail,
@@ -122,6 +128,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         3 => (which, closing()).prop_map(|(which, how)| Step::ChildCloses(which, how)),
         2 => (which, any::<bool>()).prop_map(|(which, ok)| Step::SignalArrives(which, ok)),
         2 => (which, any::<bool>()).prop_map(|(which, ok)| Step::CancelArrives(which, ok)),
+        6 => (0_u8..30).prop_map(Step::Update),
         6 => (0_u16..30).prop_map(Step::Pass),
     ]
 }
@@ -149,6 +156,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => Just(Deed::CancelOther),
         2 => which.prop_map(Deed::Memo),
         2 => which.prop_map(Deed::Attribute),
+        6 => (which, any::<bool>()).prop_map(|(which, at_once)| Deed::AcceptUpdate(which, at_once)),
+        6 => which.prop_map(Deed::RejectUpdate),
+        3 => which.prop_map(Deed::CompleteUpdate),
         1 => prop_oneof![Just(Deed::Complete), Just(Deed::Fail), Just(Deed::Cancel), Just(Deed::ContinueAsNew)],
         1 => Just(Deed::Nonsense),
     ]
