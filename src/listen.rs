@@ -44,10 +44,8 @@ impl ListenSettings {
 
 impl TlsFiles {
     fn read(&self) -> Result<TlsOptions, RunError> {
-        let key = match secret::is_reference(&self.key) {
-            true => secret::resolve(&self.key),
-            false => secret::resolve(&format!("file:{}", self.key)),
-        };
+        let reference = if secret::is_reference(&self.key) { self.key.clone() } else { format!("file:{}", self.key) };
+        let key = secret::resolve(&reference);
         Ok(TlsOptions {
             certificate: read(&self.certificate)?,
             key: key.map_err(RunError::Secret)?,

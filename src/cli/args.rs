@@ -109,7 +109,7 @@ pub struct EngineArgs {
         hide_env_values = true
     )]
     pub tls_client_ca: Option<PathBuf>,
-    /// Key that clients send as `authorization: Bearer KEY`: env:NAME, file:/path or credential:NAME.
+    /// Key that clients send as `authorization: Bearer KEY`: `env:NAME`, `file:/path` or `credential:NAME`.
     #[arg(long, value_name = "REFERENCE", value_parser = secret_reference, env = "DIXMGR_ENGINE_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
     /// Form of the log [default: human; journald fields under systemd].

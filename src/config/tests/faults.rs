@@ -153,3 +153,16 @@ fn a_service_with_a_bad_target_is_still_found_by_those_that_need_it() {
         &["does not end in a unit type"],
     );
 }
+
+#[test]
+fn keys_about_listening_belong_together() {
+    let engine = |keys: &str| format!("[[service]]\nname='a'\nunit='a.service'\n[engine]\n{keys}\n");
+    one_fault(&engine("listen='7233'"), &["engine.listen", "address:port"]);
+    one_fault(&engine("listen='127.0.0.1:7233'\ntls_certificate='/c.pem'"), &["tls_key"]);
+    one_fault(&engine("listen='127.0.0.1:7233'\ntls_client_ca='/c.pem'"), &["tls_certificate"]);
+    one_fault(&engine("api_key='env:KEY'"), &["listen", "127.0.0.1:7233"]);
+    // What stands there may be the secret.
+    let text = engine("listen='127.0.0.1:7233'\napi_key='hunter2'");
+    one_fault(&text, &["engine.api_key", "env:NAME"]);
+    assert!(!faults(&text, &SYSTEMD)[0].contains("hunter2"));
+}

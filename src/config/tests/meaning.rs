@@ -152,3 +152,15 @@ fn ten_thousand_services_in_a_chain_are_no_trouble() {
     let config = parse(&text).unwrap();
     assert_eq!((config.plan.services[0].name.as_str(), config.plan.services.len()), ("s10000", 10_001));
 }
+
+#[test]
+fn the_engine_may_be_reached_by_others() {
+    let text = "[[service]]\nname='a'\nunit='a.service'\n[engine]\nlisten='0.0.0.0:7233'\ntls_certificate='/c.pem'\n\
+                tls_key='credential:key'\napi_key='env:KEY'\n";
+    let listen = super::super::parse("x", text, &SYSTEMD).unwrap().settings.engine_listen.unwrap();
+    assert_eq!((listen.listen.port(), listen.api_key.as_deref()), (7233, Some("env:KEY")));
+    let tls = listen.tls.unwrap();
+    assert_eq!((tls.certificate.to_str(), tls.key.as_str(), tls.client_ca), (Some("/c.pem"), "credential:key", None));
+    let closed = "[[service]]\nname='a'\nunit='a.service'\n[engine]\nsynchronous='full'\n";
+    assert_eq!(super::super::parse("x", closed, &SYSTEMD).unwrap().settings.engine_listen, None);
+}
