@@ -256,8 +256,8 @@ async fn a_unit_that_talks_without_changing_is_not_asked_each_time() {
     let looks = fixture.manager.looks.load(Ordering::Relaxed) - before;
     println!("{heard} announcements, {looks} looks");
     assert!(heard > 40, "it talks: {heard}");
-    // A handful at once, and then some ten a second; the loop above may last longer than its second.
-    assert!(looks * 3 < heard, "{looks} looks for {heard} announcements");
+    // A handful at once, then some ten a second, on a busy machine up to twice that; it is announced a hundred times.
+    assert!(looks <= 30, "{looks} looks for {heard} announcements");
 }
 
 #[tokio::test(flavor = "multi_thread")]
