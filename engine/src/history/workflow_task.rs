@@ -91,9 +91,12 @@ impl Execution {
         self.changes.dirty = true;
     }
 
-    /// Schedules a workflow task, and the first one before its time if need be.
+    /// Schedules a workflow task, and the first one before its time if need be. A speculative task that is there ends the delay
+    /// itself, once its events are written.
     pub fn schedule_workflow_task_early(&mut self, now: Nanos) {
-        self.info.first_task_delayed = false;
+        if self.info.workflow_task.is_none() {
+            self.info.first_task_delayed = false;
+        }
         self.schedule_workflow_task(now);
     }
 
