@@ -28,20 +28,21 @@ const MAX_REQUEST_BYTES: usize = 4 << 20;
 pub(super) struct Frontend {
     service: Arc<Service>,
     reflection: Reflection,
-    api_key: Option<Arc<SecretString>>,
+    /// What those who have the key send as `authorization`.
+    authorization: Option<Arc<SecretString>>,
 }
 
 impl Frontend {
     pub(super) fn new(service: Arc<Service>, api_key: Option<SecretString>) -> Self {
-        Self { service, reflection: Reflection::default(), api_key: api_key.map(Arc::new) }
+        let bearer = |key: SecretString| Arc::new(SecretString::from(format!("Bearer {}", key.expose_secret())));
+        Self { service, reflection: Reflection::default(), authorization: api_key.map(bearer) }
     }
 
     /// Whether the request may be made: with the key, where there is one. Whether the engine serves may be asked by anyone.
     fn authorise(&self, service: &str, headers: &HeaderMap) -> Result<(), Status> {
-        let Some(key) = self.api_key.as_ref().filter(|_| service != HEALTH_SERVICE) else { return Ok(()) };
+        let Some(wanted) = self.authorization.as_ref().filter(|_| service != HEALTH_SERVICE) else { return Ok(()) };
         let given = headers.get(http::header::AUTHORIZATION).map(http::HeaderValue::as_bytes).unwrap_or_default();
-        let wanted = format!("Bearer {}", key.expose_secret());
-        if bool::from(given.ct_eq(wanted.as_bytes())) {
+        if bool::from(given.ct_eq(wanted.expose_secret().as_bytes())) {
             Ok(())
         } else {
             Err(Status::unauthenticated("the API key is missing or wrong; send it as `authorization: Bearer KEY`"))
