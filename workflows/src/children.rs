@@ -71,7 +71,7 @@ pub(crate) async fn ensure<W: 'static>(ctx: &WorkflowContext<W>, spec: ServiceSp
         Err(ChildWorkflowStartError::StartFailed { cause: Cause::WorkflowAlreadyExists, .. }) => Ensured::Existing,
         Err(error) => {
             if !ctx.is_replaying() {
-                tracing::warn!(target: "dixmgr::plan: {error}", service = %name, %error, "the workflow of {name} could not be started");
+                tracing::warn!(target: "dixmgr::plan", service = %name, %error, "the workflow of {name} could not be started: {error}");
             }
             Ensured::Failed
         }

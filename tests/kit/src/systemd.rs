@@ -254,10 +254,11 @@ impl SystemdNamespace {
         self.await_bus();
     }
 
-    /// What systemd has printed so far.
+    /// What systemd, and what came before it, has printed so far.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(self.directory().join("systemd.log")).unwrap_or_default()
+        let read = |name| fs::read_to_string(self.directory().join(name)).unwrap_or_default();
+        read("systemd.log") + &read("console.log")
     }
 }
 

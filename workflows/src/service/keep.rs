@@ -277,7 +277,7 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
     fn note_error(&self, what: &str, error: &ActivityExecutionError) {
         if !self.ctx.is_replaying() {
             let service = self.cell(|cell| cell.spec.name.clone());
-            tracing::warn!(target: "dixmgr::action: {error}", %service, %error, "the {what} of {service} failed for good");
+            tracing::warn!(target: "dixmgr::action", %service, %error, "the {what} of {service} failed for good: {error}");
         }
     }
 

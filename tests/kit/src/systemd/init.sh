@@ -11,6 +11,10 @@ mount -t tmpfs -o mode=755 tmpfs /var/lib
 mount -t tmpfs -o mode=755 tmpfs /var/log
 mkdir -p /run/dbus /run/systemd/system
 
+# What systemd has to say goes to a file. The machine's own console is slow, and would hold systemd up at every line.
+: >"$directory/console.log"
+mount --bind "$directory/console.log" /dev/console
+
 # Mounted anew inside the cgroup namespace, a hierarchy shows only our own part of it.
 if [ "$hierarchy" = unified ] || [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
