@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR
 CARGO_DENY = 0.20.2
 DEMO_DATA = ./dixmgr-data
 
-.PHONY: run test build watcher release lint compatibility bench
+.PHONY: run test build watcher release lint compatibility bench bench-engine
 
 # The main job on any machine: small supervised processes, one of which crashes now and then. Ctrl-C stops dixmgr; the
 # processes end with it, since this is only a demonstration. More flags: make run ARGS="-metrics-port 9190".
@@ -53,6 +53,12 @@ lint:
 compatibility:
 	DIXMGR_WRITE_PAGES=1 cargo test --quiet -p dixmgr-engine --lib the_page_is_what_the_table_says
 
+# The figures of the main job: services watched and restarted.
 bench:
 	sh tests/setup.sh
 	cargo bench --bench figures
+
+# The engine beside Temporal's own server, under the same load.
+bench-engine:
+	sh tests/setup.sh
+	cargo bench --bench engine

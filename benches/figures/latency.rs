@@ -4,6 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
+use dixmgr_testkit::usage::quantile;
 use dixmgr_testkit::{Namespace, SystemdNamespace, eventually, monotonic_now};
 
 use crate::field::Field;
@@ -91,13 +92,4 @@ impl Latencies {
     pub(crate) fn started(&self, share: f64) -> Duration {
         quantile(&self.started, share)
     }
-}
-
-/// Nearest rank.
-fn quantile(times: &[Duration], share: f64) -> Duration {
-    let mut sorted = times.to_vec();
-    sorted.sort();
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank within the list")]
-    let rank = (sorted.len() as f64 * share).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dixmgr_testkit::{Namespace, eventually};
 
 use crate::field::Field;
-use crate::usage::Usage;
+use dixmgr_testkit::usage::Usage;
 
 /// A running monit; it ends with the namespace at the latest.
 pub(crate) struct Monit {

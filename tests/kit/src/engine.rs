@@ -31,9 +31,19 @@ impl EngineServer {
     /// When it does not; the message holds its log.
     #[must_use]
     pub fn start(binary: &str, arguments: &[&str]) -> Self {
+        Self::start_with(binary, arguments, |_| {})
+    }
+
+    /// The same, on a data directory that `prepare` puts something into.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_with(binary: &str, arguments: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::Builder::new().prefix("dixmgr-engine-").tempdir().expect("a temporary directory");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let arguments = arguments.iter().map(ToString::to_string).collect();
+        prepare(directory.path());
         let mut this = Self { directory, binary: binary.into(), arguments, address, server: None };
         this.launch();
         this
@@ -52,6 +62,15 @@ impl EngineServer {
     pub fn kill_and_restart(&mut self) {
         self.server = None;
         self.launch();
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// When it was not started, which [`Self::start`] excludes.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().expect("it runs").pid()
     }
 
     /// Where it keeps its data.

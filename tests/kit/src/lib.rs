@@ -17,6 +17,7 @@ pub mod random;
 pub mod systemd;
 pub mod temporal;
 pub mod units;
+pub mod usage;
 pub mod wait;
 
 pub use component::{Component, python_program, require};

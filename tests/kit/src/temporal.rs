@@ -70,6 +70,12 @@ impl TemporalServer {
         format!("http://{}", self.address())
     }
 
+    /// The server's process, unless it was killed.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.server.as_ref().map(Guarded::pid)
+    }
+
     /// Kills the server with SIGKILL; what it has made durable stays.
     pub fn kill(&mut self) {
         self.server = None;
