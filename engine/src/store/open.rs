@@ -2,7 +2,7 @@
 
 use std::{fs::OpenOptions, io::ErrorKind, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     IntegrityCheck, StoreError, StoreOptions, Synchronous,
@@ -68,6 +68,8 @@ fn configure(connection: &Connection, options: &StoreOptions) -> rusqlite::Resul
         Synchronous::Normal => "NORMAL",
         Synchronous::Off => "OFF",
     };
+    // Otherwise a statement on a table with a partial index is planned anew each time that it is run with other values.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let cache_kib = i64::try_from(options.cache_bytes >> 10).unwrap_or(i64::MAX);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", synchronous)?;

@@ -23,6 +23,9 @@ use crate::service::{HEALTH_SERVICE, Service};
 /// Largest request (gRPC's own default, which Temporal's frontend keeps). Payloads have lower limits of their own.
 const MAX_REQUEST_BYTES: usize = 4 << 20;
 
+/// Answers from this size on are compressed for those who take that; smaller ones cost more time than they save.
+const COMPRESSED_FROM_BYTES: usize = 16 << 10;
+
 /// Answers one connection's requests.
 #[derive(Clone)]
 pub(super) struct Frontend {
@@ -110,7 +113,14 @@ impl UnaryService<Bytes> for Unary {
         Box::pin(async move {
             let (metadata, _, proto) = request.into_parts();
             let request = GrpcRequest { service, rpc, headers: metadata.into_headers(), proto };
-            target.handle(&request).await.map(|answer| tonic::Response::new(Bytes::from(answer)))
+            target.handle(&request).await.map(|answer| {
+                let small = answer.len() < COMPRESSED_FROM_BYTES;
+                let mut response = tonic::Response::new(Bytes::from(answer));
+                if small {
+                    response.disable_compression();
+                }
+                response
+            })
         })
     }
 }
