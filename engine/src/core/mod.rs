@@ -10,6 +10,7 @@ mod dispatch;
 mod effects;
 mod inbox;
 mod lookup;
+mod namespaces;
 mod query;
 mod reset;
 mod response;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 
 pub(crate) use commit::status_of;
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
+pub(crate) use effects::SENDER;
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
 pub(crate) use reset::ResetRequest;
@@ -117,6 +119,10 @@ pub(crate) struct Core {
     orphaned: BTreeSet<i64>,
     pub(crate) queues: Queues<Poller>,
     pub(crate) namespaces: BTreeMap<String, DescribeNamespaceResponse>,
+    /// Those that were deleted, and of which something is still there.
+    deleted_namespaces: BTreeMap<String, DescribeNamespaceResponse>,
+    /// When the deletion of namespaces goes on, if there is something to delete.
+    delete_after: Nanos,
     pub(crate) unsaved_namespaces: BTreeSet<String>,
     touched: BTreeSet<i64>,
     closed_changes: BTreeMap<i64, reset::ClosedChange>,
@@ -212,6 +218,8 @@ impl Core {
             orphaned: BTreeSet::new(),
             queues: Queues::default(),
             namespaces: BTreeMap::new(),
+            deleted_namespaces: BTreeMap::new(),
+            delete_after: 0,
             unsaved_namespaces: BTreeSet::new(),
             touched: BTreeSet::new(),
             closed_changes: BTreeMap::new(),
@@ -262,7 +270,8 @@ impl Core {
     /// Waits for a message, no longer than until the next deadline.
     fn wait(&self, inbox: &Inbox) -> Result<Message, mpsc::RecvTimeoutError> {
         const LONGEST: Duration = Duration::from_hours(1);
-        let deadline = self.deadlines.next().map_or(self.next_sweep, |next| next.min(self.next_sweep));
+        let deadlines = [self.deadlines.next(), self.next_deletion(), Some(self.next_sweep)];
+        let deadline = deadlines.into_iter().flatten().min().unwrap_or_default();
         inbox.next(self.clock.real_wait(Timestamp(deadline)).map(|wait| wait.min(LONGEST)))
     }
 
@@ -279,6 +288,7 @@ impl Core {
         if now >= self.next_sweep {
             self.sweep(now);
         }
+        self.delete_namespaces_step(now);
         let failed = self.commit();
         self.flush(failed.as_ref());
     }

@@ -16,10 +16,11 @@ use uuid::Uuid;
 
 use super::{
     Caller, Service, TASK_POLL, execution, require_id,
+    search_attributes::admit_commands,
     token::{TaskToken, Token as _},
 };
 use crate::{
-    core::{Core, PollReply, PollRequest, Reply},
+    core::{Core, PollReply, PollRequest, Reply, SENDER},
     history::{ActivityStart, CommandError, CompletedTask, TaskStart, TaskStarted, time::from_duration},
     matching::{QueueKey, TaskKind},
 };
@@ -166,7 +167,7 @@ fn held(core: &Core, token: &TaskToken) -> Result<(), Status> {
 fn complete(
     core: &mut Core,
     token: &TaskToken,
-    request: RespondWorkflowTaskCompletedRequest,
+    mut request: RespondWorkflowTaskCompletedRequest,
     caller: Caller,
     reply: Reply<RespondWorkflowTaskCompletedResponse>,
 ) {
@@ -181,6 +182,13 @@ fn complete(
     };
     if request.messages.iter().any(|message| message.body.is_none()) {
         return core.reply(reply, Err(Status::invalid_argument("nil message body")));
+    }
+    if let Err(refused) = admit_commands(core, &namespace_of(core, key), &mut request.commands) {
+        refuse_commands(core, key, &refused.error, &start.identity);
+        if refused.ends_workflow {
+            core.update(key, |e, now| e.terminate(now, &refused.error.message, None, SENDER));
+        }
+        return core.reply(reply, Err(Status::invalid_argument(refused.error.message)));
     }
     let (return_new_task, heartbeat) = (request.return_new_workflow_task, request.force_create_new_workflow_task);
     let (task, results) = completed_task(request);
@@ -209,6 +217,10 @@ fn complete(
         }
         Ok(response)
     });
+}
+
+fn namespace_of(core: &Core, key: i64) -> String {
+    core.live.get(&key).map(|live| live.execution.info.namespace.clone()).unwrap_or_default()
 }
 
 fn completed_task(request: RespondWorkflowTaskCompletedRequest) -> (CompletedTask, Vec<(String, WorkflowQueryResult)>) {

@@ -5,7 +5,9 @@
 
 use rusqlite::types::Value as SqlValue;
 
-use crate::visibility::{Comparison, Condition, Expr, Field, OrderBy, SearchType, SystemField, Test, Value};
+use crate::visibility::{
+    Comparison, Condition, DIVISION, Expr, Field, GroupBy, OrderBy, SearchType, SystemField, Test, Value,
+};
 
 /// A piece of a statement with the parameters that belong to it, in order.
 #[derive(Clone, Debug, Default)]
@@ -86,13 +88,13 @@ fn column(field: SystemField) -> &'static str {
         SystemField::ExecutionTime => "e.execution_time",
         SystemField::CloseTime => "e.close_time",
         SystemField::ExecutionDuration => "(e.close_time - e.execution_time)",
-        SystemField::HistoryLength => "e.history_length",
-        SystemField::HistorySizeBytes => "e.history_size_bytes",
-        SystemField::StateTransitionCount => "e.state_transition_count",
+        SystemField::HistoryLength => "iif(e.close_time IS NULL, NULL, e.history_length)",
+        SystemField::HistorySizeBytes => "iif(e.close_time IS NULL, NULL, e.history_size_bytes)",
+        SystemField::StateTransitionCount => "iif(e.close_time IS NULL, NULL, e.state_transition_count)",
         SystemField::ParentWorkflowId => "e.parent_workflow_id",
         SystemField::ParentRunId => "e.parent_run_id",
-        SystemField::RootWorkflowId => "e.root_workflow_id",
-        SystemField::RootRunId => "e.root_run_id",
+        SystemField::RootWorkflowId => "coalesce(e.root_workflow_id, e.workflow_id)",
+        SystemField::RootRunId => "coalesce(e.root_run_id, e.run_id)",
     }
 }
 
@@ -241,15 +243,30 @@ pub(super) fn sort_columns(order_by: &[OrderBy]) -> Vec<SortColumn> {
 fn sort_expression(field: &Field) -> Fragment {
     match field {
         Field::System(SystemField::CloseTime) => Fragment::text("e.sort_time"),
-        Field::System(SystemField::ExecutionDuration) => {
-            Fragment::text("coalesce(e.close_time - e.execution_time, 9223372036854775807)")
-        }
+        Field::System(
+            field @ (SystemField::ExecutionDuration
+            | SystemField::HistoryLength
+            | SystemField::HistorySizeBytes
+            | SystemField::StateTransitionCount),
+        ) => Fragment::text(format!("coalesce({}, 9223372036854775807)", column(*field))),
         Field::System(field) => Fragment::text(column(*field)),
         Field::Attribute { name, kind } => {
             let mut fragment =
                 Fragment::text("coalesce((SELECT a.value FROM search_attributes a WHERE a.key = e.key AND ");
             let absent = if *kind == SearchType::Double { ", 9e999)" } else { ", 9223372036854775807)" };
             fragment.append(named(name, *kind)).push(")").push(absent);
+            fragment
+        }
+    }
+}
+
+/// What counts are grouped by, as a column.
+pub(super) fn group_column(group_by: GroupBy) -> Fragment {
+    match group_by {
+        GroupBy::Status => Fragment::text("e.status"),
+        GroupBy::Division => {
+            let mut fragment = Fragment::text("(SELECT a.value FROM search_attributes a WHERE a.key = e.key AND ");
+            fragment.append(named(DIVISION, SearchType::Keyword)).push(")");
             fragment
         }
     }

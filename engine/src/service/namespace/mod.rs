@@ -1,9 +1,13 @@
-//! Namespaces: described, listed, registered.
+//! Namespaces: described, listed, registered; changed in [`update`], deleted in [`delete`].
+
+mod delete;
+mod update;
 
 use std::collections::HashMap;
 
 use temporalio_common::protos::temporal::api::{
     enums::v1::{ArchivalState, NamespaceState},
+    errordetails::v1::{NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure, NamespaceNotFoundFailure},
     namespace::v1::{
         NamespaceConfig, NamespaceInfo,
         namespace_info::{Capabilities, Limits},
@@ -18,7 +22,10 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{Service, require_id, status::with_detail};
-use crate::{core::Core, history::time::duration};
+use crate::{
+    core::Core,
+    history::time::{duration, from_duration},
+};
 
 /// Namespaces that are there from the start.
 pub(crate) const BUILT_IN: &[&str] = &["default", "dotidx"];
@@ -55,18 +62,54 @@ impl Core {
         }
         if self.namespaces.contains_key(name) { Ok(()) } else { Err(not_found(name)) }
     }
+
+    /// For what only a namespace in use takes: the start of a workflow.
+    ///
+    /// # Errors
+    /// As [`Core::require_namespace`]; `FAILED_PRECONDITION` when it is deprecated.
+    pub(crate) fn require_registered(&self, name: &str) -> Result<(), Status> {
+        self.require_namespace(name)?;
+        let info = self.namespaces.get(name).and_then(|namespace| namespace.namespace_info.as_ref());
+        if info.is_none_or(|info| info.state() != NamespaceState::Deprecated) {
+            return Ok(());
+        }
+        let detail = NamespaceInvalidStateFailure {
+            namespace: name.to_owned(),
+            state: NamespaceState::Deprecated.into(),
+            allowed_states: vec![NamespaceState::Registered.into()],
+        };
+        let message = "Namespace has invalid state: Deprecated. Must be Registered.";
+        let kind = "temporal.api.errordetails.v1.NamespaceInvalidStateFailure";
+        Err(with_detail(Code::FailedPrecondition, message, kind, &detail))
+    }
 }
 
 fn not_found(name: &str) -> Status {
-    let detail = temporalio_common::protos::temporal::api::errordetails::v1::NamespaceNotFoundFailure {
-        namespace: name.to_owned(),
-    };
+    let detail = NamespaceNotFoundFailure { namespace: name.to_owned() };
     let message = format!("Namespace {name} is not found.");
     with_detail(Code::NotFound, &message, "temporal.api.errordetails.v1.NamespaceNotFoundFailure", &detail)
 }
 
+fn no_namespace() -> Status {
+    Status::invalid_argument("Namespace not set on request.")
+}
+
+fn has_id(namespace: &DescribeNamespaceResponse, id: &str) -> bool {
+    namespace.namespace_info.as_ref().is_some_and(|info| info.id == id)
+}
+
+/// Shortest time for which closed executions may be kept (`namespace.MinRetentionLocal`).
+const MIN_RETENTION: i64 = 3_600 * 1_000_000_000;
+
+fn check_retention(retention: Option<&prost_wkt_types::Duration>) -> Result<(), Status> {
+    if from_duration(retention) >= MIN_RETENTION {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("A valid retention period is not set on request."))
+}
+
 /// Name of the only cluster there is, as a server without replication has it.
-const CLUSTER: &str = "active";
+pub(super) const CLUSTER: &str = "active";
 
 /// What this engine can do, as namespaces tell it.
 fn with_capabilities(mut namespace: DescribeNamespaceResponse) -> DescribeNamespaceResponse {
@@ -91,11 +134,8 @@ impl Service {
     ) -> Result<DescribeNamespaceResponse, Status> {
         self.core
             .call(move |core, reply| {
-                let by_id = |namespace: &&DescribeNamespaceResponse| {
-                    namespace.namespace_info.as_ref().is_some_and(|info| info.id == request.id)
-                };
                 let found = match request.namespace.as_str() {
-                    "" => core.namespaces.values().find(by_id),
+                    "" => core.namespaces.values().find(|namespace| has_id(namespace, &request.id)),
                     name => core.namespaces.get(name),
                 };
                 let name = if request.namespace.is_empty() { &request.id } else { &request.namespace };
@@ -140,8 +180,14 @@ impl Service {
 }
 
 fn register(core: &mut Core, request: RegisterNamespaceRequest) -> Result<RegisterNamespaceResponse, Status> {
+    check_retention(request.workflow_execution_retention_period.as_ref())?;
     if core.namespaces.contains_key(&request.namespace) {
-        return Err(Status::already_exists("Namespace already exists."));
+        let message = format!("Namespace {:?} already exists", request.namespace);
+        let kind = "temporal.api.errordetails.v1.NamespaceAlreadyExistsFailure";
+        return Err(with_detail(Code::AlreadyExists, &message, kind, &NamespaceAlreadyExistsFailure {}));
+    }
+    if core.is_being_deleted(&request.namespace) {
+        return Err(Status::unavailable("a namespace of that name is being deleted; ask again"));
     }
     if core.namespaces.len() >= MAX_NAMESPACES {
         return Err(Status::resource_exhausted(format!("an engine holds at most {MAX_NAMESPACES} namespaces")));
