@@ -315,14 +315,8 @@ impl Execution {
                 })?;
             }
             Some(C::UpsertWorkflowSearchAttributesCommandAttributes(a)) => {
-                let missing = match &a.search_attributes {
-                    None => Some("SearchAttributes"),
-                    Some(attributes) => attributes.indexed_fields.is_empty().then_some("IndexedFields"),
-                };
-                require(missing.is_none(), Cause::BadSearchAttributes, || {
-                    let missing = missing.unwrap_or_default();
-                    format!("BadSearchAttributes: {missing} is not set on UpsertWorkflowSearchAttributesCommand.")
-                })?;
+                let some = a.search_attributes.as_ref().is_some_and(|s| !s.indexed_fields.is_empty());
+                require(some, Cause::BadSearchAttributes, || "searchAttributes is empty".to_owned())?;
             }
             Some(C::ModifyWorkflowPropertiesCommandAttributes(a)) => {
                 let some = a.upserted_memo.is_some();

@@ -111,6 +111,15 @@ fn check_retention(retention: Option<&prost_wkt_types::Duration>) -> Result<(), 
 /// Name of the only cluster there is, as a server without replication has it.
 pub(super) const CLUSTER: &str = "active";
 
+/// Refuses clusters that there are not.
+fn check_clusters<'a>(active: &'a str, mut others: impl Iterator<Item = &'a str>) -> Result<(), Status> {
+    let active = Some(active).filter(|name| !name.is_empty() && *name != CLUSTER);
+    match active.or_else(|| others.find(|name| *name != CLUSTER)) {
+        Some(other) => Err(Status::invalid_argument(format!("Invalid cluster name: {other}"))),
+        None => Ok(()),
+    }
+}
+
 /// What this engine can do, as namespaces tell it.
 fn with_capabilities(mut namespace: DescribeNamespaceResponse) -> DescribeNamespaceResponse {
     if let Some(info) = namespace.namespace_info.as_mut() {
@@ -169,7 +178,15 @@ impl Service {
         &self,
         request: RegisterNamespaceRequest,
     ) -> Result<RegisterNamespaceResponse, Status> {
+        if request.namespace.is_empty() {
+            return Err(no_namespace());
+        }
         require_id(&request.namespace, "Namespace")?;
+        if request.is_global_namespace {
+            return Err(Status::invalid_argument("Cannot register global namespace when not enabled"));
+        }
+        let clusters = request.clusters.iter().map(|cluster| cluster.cluster_name.as_str());
+        check_clusters(&request.active_cluster_name, clusters)?;
         self.core
             .call(move |core, reply| {
                 let answer = register(core, request);

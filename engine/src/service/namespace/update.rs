@@ -4,7 +4,6 @@
 use temporalio_common::protos::temporal::api::{
     enums::v1::NamespaceState,
     namespace::v1::{NamespaceConfig, NamespaceInfo, UpdateNamespaceInfo},
-    replication::v1::NamespaceReplicationConfig,
     workflowservice::v1::{
         DeprecateNamespaceRequest, DeprecateNamespaceResponse, DescribeNamespaceResponse, UpdateNamespaceRequest,
         UpdateNamespaceResponse,
@@ -12,7 +11,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::{CLUSTER, check_retention, no_namespace, with_capabilities};
+use super::{check_clusters, check_retention, no_namespace, with_capabilities};
 use crate::{
     core::Core,
     service::{Service, refuse, search_attributes::merge_aliases},
@@ -90,17 +89,9 @@ fn check(request: &UpdateNamespaceRequest) -> Result<(), Status> {
     }
     let binaries = request.config.as_ref().and_then(|config| config.bad_binaries.as_ref());
     refuse(binaries.is_some_and(|bad| !bad.binaries.is_empty()), "BadBinaries")?;
-    check_clusters(request.replication_config.as_ref())
-}
-
-fn check_clusters(config: Option<&NamespaceReplicationConfig>) -> Result<(), Status> {
-    let Some(config) = config else { return Ok(()) };
-    let clusters = config.clusters.iter().map(|cluster| &cluster.cluster_name);
-    let active = [&config.active_cluster_name].into_iter().filter(|name| !name.is_empty());
-    match active.chain(clusters).find(|name| *name != CLUSTER) {
-        Some(other) => Err(Status::invalid_argument(format!("Invalid cluster name: {other}"))),
-        None => Ok(()),
-    }
+    let Some(replication) = request.replication_config.as_ref() else { return Ok(()) };
+    let clusters = replication.clusters.iter().map(|cluster| cluster.cluster_name.as_str());
+    check_clusters(&replication.active_cluster_name, clusters)
 }
 
 fn update(core: &mut Core, request: UpdateNamespaceRequest) -> Result<DescribeNamespaceResponse, Status> {

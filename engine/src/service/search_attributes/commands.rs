@@ -34,6 +34,7 @@ struct Target<'a> {
 /// # Errors
 /// The first command that cannot be carried out; the commands are not to be used then.
 pub(crate) fn admit_commands(core: &Core, namespace: &str, commands: &mut [Command]) -> Result<(), RefusedCommand> {
+    commands.iter().try_for_each(check_upsert)?;
     for target in commands.iter_mut().filter_map(|command| target(command, namespace)) {
         let schema = core.schema(&target.namespace);
         if let Err(refused) = admit(target.attributes, &target.namespace, &schema, target.unset) {
@@ -41,6 +42,18 @@ pub(crate) fn admit_commands(core: &Core, namespace: &str, commands: &mut [Comma
         }
     }
     Ok(())
+}
+
+/// An upsert has to set something.
+fn check_upsert(command: &Command) -> Result<(), RefusedCommand> {
+    let Some(C::UpsertWorkflowSearchAttributesCommandAttributes(a)) = &command.attributes else { return Ok(()) };
+    let missing = match &a.search_attributes {
+        None => "SearchAttributes",
+        Some(attributes) if attributes.indexed_fields.is_empty() => "IndexedFields",
+        Some(_) => return Ok(()),
+    };
+    let message = format!("BadSearchAttributes: {missing} is not set on UpsertWorkflowSearchAttributesCommand.");
+    Err(RefusedCommand { error: CommandError { cause: Cause::BadSearchAttributes, message }, ends_workflow: false })
 }
 
 #[allow(deprecated, reason = "deprecated for SDKs; servers still have to honour it")]
