@@ -74,6 +74,11 @@ impl Core {
         self.deleted_namespaces.contains_key(name)
     }
 
+    /// How many namespaces there are, those that are being deleted among them.
+    pub(crate) fn namespace_count(&self) -> usize {
+        self.namespaces.len() + self.deleted_namespaces.len()
+    }
+
     /// When the deletion of namespaces goes on, if there is something to delete.
     pub(super) fn next_deletion(&self) -> Option<Nanos> {
         (!self.deleted_namespaces.is_empty()).then_some(self.delete_after)

@@ -190,7 +190,6 @@ async fn ends(home: &Home) -> Vec<String> {
     let gone = delete(home, DeleteNamespaceRequest { namespace_id: id, ..deletion("") }).await.unwrap();
     answers.push(format!("deleted: {} {}", gone.trim_end_matches(|c: char| c.is_ascii_hexdigit()), gone.len()));
     answers.push(format!("describe a deleted one: {:?}", said(describe(home, "changed").await)));
-    answers.push(format!("delete again: {:?}", said(delete(home, deletion("changed")).await)));
     answers
 }
 

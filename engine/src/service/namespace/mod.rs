@@ -206,7 +206,7 @@ fn register(core: &mut Core, request: RegisterNamespaceRequest) -> Result<Regist
     if core.is_being_deleted(&request.namespace) {
         return Err(Status::unavailable("a namespace of that name is being deleted; ask again"));
     }
-    if core.namespaces.len() >= MAX_NAMESPACES {
+    if core.namespace_count() >= MAX_NAMESPACES {
         return Err(Status::resource_exhausted(format!("an engine holds at most {MAX_NAMESPACES} namespaces")));
     }
     let mut namespace = new(&request.namespace);

@@ -29,11 +29,12 @@ struct Target<'a> {
     around: Option<(&'static str, String)>,
 }
 
-/// Checks the attributes that the commands set, and completes them.
+/// Checks the attributes that the commands of the run `key` set, and completes them.
 ///
 /// # Errors
 /// The first command that cannot be carried out; the commands are not to be used then.
-pub(crate) fn admit_commands(core: &Core, namespace: &str, commands: &mut [Command]) -> Result<(), RefusedCommand> {
+pub(crate) fn admit_commands(core: &Core, key: i64, commands: &mut [Command]) -> Result<(), RefusedCommand> {
+    let namespace = core.live.get(&key).map_or("", |live| &live.execution.info.namespace);
     commands.iter().try_for_each(check_upsert)?;
     for target in commands.iter_mut().filter_map(|command| target(command, namespace)) {
         let schema = core.schema(&target.namespace);

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use temporalio_common::protos::temporal::api::common::v1::SearchAttributes;
 
-pub(crate) use self::commands::admit_commands;
+pub(crate) use self::commands::{RefusedCommand, admit_commands};
 pub(super) use self::registry::{add, all_fields, merge_aliases, numbered, registered, remove, system};
 use self::value::{TYPE, type_name};
 use crate::{store::SearchValue, visibility::Schema};
