@@ -167,6 +167,8 @@ fn past_prefix(prefix: &str) -> Option<String> {
 fn attribute(name: &str, kind: SearchType, test: &Test) -> Fragment {
     let is_set = matches!(kind, SearchType::Text | SearchType::KeywordList);
     match test {
+        // Hardly any run belongs to a division: those that do are found once, instead of being looked for run by run.
+        Test::Null { negated } if name == DIVISION => among_all(name, kind, *negated),
         Test::Null { negated } => presence(name, kind, *negated, None),
         Test::Compare(Comparison::NotEqual, _)
         | Test::Words { negated: true, .. }
@@ -187,6 +189,13 @@ fn presence(name: &str, kind: SearchType, exists: bool, test: Option<&Test>) -> 
         fragment.push(" AND ").append(scalar("a.value", test));
     }
     fragment.push(")");
+    fragment
+}
+
+/// Whether the run is one of all that have the attribute.
+fn among_all(name: &str, kind: SearchType, is: bool) -> Fragment {
+    let mut fragment = Fragment::text(format!("e.key {}IN (SELECT a.key FROM search_attributes a WHERE ", not(!is)));
+    fragment.append(named(name, kind)).push(")");
     fragment
 }
 
