@@ -240,6 +240,11 @@ async fn what_a_workflow_sets_is_found_and_survives_a_crash() {
     for filter in filters {
         assert_eq!(listed(&home, filter).await.unwrap(), ["all"], "{filter}");
     }
+    let request =
+        ListWorkflowExecutionsRequest { namespace: NAMESPACE.into(), query: "Kw = 'a'".into(), ..Default::default() };
+    let mut answer: ListWorkflowExecutionsResponse = home.call("ListWorkflowExecutions", request).await.unwrap();
+    let shown = answer.executions.remove(0).search_attributes.unwrap().indexed_fields;
+    assert_eq!(shown["Dbl"].data, b"0.5", "a list of one is listed as its element");
     let task = home.workflow_task("few").await;
     let changes = attributes(&[("Num", "null"), ("Kw", r#""b""#)]);
     home.complete(task.task_token, vec![upsert(changes)]).await.unwrap();

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import sys
+import warnings
 from datetime import datetime, timedelta, timezone
 
 from temporalio import workflow
@@ -256,6 +257,11 @@ async def start_all(client: Client) -> list:
     for name, given in STARTED.items():
         if name != "one":
             await client.start_workflow(Waits.run, id=PREFIX + name, task_queue=QUEUE, search_attributes=given)
+    # As older SDKs have it: every value in a list.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old = {"Customer": ["old"], "Attempts": [7], "Tags": ["red", "old"]}
+        await client.start_workflow(Waits.run, id=f"{PREFIX}old", task_queue=QUEUE, search_attributes=old)
     given = attributes((CUSTOMER, "first"), (PAID, True))
     marks = await client.start_workflow(
         Marks.run, True, id=f"{PREFIX}marks", task_queue=QUEUE, search_attributes=given
@@ -267,7 +273,7 @@ async def start_all(client: Client) -> list:
     async def settled() -> bool:
         """all that has ended is listed so"""
         wanted = mine("ExecutionStatus IN ('Terminated', 'Completed', 'ContinuedAsNew')")
-        return (await client.count_workflows(wanted)).count == 5 and len(await listed(client, "StartTime > 0")) == 8
+        return (await client.count_workflows(wanted)).count == 5 and len(await listed(client, "StartTime > 0")) == 9
 
     await until(settled)
     return left
@@ -282,7 +288,7 @@ async def described(client: Client) -> dict:
     return {
         "listed": {f"{run.id} {run.status.name}": shown(run) for run in runs},
         "described": {
-            name: shown(await client.get_workflow_handle(PREFIX + name).describe()) for name in [*STARTED, "marks", "child"]
+            name: shown(await client.get_workflow_handle(PREFIX + name).describe()) for name in [*STARTED, "old", "marks", "child"]
         },
     }
 
@@ -326,7 +332,7 @@ async def everything(client: Client) -> dict:
         await counted(client, f"WorkflowId STARTS_WITH '{PREFIX}' GROUP BY ExecutionStatus"),
         await counted(client, f"WorkflowId STARTS_WITH '{PREFIX}' GROUP BY TemporalNamespaceDivision"),
     ]
-    found["pages"] = [await listed(client, "StartTime > 0", page_size) for page_size in (1, 3, 8)]
+    found["pages"] = [await listed(client, "StartTime > 0", page_size) for page_size in (1, 3, 9)]
     found["order"] = [run.id async for run in client.list_workflows(mine("ExecutionStatus = 'Running'"), page_size=2)]
     await remove_attribute(client, found)
     return found

@@ -1,7 +1,10 @@
 //! Attributes that workflows set: for themselves, for children, and for the run that goes on from theirs.
 
 use temporalio_common::protos::temporal::api::{
-    command::v1::{Command, command::Attributes as C},
+    command::v1::{
+        Command, ContinueAsNewWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
+        command::Attributes as C,
+    },
     common::v1::SearchAttributes,
     enums::v1::WorkflowTaskFailedCause as Cause,
 };
@@ -57,43 +60,46 @@ fn check_upsert(command: &Command) -> Result<(), RefusedCommand> {
     Err(RefusedCommand { error: CommandError { cause: Cause::BadSearchAttributes, message }, ends_workflow: false })
 }
 
-#[allow(deprecated, reason = "deprecated for SDKs; servers still have to honour it")]
 fn target<'a>(command: &'a mut Command, namespace: &str) -> Option<Target<'a>> {
-    let here = namespace.to_owned();
     match command.attributes.as_mut()? {
         C::UpsertWorkflowSearchAttributesCommandAttributes(a) => Some(Target {
             attributes: a.search_attributes.as_mut()?,
-            namespace: here,
+            namespace: namespace.to_owned(),
             unset: Unset::Kept,
             too_large: (Cause::BadSearchAttributes, "BadSearchAttributes"),
             around: None,
         }),
-        C::StartChildWorkflowExecutionCommandAttributes(a) => {
-            let namespace = if a.namespace.is_empty() { here } else { a.namespace.clone() };
-            let kind = a.workflow_type.as_ref().map_or("", |kind| &kind.name);
-            let about = format!("WorkflowId={} WorkflowType={kind} Namespace={namespace}", a.workflow_id);
-            Some(Target {
-                attributes: a.search_attributes.as_mut()?,
-                namespace,
-                unset: Unset::Dropped,
-                too_large: (Cause::BadStartChildExecutionAttributes, "BadStartChildExecutionAttributes"),
-                around: Some(("StartChildWorkflowCommand", about)),
-            })
-        }
-        C::ContinueAsNewWorkflowExecutionCommandAttributes(a) => {
-            let kind = a.workflow_type.as_ref().map_or("", |kind| &kind.name);
-            let queue = a.task_queue.as_ref().map_or("", |queue| &queue.name);
-            let about = format!("WorkflowType={kind} TaskQueue={queue}");
-            Some(Target {
-                attributes: a.search_attributes.as_mut()?,
-                namespace: here,
-                unset: Unset::Dropped,
-                too_large: (Cause::BadContinueAsNewAttributes, "BadContinueAsNewAttributes"),
-                around: Some(("ContinueAsNewWorkflowExecutionCommand", about)),
-            })
-        }
+        C::StartChildWorkflowExecutionCommandAttributes(a) => of_child(a, namespace),
+        C::ContinueAsNewWorkflowExecutionCommandAttributes(a) => of_next_run(a, namespace),
         _ => None,
     }
+}
+
+#[allow(deprecated, reason = "deprecated for SDKs; servers still have to honour it")]
+fn of_child<'a>(a: &'a mut StartChildWorkflowExecutionCommandAttributes, namespace: &str) -> Option<Target<'a>> {
+    let namespace = if a.namespace.is_empty() { namespace } else { &a.namespace }.to_owned();
+    let kind = a.workflow_type.as_ref().map_or("", |kind| &kind.name);
+    let about = format!("WorkflowId={} WorkflowType={kind} Namespace={namespace}", a.workflow_id);
+    Some(Target {
+        attributes: a.search_attributes.as_mut()?,
+        namespace,
+        unset: Unset::Dropped,
+        too_large: (Cause::BadStartChildExecutionAttributes, "BadStartChildExecutionAttributes"),
+        around: Some(("StartChildWorkflowCommand", about)),
+    })
+}
+
+fn of_next_run<'a>(a: &'a mut ContinueAsNewWorkflowExecutionCommandAttributes, namespace: &str) -> Option<Target<'a>> {
+    let kind = a.workflow_type.as_ref().map_or("", |kind| &kind.name);
+    let queue = a.task_queue.as_ref().map_or("", |queue| &queue.name);
+    let about = format!("WorkflowType={kind} TaskQueue={queue}");
+    Some(Target {
+        attributes: a.search_attributes.as_mut()?,
+        namespace: namespace.to_owned(),
+        unset: Unset::Dropped,
+        too_large: (Cause::BadContinueAsNewAttributes, "BadContinueAsNewAttributes"),
+        around: Some(("ContinueAsNewWorkflowExecutionCommand", about)),
+    })
 }
 
 fn explain(

@@ -15,7 +15,10 @@ use temporalio_common::protos::temporal::api::common::v1::SearchAttributes;
 pub(crate) use self::commands::{RefusedCommand, admit_commands};
 pub(super) use self::registry::{add, all_fields, merge_aliases, numbered, registered, remove, system};
 use self::value::{TYPE, type_name};
-use crate::{store::SearchValue, visibility::Schema};
+use crate::{
+    store::SearchValue,
+    visibility::{Schema, SearchType},
+};
 
 /// The values by which executions are found. One that cannot be understood is left out.
 pub(crate) fn values(attributes: Option<&SearchAttributes>) -> BTreeMap<String, SearchValue> {
@@ -35,4 +38,15 @@ pub(super) fn shown(attributes: SearchAttributes, schema: &Schema) -> SearchAttr
         true
     });
     SearchAttributes { indexed_fields }
+}
+
+/// What clients are shown in a listing: the same, and a list of one as its element.
+pub(super) fn listed(attributes: SearchAttributes, schema: &Schema) -> SearchAttributes {
+    let mut attributes = shown(attributes, schema);
+    for (name, payload) in &mut attributes.indexed_fields {
+        if schema.search_type(name) != Some(SearchType::KeywordList) {
+            value::unwrap_list(payload);
+        }
+    }
+    attributes
 }

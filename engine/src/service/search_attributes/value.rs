@@ -68,6 +68,16 @@ fn keywords(items: Vec<Json>) -> Option<Vec<String>> {
     items.into_iter().map(keyword).collect()
 }
 
+/// Makes a list of one its element.
+pub(super) fn unwrap_list(payload: &mut Payload) {
+    if payload.data.first() == Some(&b'[')
+        && let Some(Json::Array(items)) = json(payload)
+        && let [only] = items.as_slice()
+    {
+        payload.data = only.to_string().into_bytes();
+    }
+}
+
 fn json(payload: &Payload) -> Option<Json> {
     match payload.metadata.get(ENCODING).map(Vec::as_slice) {
         Some(JSON) => serde_json::from_slice(&payload.data).ok(),
@@ -186,6 +196,22 @@ mod tests {
         let null = Payload { metadata: [(ENCODING.to_owned(), NULL.to_vec())].into(), ..Default::default() };
         assert_eq!(read(&null, SearchType::Keyword), Ok(None));
         assert_eq!(read(&Payload { metadata: [].into(), ..payload(r#""a""#) }, SearchType::Keyword), Err(NotOfType));
+    }
+
+    #[test]
+    fn what_earlier_releases_let_in_counts_by_its_form() {
+        let named = |kind: &str, json: &str| {
+            let mut payload = payload(json);
+            payload.metadata.insert(TYPE.to_owned(), kind.as_bytes().to_vec());
+            stored(&payload)
+        };
+        assert_eq!(named("Text", r#""a b""#), Some(SearchValue::Text("a b".into())));
+        assert_eq!(named("Keyword", "5"), Some(SearchValue::Int(5)));
+        assert_eq!(named("Int", r#"["a"]"#), Some(SearchValue::KeywordList(vec!["a".into()])));
+        assert_eq!(named("Nonsense", "0.5"), Some(SearchValue::Double(0.5)));
+        assert_eq!(named("Int", "null"), None);
+        assert_eq!(named("Int", "{}"), None);
+        assert_eq!(stored(&Payload { data: b"{".to_vec(), ..Default::default() }), None);
     }
 
     #[test]

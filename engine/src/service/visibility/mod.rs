@@ -16,7 +16,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::{Service, search_attributes::shown};
+use super::{Service, search_attributes};
 use crate::{
     core::Core,
     history::time::{duration, timestamp},
@@ -159,7 +159,7 @@ fn info(hit: VisibilityHit, schema: &Schema) -> WorkflowExecutionInfo {
         parent_execution: row.parent.map(run),
         execution_time: timestamp(row.execution_time.as_nanos()),
         memo: Some(Memo::decode(row.memo.as_slice()).unwrap_or_default()),
-        search_attributes: Some(shown(attributes, schema)),
+        search_attributes: Some(search_attributes::listed(attributes, schema)),
         task_queue: row.task_queue,
         state_transition_count: if close_time.is_some() { row.state_transition_count } else { 0 },
         history_size_bytes: if close_time.is_some() { row.history_size_bytes } else { 0 },
