@@ -247,8 +247,9 @@ fn attributes() -> impl Strategy<Value = BTreeMap<String, SearchValue>> {
         value("Flag", any::<bool>().prop_map(SearchValue::Bool).boxed()),
         value("When", (0..4_i64).prop_map(|n| SearchValue::Datetime(Timestamp::from_secs(n))).boxed()),
         value("Tags", prop::collection::vec(word(), 0..3).prop_map(SearchValue::KeywordList).boxed()),
+        value("TemporalNamespaceDivision", word().prop_map(SearchValue::Keyword).boxed()),
     )
-        .prop_map(|(a, b, c, d, e, f, g)| [a, b, c, d, e, f, g].into_iter().flatten().collect())
+        .prop_map(|(a, b, c, d, e, f, g, h)| [a, b, c, d, e, f, g, h].into_iter().flatten().collect())
 }
 
 fn rows() -> impl Strategy<Value = Vec<ExecutionRow>> {
@@ -265,6 +266,7 @@ fn rows() -> impl Strategy<Value = Vec<ExecutionRow>> {
             row.visibility.close_time = close.map(Timestamp::from_secs);
             row.visibility.status = status;
             row.visibility.history_length = length;
+            row.visibility.state_transition_count = length - 1;
             row.visibility.parent = child.then(|| RunRef { workflow_id: "ab".into(), run_id: "p".into() });
             row.visibility.search_attributes = search_attributes;
             row
@@ -274,8 +276,9 @@ fn rows() -> impl Strategy<Value = Vec<ExecutionRow>> {
 }
 
 fn condition() -> impl Strategy<Value = String> {
-    let text_field = prop::sample::select(vec!["WorkflowId", "ParentWorkflowId", "RootWorkflowId", "Kw"]);
-    let number_field = prop::sample::select(vec!["HistoryLength", "Num", "Dbl"]);
+    let text_field =
+        prop::sample::select(vec!["WorkflowId", "ParentWorkflowId", "RootWorkflowId", "NamespaceDivision", "Kw"]);
+    let number_field = prop::sample::select(vec!["HistoryLength", "StateTransitionCount", "Num", "Dbl"]);
     let time_field = prop::sample::select(vec!["StartTime", "CloseTime", "When", "ExecutionDuration"]);
     let comparison = || prop::sample::select(vec!["=", "!=", "<", "<=", ">", ">="]);
     let equality = || prop::sample::select(vec!["=", "!="]);
@@ -294,6 +297,9 @@ fn condition() -> impl Strategy<Value = String> {
         "Dbl",
         "Tags",
         "Flag",
+        "HistoryLength",
+        "RootRunId",
+        "TemporalNamespaceDivision",
     ]);
     prop_oneof![
         (text_field.clone(), comparison(), text()).prop_map(|(f, c, t)| format!("{f} {c} {t}")),
@@ -327,10 +333,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn listing_and_counting_agree_with_the_meaning_of_the_filter(rows in rows(), filter in filter(), page_size in 1..5_usize) {
+    fn listing_and_counting_agree_with_the_meaning_of_the_filter(rows in rows(), filter in filter(), page_size in 1..5_usize, everywhere: bool) {
         let mut store = in_memory();
         store.commit(&put(rows.clone())).unwrap();
-        let query = parse(&filter);
+        let query = if everywhere { parse(&filter) } else { parse(&filter).outside_of_divisions() };
         let hit = |row: &ExecutionRow| VisibilityHit {
             workflow_id: row.workflow_id.clone(),
             run_id: row.run_id.clone(),
