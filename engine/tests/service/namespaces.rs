@@ -20,7 +20,7 @@ use temporalio_common::protos::temporal::api::{
         list_open_workflow_executions_request::Filters as Open,
     },
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::{
     hand::{queue, seconds, start},
@@ -176,7 +176,7 @@ async fn ends(home: &Home) -> Vec<String> {
     }
     let refused = loop {
         match start_in(home, "changed").await {
-            Err(status) if status.code() == tonic::Code::FailedPrecondition => break status,
+            Err(status) if status.code() == Code::FailedPrecondition => break status,
             // A server notices after a while.
             _ => home.pass(Duration::from_millis(200)).await,
         }
@@ -273,6 +273,25 @@ async fn open_and_closed_executions_are_listed_by_time_id_type_and_status() {
     let request = ListTaskQueuePartitionsRequest { namespace: NAMESPACE.into(), task_queue: queue("q") };
     let answer: ListTaskQueuePartitionsResponse = home.call("ListTaskQueuePartitions", request).await.unwrap();
     assert_eq!(answer.workflow_task_queue_partitions[0].key, "q");
+}
+
+#[tokio::test]
+async fn a_namespace_does_not_grow_without_end() {
+    let home = Home::engine();
+    register(&home, registration("fat")).await.unwrap();
+    let more = |number: usize| UpdateNamespaceRequest {
+        namespace: "fat".into(),
+        update_info: Some(UpdateNamespaceInfo {
+            data: [(number.to_string(), "x".repeat(30_000))].into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    for number in 0..4 {
+        update(&home, more(number)).await.unwrap();
+    }
+    assert_eq!(update(&home, more(4)).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(describe(&home, "fat").await.unwrap().namespace_info.unwrap().data.len(), 4);
 }
 
 #[tokio::test]

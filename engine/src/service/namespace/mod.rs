@@ -5,6 +5,7 @@ mod update;
 
 use std::collections::HashMap;
 
+use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
     enums::v1::{ArchivalState, NamespaceState},
     errordetails::v1::{NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure, NamespaceNotFoundFailure},
@@ -33,6 +34,9 @@ pub(crate) const BUILT_IN: &[&str] = &["default", "dotidx"];
 const RETENTION: i64 = 72 * 3_600 * 1_000_000_000;
 /// Namespaces that one engine may hold; all are kept in memory.
 const MAX_NAMESPACES: usize = 1_000;
+
+/// Most bytes of one, its description, data and search attributes together: an update adds to what is there.
+const MAX_BYTES: usize = 128 << 10;
 
 /// A new namespace of that name.
 pub(crate) fn new(name: &str) -> DescribeNamespaceResponse {
@@ -88,6 +92,15 @@ fn not_found(name: &str) -> Status {
     let detail = NamespaceNotFoundFailure { namespace: name.to_owned() };
     let message = format!("Namespace {name} is not found.");
     with_detail(Code::NotFound, &message, "temporal.api.errordetails.v1.NamespaceNotFoundFailure", &detail)
+}
+
+fn check_size(namespace: &DescribeNamespaceResponse) -> Result<(), Status> {
+    match namespace.encoded_len() {
+        size if size > MAX_BYTES => {
+            Err(Status::invalid_argument(format!("Namespace of {size} bytes exceeds size limit of {MAX_BYTES} bytes.")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn no_namespace() -> Status {
@@ -218,6 +231,7 @@ fn register(core: &mut Core, request: RegisterNamespaceRequest) -> Result<Regist
     if let (Some(config), Some(retention)) = (namespace.config.as_mut(), request.workflow_execution_retention_period) {
         config.workflow_execution_retention_ttl = Some(retention);
     }
+    check_size(&namespace)?;
     core.unsaved_namespaces.insert(request.namespace.clone());
     core.namespaces.insert(request.namespace, namespace);
     Ok(RegisterNamespaceResponse {})

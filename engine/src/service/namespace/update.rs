@@ -11,7 +11,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::{check_clusters, check_retention, no_namespace, with_capabilities};
+use super::{check_clusters, check_retention, check_size, no_namespace, with_capabilities};
 use crate::{
     core::Core,
     service::{Service, refuse, search_attributes::merge_aliases},
@@ -59,7 +59,7 @@ impl Core {
     /// Changes a namespace as a whole or not at all; answers what it is then.
     ///
     /// # Errors
-    /// There is no such namespace, or what `change` refuses.
+    /// There is no such namespace, it becomes too large, or what `change` refuses.
     pub(in crate::service) fn change_namespace(
         &mut self,
         name: &str,
@@ -68,6 +68,7 @@ impl Core {
         self.require_namespace(name)?;
         let mut namespace = self.namespaces.get(name).cloned().unwrap_or_default();
         change(&mut namespace)?;
+        check_size(&namespace)?;
         self.namespaces.insert(name.to_owned(), namespace.clone());
         self.unsaved_namespaces.insert(name.to_owned());
         Ok(namespace)
