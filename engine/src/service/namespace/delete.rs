@@ -40,8 +40,9 @@ fn delete(core: &mut Core, name: &str) -> Result<DeleteNamespaceResponse, Status
     if BUILT_IN.contains(&name) {
         return Err(Status::failed_precondition("unable to delete system namespace"));
     }
-    let suffix: String =
-        core.namespace_id(name).chars().rev().take(SUFFIX).collect::<Vec<_>>().into_iter().rev().collect();
+    let id = core.namespace_id(name);
+    // Its last characters: the first ones of our ids are a time, and much alike.
+    let suffix = id.get(id.len().saturating_sub(SUFFIX)..).unwrap_or_default();
     core.delete_namespace(name);
     Ok(DeleteNamespaceResponse { deleted_namespace: format!("{name}-deleted-{suffix}") })
 }
