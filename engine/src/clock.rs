@@ -24,6 +24,14 @@ impl Timestamp {
         Self(seconds.saturating_mul(NANOS_PER_SECOND))
     }
 
+    /// Reads the form of RFC 3339, such as `2026-01-31T12:00:00.5+01:00`: date, time and offset must all be there.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        // The parser below is lenient; who names half a date has slipped rather than wished for it.
+        let bytes = text.as_bytes();
+        let has_date_and_time = text.is_ascii() && bytes.len() >= 20 && matches!(bytes.get(10), Some(b'T' | b't'));
+        has_date_and_time.then(|| text.parse::<prost_types::Timestamp>().ok()).flatten().map(Self::from)
+    }
+
     /// Nanoseconds since the Unix epoch.
     pub const fn as_nanos(self) -> i64 {
         self.0
@@ -242,6 +250,17 @@ mod tests {
 
     use super::*;
     use std::sync::atomic::{AtomicI64, Ordering};
+
+    #[test]
+    fn instants_are_read_in_full() {
+        assert_eq!(Timestamp::from_rfc3339("1970-01-01T00:00:01Z"), Some(Timestamp(1_000_000_000)));
+        assert_eq!(Timestamp::from_rfc3339("1970-01-01T01:00:00.5+01:00"), Some(Timestamp(500_000_000)));
+        for text in
+            ["1970-01-01", "yesterday", "1970-13-01T00:00:00Z", "1970-01-01 00:00:00 UTC", "1970-01-01T00:00:00"]
+        {
+            assert_eq!(Timestamp::from_rfc3339(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn conversions_keep_the_instant_before_and_after_the_epoch() {

@@ -10,7 +10,7 @@ use super::{Core, Live, MAX_RECENT_EVENTS, MAX_WARM_EXECUTIONS, reset::ClosedCha
 use crate::{
     clock::Timestamp,
     history::{Execution, state::ExecutionInfo},
-    store::{Batch, ExecutionKey, ExecutionRow, NamespaceRow, PendingKind, RunRef, StoreError, VisibilityRow},
+    store::{Batch, ExecutionKey, ExecutionRow, PendingKind, RunRef, StoreError, VisibilityRow},
 };
 
 /// Events that are stored together, and read together, at the most: a reset writes a whole history.
@@ -47,11 +47,7 @@ impl Core {
 
     fn batch(&self) -> Batch {
         let mut batch = Batch::default();
-        for name in &self.unsaved_namespaces {
-            if let Some(namespace) = self.namespaces.get(name) {
-                batch.put_namespaces.push(NamespaceRow { name: name.clone(), data: namespace.encode_to_vec() });
-            }
-        }
+        self.write_namespaces(&mut batch);
         for key in &self.touched {
             if let Some(live) = self.live.get(key) {
                 live.write(&mut batch);
@@ -120,13 +116,8 @@ impl Core {
     fn revert(&mut self) {
         self.effects.clear();
         self.closed_changes.clear();
-        let unsaved = std::mem::take(&mut self.unsaved_namespaces);
-        for name in unsaved {
-            self.namespaces.remove(&name);
-        }
-        if let Err(error) = self.load_namespaces() {
-            tracing::error!(%error, "cannot read the namespaces back: {error}");
-        }
+        self.reload_namespaces();
+        self.hold_back_deletions();
         let touched = std::mem::take(&mut self.touched);
         for key in &touched {
             self.deadlines.set(*key, 0);

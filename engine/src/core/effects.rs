@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Who acts for a workflow, as Temporal's history service names itself.
-pub(super) const SENDER: &str = "history-service";
+pub(crate) const SENDER: &str = "history-service";
 
 impl Core {
     pub(super) fn carry_out(&mut self, key: i64, effect: Effect) {

@@ -142,21 +142,6 @@ impl Core {
         events.into_iter().next().ok_or_else(|| Status::data_loss(format!("event {id} is missing from the history")))
     }
 
-    pub(super) fn load_namespaces(&mut self) -> Result<(), crate::EngineError> {
-        for row in self.store.load_namespaces()? {
-            let namespace = DescribeNamespaceResponse::decode(row.data.as_slice())
-                .map_err(|error| crate::EngineError::Damaged(format!("namespace {}: {error}", row.name)))?;
-            self.namespaces.insert(row.name, namespace);
-        }
-        for name in crate::service::namespace::BUILT_IN {
-            if !self.namespaces.contains_key(*name) {
-                self.namespaces.insert((*name).to_owned(), crate::service::namespace::new(name));
-                self.unsaved_namespaces.insert((*name).to_owned());
-            }
-        }
-        Ok(())
-    }
-
     /// Loads every open execution, takes back what died workers of the last process held, and queues what there is to do.
     pub(super) fn load_open(&mut self) -> Result<(), crate::EngineError> {
         let mut damaged = None;

@@ -10,9 +10,11 @@ mod dispatch;
 mod effects;
 mod inbox;
 mod lookup;
+mod namespaces;
 mod query;
 mod reset;
 mod response;
+mod sweep;
 mod update;
 
 use std::{
@@ -30,6 +32,7 @@ use uuid::Uuid;
 
 pub(crate) use commit::status_of;
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
+pub(crate) use effects::SENDER;
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
 pub(crate) use reset::ResetRequest;
@@ -50,8 +53,6 @@ use crate::{
 
 /// Requests that share one commit at the most.
 const MAX_BATCH: usize = 512;
-/// How often closed executions past their retention are forgotten, and idle queues with them.
-const SWEEP_INTERVAL: Nanos = 600_000_000_000;
 /// Events kept in memory of an open execution, for its next workflow task.
 const MAX_RECENT_EVENTS: usize = 256;
 /// Executions whose latest events are kept in memory. Those of the others, most of which rest for days, are read back.
@@ -117,6 +118,10 @@ pub(crate) struct Core {
     orphaned: BTreeSet<i64>,
     pub(crate) queues: Queues<Poller>,
     pub(crate) namespaces: BTreeMap<String, DescribeNamespaceResponse>,
+    /// Those that were deleted, and of which something is still there.
+    deleted_namespaces: BTreeMap<String, DescribeNamespaceResponse>,
+    /// When the deletion of namespaces goes on, if there is something to delete.
+    delete_after: Nanos,
     pub(crate) unsaved_namespaces: BTreeSet<String>,
     touched: BTreeSet<i64>,
     closed_changes: BTreeMap<i64, reset::ClosedChange>,
@@ -212,6 +217,8 @@ impl Core {
             orphaned: BTreeSet::new(),
             queues: Queues::default(),
             namespaces: BTreeMap::new(),
+            deleted_namespaces: BTreeMap::new(),
+            delete_after: 0,
             unsaved_namespaces: BTreeSet::new(),
             touched: BTreeSet::new(),
             closed_changes: BTreeMap::new(),
@@ -262,7 +269,8 @@ impl Core {
     /// Waits for a message, no longer than until the next deadline.
     fn wait(&self, inbox: &Inbox) -> Result<Message, mpsc::RecvTimeoutError> {
         const LONGEST: Duration = Duration::from_hours(1);
-        let deadline = self.deadlines.next().map_or(self.next_sweep, |next| next.min(self.next_sweep));
+        let deadlines = [self.deadlines.next(), self.next_deletion(), Some(self.next_sweep)];
+        let deadline = deadlines.into_iter().flatten().min().unwrap_or_default();
         inbox.next(self.clock.real_wait(Timestamp(deadline)).map(|wait| wait.min(LONGEST)))
     }
 
@@ -279,6 +287,7 @@ impl Core {
         if now >= self.next_sweep {
             self.sweep(now);
         }
+        self.delete_namespaces_step(now);
         let failed = self.commit();
         self.flush(failed.as_ref());
     }
@@ -370,25 +379,6 @@ impl Core {
     pub(crate) fn carry_out_effects(&mut self) {
         while let Some((key, effect)) = self.effects.pop_front() {
             self.carry_out(key, effect);
-        }
-    }
-
-    /// Forgets closed executions past their retention, and queues that nobody uses.
-    fn sweep(&mut self, now: Nanos) {
-        const PER_SWEEP: usize = 500;
-        const QUEUE_MEMORY: Nanos = 300_000_000_000;
-        self.next_sweep = now.saturating_add(SWEEP_INTERVAL);
-        self.queues.prune(now.saturating_sub(QUEUE_MEMORY));
-        let retentions: Vec<(String, Nanos)> =
-            self.namespaces.iter().map(|(name, namespace)| (name.clone(), lookup::retention(namespace))).collect();
-        for (namespace, retention) in retentions {
-            match self.store.delete_closed_before(&namespace, Timestamp(now.saturating_sub(retention)), PER_SWEEP) {
-                Ok(keys) if keys.len() == PER_SWEEP => self.next_sweep = now,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(%namespace, %error, "cannot forget old executions; trying again later: {error}");
-                }
-            }
         }
     }
 

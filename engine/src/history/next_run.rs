@@ -197,7 +197,8 @@ impl Execution {
             // One that is not asked for and not needed is not written out.
             first_workflow_task_backoff: if backoff == 0 { command.backoff_start_interval } else { duration(backoff) },
             memo: command.memo.clone().or_else(|| self.info.memo.clone()),
-            search_attributes: command.search_attributes.clone().or_else(|| self.info.search_attributes.clone()),
+            // Not inherited: SDKs name those that go on.
+            search_attributes: command.search_attributes.clone(),
             identity: String::new(),
             last_completion_result: command.last_completion_result.clone(),
             ..previous

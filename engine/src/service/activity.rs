@@ -4,10 +4,11 @@ use temporalio_common::protos::temporal::api::{
     common::v1::{Payloads, WorkflowExecution},
     enums::v1::TaskQueueType,
     failure::v1::Failure,
-    taskqueue::v1::{PollerInfo, TaskQueueStats},
+    taskqueue::v1::{PollerInfo, TaskQueuePartitionMetadata, TaskQueueStats},
     workflowservice::v1::{
-        DescribeTaskQueueRequest, DescribeTaskQueueResponse, PollActivityTaskQueueRequest,
-        PollActivityTaskQueueResponse, RecordActivityTaskHeartbeatByIdRequest, RecordActivityTaskHeartbeatByIdResponse,
+        DescribeTaskQueueRequest, DescribeTaskQueueResponse, ListTaskQueuePartitionsRequest,
+        ListTaskQueuePartitionsResponse, PollActivityTaskQueueRequest, PollActivityTaskQueueResponse,
+        RecordActivityTaskHeartbeatByIdRequest, RecordActivityTaskHeartbeatByIdResponse,
         RecordActivityTaskHeartbeatRequest, RecordActivityTaskHeartbeatResponse,
         RespondActivityTaskCanceledByIdRequest, RespondActivityTaskCanceledByIdResponse,
         RespondActivityTaskCanceledRequest, RespondActivityTaskCanceledResponse,
@@ -181,6 +182,27 @@ impl Service {
                     let (pollers, backlog) =
                         core.queues.describe(&QueueKey { namespace: request.namespace, name, kind });
                     describe_queue(pollers, backlog)
+                });
+                core.reply(reply, answer);
+            })
+            .await
+    }
+
+    /// Every queue is in one piece here, which has the name of the queue.
+    pub(super) async fn list_task_queue_partitions(
+        &self,
+        request: ListTaskQueuePartitionsRequest,
+    ) -> Result<ListTaskQueuePartitionsResponse, Status> {
+        self.core
+            .call(move |core, reply| {
+                let answer = core.require_namespace(&request.namespace).and_then(|()| {
+                    let name = request.task_queue.map(|queue| queue.name).filter(|name| !name.is_empty());
+                    let key = name.ok_or_else(|| Status::invalid_argument("taskQueue is not set"))?;
+                    let only = vec![TaskQueuePartitionMetadata { key, ..Default::default() }];
+                    Ok(ListTaskQueuePartitionsResponse {
+                        activity_task_queue_partitions: only.clone(),
+                        workflow_task_queue_partitions: only,
+                    })
                 });
                 core.reply(reply, answer);
             })

@@ -12,7 +12,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::{Service, execution};
+use super::{Service, execution, search_attributes::shown};
 use crate::{
     core::{Core, closed_info},
     history::{
@@ -33,11 +33,24 @@ impl Service {
                 let answer = core
                     .require_namespace(&request.namespace)
                     .and_then(|()| core.find(&request.namespace, &target))
-                    .and_then(|found| describe(core, found.key));
+                    .and_then(|found| describe(core, found.key))
+                    .map(|answer| with_known_attributes(core, &request.namespace, answer));
                 core.reply(reply, answer);
             })
             .await
     }
+}
+
+/// Without the search attributes that the namespace does not have (any more).
+fn with_known_attributes(
+    core: &Core,
+    namespace: &str,
+    mut answer: DescribeWorkflowExecutionResponse,
+) -> DescribeWorkflowExecutionResponse {
+    if let Some(info) = answer.workflow_execution_info.as_mut() {
+        info.search_attributes = info.search_attributes.take().map(|given| shown(given, &core.schema(namespace)));
+    }
+    answer
 }
 
 fn describe(core: &Core, key: i64) -> Result<DescribeWorkflowExecutionResponse, Status> {

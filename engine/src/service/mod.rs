@@ -1,6 +1,6 @@
-//! Temporal's `WorkflowService`, method by method: decode, validate, hand to the core, encode. Thin.
+//! Temporal's `WorkflowService` and `OperatorService`, method by method: decode, validate, hand to the core, encode. Thin.
 //!
-//! The table of methods in this file is the one list of what is supported; everything else answers `UNIMPLEMENTED` with its name.
+//! The tables of methods in this file are the one list of what is supported; everything else answers `UNIMPLEMENTED` with its name.
 
 mod activity;
 #[cfg(test)]
@@ -9,6 +9,7 @@ mod describe;
 mod history;
 mod multi;
 pub(crate) mod namespace;
+mod operator;
 mod reset;
 pub(crate) mod search_attributes;
 pub(crate) mod start;
@@ -34,6 +35,8 @@ use crate::core::CoreHandle;
 
 /// Full name of the service.
 pub(crate) const WORKFLOW_SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
+/// Full name of the operators' service.
+pub(crate) const OPERATOR_SERVICE: &str = "temporal.api.operatorservice.v1.OperatorService";
 /// Full name of the standard health service.
 pub(crate) const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
 
@@ -63,16 +66,16 @@ pub(crate) struct Service {
 
 /// Makes the dispatcher from the table of methods.
 macro_rules! methods {
-    ($($name:literal => $handler:ident,)*) => {
+    ($service:ident, $supported:ident, $dispatch:ident: $($name:literal => $handler:ident,)*) => {
         /// Names of the methods in the table.
         #[cfg(test)]
-        pub(crate) const SUPPORTED: &[&str] = &[$($name),*];
+        pub(crate) const $supported: &[&str] = &[$($name),*];
 
         impl Service {
-            async fn dispatch(&self, method: &str, body: &[u8]) -> Result<Vec<u8>, Status> {
+            async fn $dispatch(&self, method: &str, body: &[u8]) -> Result<Vec<u8>, Status> {
                 match method {
                     $($name => Ok(self.$handler(decode(body)?).await?.encode_to_vec()),)*
-                    other => Err(Status::unimplemented(format!("{WORKFLOW_SERVICE}/{other} is not supported by this engine"))),
+                    other => Err(Status::unimplemented(format!("{}/{other} is not supported by this engine", $service))),
                 }
             }
         }
@@ -80,11 +83,14 @@ macro_rules! methods {
 }
 
 methods! {
+    WORKFLOW_SERVICE, SUPPORTED, dispatch:
     "GetSystemInfo" => get_system_info,
     "GetClusterInfo" => get_cluster_info,
     "DescribeNamespace" => describe_namespace,
     "ListNamespaces" => list_namespaces,
     "RegisterNamespace" => register_namespace,
+    "UpdateNamespace" => update_namespace,
+    "DeprecateNamespace" => deprecate_namespace,
     "StartWorkflowExecution" => start_workflow_execution,
     "SignalWithStartWorkflowExecution" => signal_with_start_workflow_execution,
     "SignalWorkflowExecution" => signal_workflow_execution,
@@ -101,6 +107,11 @@ methods! {
     "QueryWorkflow" => query_workflow,
     "ListWorkflowExecutions" => list_workflow_executions,
     "CountWorkflowExecutions" => count_workflow_executions,
+    "ListOpenWorkflowExecutions" => list_open_workflow_executions,
+    "ListClosedWorkflowExecutions" => list_closed_workflow_executions,
+    "ScanWorkflowExecutions" => scan_workflow_executions,
+    "ListArchivedWorkflowExecutions" => list_archived_workflow_executions,
+    "GetSearchAttributes" => get_search_attributes,
     "PollWorkflowTaskQueue" => poll_workflow_task_queue,
     "RespondWorkflowTaskCompleted" => respond_workflow_task_completed,
     "RespondWorkflowTaskFailed" => respond_workflow_task_failed,
@@ -117,6 +128,16 @@ methods! {
     "RespondActivityTaskCanceledById" => respond_activity_task_canceled_by_id,
     "ShutdownWorker" => shutdown_worker,
     "DescribeTaskQueue" => describe_task_queue,
+    "ListTaskQueuePartitions" => list_task_queue_partitions,
+}
+
+methods! {
+    OPERATOR_SERVICE, OPERATOR_SUPPORTED, dispatch_operator:
+    "AddSearchAttributes" => add_search_attributes,
+    "RemoveSearchAttributes" => remove_search_attributes,
+    "ListSearchAttributes" => list_search_attributes,
+    "DeleteNamespace" => delete_namespace,
+    "ListClusters" => list_clusters,
 }
 
 impl Service {
@@ -131,6 +152,7 @@ impl Service {
     pub(crate) async fn handle(&self, request: &GrpcRequest) -> Result<Vec<u8>, Status> {
         match (request.service.as_str(), request.rpc.as_str()) {
             (WORKFLOW_SERVICE, method) => self.dispatch(method, &request.proto).await,
+            (OPERATOR_SERVICE, method) => self.dispatch_operator(method, &request.proto).await,
             (HEALTH_SERVICE, "Check") => Ok(self.check_health().await?.encode_to_vec()),
             (service, method) => {
                 Err(Status::unimplemented(format!("{service}/{method} is not supported by this engine")))

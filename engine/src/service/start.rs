@@ -274,7 +274,9 @@ fn attributes_of(
 pub(super) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Result<Started, Status> {
     cron::check(&start.input.attributes.cron_schedule, core.now())
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
-    core.require_namespace(&start.namespace)?;
+    core.require_registered(&start.namespace)?;
+    let attributes = start.input.attributes.search_attributes.take();
+    start.input.attributes.search_attributes = core.admit_search_attributes(&start.namespace, attributes)?;
     if let Some(info) = asked_before(core, &start)? {
         return Ok(existing(&info, true));
     }

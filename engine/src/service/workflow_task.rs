@@ -16,10 +16,11 @@ use uuid::Uuid;
 
 use super::{
     Caller, Service, TASK_POLL, execution, require_id,
+    search_attributes::{RefusedCommand, admit_commands},
     token::{TaskToken, Token as _},
 };
 use crate::{
-    core::{Core, PollReply, PollRequest, Reply},
+    core::{Core, PollReply, PollRequest, Reply, SENDER},
     history::{ActivityStart, CommandError, CompletedTask, TaskStart, TaskStarted, time::from_duration},
     matching::{QueueKey, TaskKind},
 };
@@ -166,7 +167,7 @@ fn held(core: &Core, token: &TaskToken) -> Result<(), Status> {
 fn complete(
     core: &mut Core,
     token: &TaskToken,
-    request: RespondWorkflowTaskCompletedRequest,
+    mut request: RespondWorkflowTaskCompletedRequest,
     caller: Caller,
     reply: Reply<RespondWorkflowTaskCompletedResponse>,
 ) {
@@ -181,6 +182,10 @@ fn complete(
     };
     if request.messages.iter().any(|message| message.body.is_none()) {
         return core.reply(reply, Err(Status::invalid_argument("nil message body")));
+    }
+    if let Err(refused) = admit_commands(core, key, &mut request.commands) {
+        let status = refuse_attributes(core, key, refused, &start.identity);
+        return core.reply(reply, Err(status));
     }
     let (return_new_task, heartbeat) = (request.return_new_workflow_task, request.force_create_new_workflow_task);
     let (task, results) = completed_task(request);
@@ -246,6 +251,15 @@ fn refuse_commands(core: &mut Core, key: i64, error: &CommandError, identity: &s
         e.abort_sent_updates();
     });
     core.answer_queries(key, std::iter::empty());
+}
+
+/// Fails the task that asks for attributes which are refused, and ends the workflow where the server does.
+fn refuse_attributes(core: &mut Core, key: i64, refused: RefusedCommand, identity: &str) -> Status {
+    refuse_commands(core, key, &refused.error, identity);
+    if refused.ends_workflow {
+        core.update(key, |e, now| e.terminate(now, &refused.error.message, None, SENDER));
+    }
+    Status::invalid_argument(refused.error.message)
 }
 
 fn completed_response(

@@ -20,7 +20,7 @@ pub use batch::Batch;
 pub use error::StoreError;
 pub use options::{IntegrityCheck, StoreOptions, Synchronous};
 pub use types::{
-    Count, ExecutionKey, ExecutionRow, FoundRun, HistoryBatch, HistoryLimit, NamespaceRow, OpenExecution, Page,
+    Count, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch, HistoryLimit, NamespaceRow, OpenExecution, Page,
     PendingKind, PendingRow, RunRef, SearchValue, VisibilityHit, VisibilityRow,
 };
 
@@ -149,6 +149,14 @@ impl Store {
         read::find_run(&self.connection, namespace, workflow_id, run_id).map_err(|error| self.explain(&error))
     }
 
+    /// Keys of the runs of a namespace, at most `limit` of them.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn keys_of_namespace(&self, namespace: &str, limit: usize) -> Result<Vec<ExecutionKey>, StoreError> {
+        read::keys_of_namespace(&self.connection, namespace, limit).map_err(|error| self.explain(&error))
+    }
+
     /// The run of that key.
     ///
     /// # Errors
@@ -203,7 +211,7 @@ impl Store {
         })
     }
 
-    /// How many runs match, by status where the query asks for it. An `ORDER BY` has no effect.
+    /// How many runs match, in groups where the query asks for it. An `ORDER BY` has no effect.
     ///
     /// # Errors
     /// When the file cannot be read.

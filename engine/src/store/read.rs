@@ -140,6 +140,18 @@ pub(super) fn find_run(
     }
 }
 
+/// Some runs of a namespace, in no particular order.
+pub(super) fn keys_of_namespace(
+    connection: &Connection,
+    namespace: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<ExecutionKey>> {
+    connection
+        .prepare_cached("SELECT key FROM executions WHERE namespace = ?1 LIMIT ?2")?
+        .query_map(params![namespace, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0).map(ExecutionKey))?
+        .collect()
+}
+
 pub(super) fn execution(connection: &Connection, key: ExecutionKey) -> rusqlite::Result<Option<ExecutionRow>> {
     let sql = format!(
         "SELECT e.namespace, e.workflow_id, e.run_id, s.state, {VISIBILITY_COLUMNS} \

@@ -147,8 +147,17 @@ pub struct Page {
 pub struct Count {
     /// All that match.
     pub total: i64,
-    /// Where the query says `GROUP BY ExecutionStatus`: number of the status and how many have it, by status.
-    pub groups: Vec<(i32, i64)>,
+    /// Where the query says `GROUP BY`: what the runs of a group have in common, and how many they are, in order.
+    pub groups: Vec<(Group, i64)>,
+}
+
+/// What the runs of a group have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Number of `temporal.api.enums.v1.WorkflowExecutionStatus`.
+    Status(i32),
+    /// The division of the namespace; none for most.
+    Division(Option<String>),
 }
 
 /// Where a run was found.

@@ -114,6 +114,15 @@ pub(crate) enum Value {
     Double(f64),
 }
 
+/// What counts are grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GroupBy {
+    /// `ExecutionStatus`.
+    Status,
+    /// `TemporalNamespaceDivision`.
+    Division,
+}
+
 /// One field of `ORDER BY`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct OrderBy {

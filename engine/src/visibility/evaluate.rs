@@ -72,6 +72,7 @@ fn system(field: SystemField, hit: &VisibilityHit) -> Option<Value> {
     let text = |text: &str| Some(Value::Text(text.to_owned()));
     let workflow_id = |run: &Option<RunRef>| run.as_ref().map(|run| Value::Text(run.workflow_id.clone()));
     let run_id = |run: &Option<RunRef>| run.as_ref().map(|run| Value::Text(run.run_id.clone()));
+    let closed = |number: i64| row.close_time.map(|_| Value::Int(number));
     match field {
         SystemField::WorkflowId => text(&hit.workflow_id),
         SystemField::RunId => text(&hit.run_id),
@@ -84,13 +85,13 @@ fn system(field: SystemField, hit: &VisibilityHit) -> Option<Value> {
         SystemField::ExecutionDuration => {
             row.close_time.map(|time| Value::Int(time.as_nanos().saturating_sub(row.execution_time.as_nanos())))
         }
-        SystemField::HistoryLength => Some(Value::Int(row.history_length)),
-        SystemField::HistorySizeBytes => Some(Value::Int(row.history_size_bytes)),
-        SystemField::StateTransitionCount => Some(Value::Int(row.state_transition_count)),
+        SystemField::HistoryLength => closed(row.history_length),
+        SystemField::HistorySizeBytes => closed(row.history_size_bytes),
+        SystemField::StateTransitionCount => closed(row.state_transition_count),
         SystemField::ParentWorkflowId => workflow_id(&row.parent),
         SystemField::ParentRunId => run_id(&row.parent),
-        SystemField::RootWorkflowId => workflow_id(&row.root),
-        SystemField::RootRunId => run_id(&row.root),
+        SystemField::RootWorkflowId => workflow_id(&row.root).or_else(|| text(&hit.workflow_id)),
+        SystemField::RootRunId => run_id(&row.root).or_else(|| text(&hit.run_id)),
     }
 }
 

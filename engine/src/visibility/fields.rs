@@ -44,12 +44,14 @@ impl SearchType {
 }
 
 /// The search attributes that every namespace has without registering them, as the Temporal server defines them.
-pub const PREDEFINED: [(&str, SearchType); 15] = [
+pub const PREDEFINED: [(&str, SearchType); 17] = [
     ("BatcherNamespace", SearchType::Keyword),
     ("BatcherUser", SearchType::Keyword),
     ("BinaryChecksums", SearchType::KeywordList),
     ("BuildIds", SearchType::KeywordList),
     ("TemporalChangeVersion", SearchType::KeywordList),
+    ("TemporalExternalPayloadCount", SearchType::Int),
+    ("TemporalExternalPayloadSizeBytes", SearchType::Int),
     ("TemporalNamespaceDivision", SearchType::Keyword),
     ("TemporalPauseInfo", SearchType::KeywordList),
     ("TemporalReportedProblems", SearchType::KeywordList),
@@ -82,20 +84,55 @@ impl Schema {
         Self { attributes }
     }
 
+    /// The system's own fields, and the types that clients are told they have.
+    pub fn system() -> impl Iterator<Item = (&'static str, SearchType)> {
+        SystemField::ALL.into_iter().map(|field| {
+            let kind = match field.kind() {
+                FieldKind::Attribute(kind) => kind,
+                FieldKind::Status => SearchType::Keyword,
+                FieldKind::Duration => SearchType::Int,
+            };
+            (field.name(), kind)
+        })
+    }
+
+    /// Whether that is the name of one of the system's own fields.
+    pub fn is_system(name: &str) -> bool {
+        system(name).is_some()
+    }
+
     /// What the search attribute of that name holds, if there is one. The system's own fields are no search attributes:
     /// clients cannot set them.
     pub fn search_type(&self, name: &str) -> Option<SearchType> {
         self.attributes.get(name).copied()
     }
 
+    /// The field that a filter means: by its own name, or by one that Temporal lets stand for it. Predefined attributes
+    /// may be named without their prefix, and all but the namespace's own with one; `ScheduleId` is the workflow id of a
+    /// schedule, unless the namespace has an attribute of that name.
     pub(super) fn resolve(&self, name: &str) -> Option<Field> {
-        SystemField::ALL
-            .into_iter()
-            .find(|field| field.name() == name)
-            .map(Field::System)
+        let unprefixed = || name.strip_prefix(PREFIX).and_then(|rest| system(rest).or_else(|| predefined(rest)));
+        system(name)
             .or_else(|| self.attributes.get(name).map(|&kind| Field::Attribute { name: name.to_owned(), kind }))
+            .or_else(|| (name == SCHEDULE_ID).then_some(Field::System(SystemField::WorkflowId)))
+            .or_else(|| predefined(&format!("{PREFIX}{name}")))
+            .or_else(unprefixed)
     }
 }
+
+fn system(name: &str) -> Option<Field> {
+    SystemField::ALL.into_iter().find(|field| field.name() == name).map(Field::System)
+}
+
+fn predefined(name: &str) -> Option<Field> {
+    let (name, kind) = PREDEFINED.into_iter().find(|(known, _)| *known == name)?;
+    Some(Field::Attribute { name: name.to_owned(), kind })
+}
+
+/// What the names of most predefined attributes begin with.
+const PREFIX: &str = "Temporal";
+/// Another name of the workflow id, for those who list schedules.
+const SCHEDULE_ID: &str = "ScheduleId";
 
 /// A field that a filter names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,8 +172,10 @@ pub(super) enum Operators {
     Equality,
     /// `IN` `NOT IN`
     Membership,
-    /// `<` `<=` `>` `>=` `BETWEEN` `NOT BETWEEN`
+    /// `<` `<=` `>` `>=`
     Order,
+    /// `BETWEEN` `NOT BETWEEN`
+    Range,
     /// `STARTS_WITH` `NOT STARTS_WITH`
     Prefix,
 }
@@ -144,14 +183,15 @@ pub(super) enum Operators {
 impl FieldKind {
     /// Whether the kind takes the operators. `IS NULL` is taken by all.
     pub(super) fn takes(self, operators: Operators) -> bool {
-        use Operators::{Equality, Membership, Order, Prefix};
+        use Operators::{Equality, Membership, Order, Prefix, Range};
         let taken: &[Operators] = match self {
             Self::Attribute(SearchType::Text) => &[Equality],
-            Self::Attribute(SearchType::Keyword) => &[Equality, Membership, Order, Prefix],
-            Self::Attribute(SearchType::KeywordList | SearchType::Bool) => &[Equality, Membership],
+            Self::Attribute(SearchType::Keyword) => &[Equality, Membership, Order, Range, Prefix],
+            Self::Attribute(SearchType::KeywordList) => &[Equality, Membership],
+            Self::Attribute(SearchType::Bool) => &[Equality, Membership, Order],
             Self::Attribute(SearchType::Int | SearchType::Double | SearchType::Datetime)
             | Self::Status
-            | Self::Duration => &[Equality, Membership, Order],
+            | Self::Duration => &[Equality, Membership, Order, Range],
         };
         taken.contains(&operators)
     }
@@ -176,7 +216,8 @@ impl FieldKind {
     }
 }
 
-/// A field that every run has.
+/// A field that every run has. What is counted of a history (`HistoryLength`, `HistorySizeBytes`, `StateTransitionCount`)
+/// is absent until the run has closed, as the server has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SystemField {
     WorkflowId,

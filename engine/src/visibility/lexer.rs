@@ -43,12 +43,12 @@ fn shortened(text: &str) -> String {
 }
 
 /// Longer symbols first: the first that fits is taken.
-const SYMBOLS: [&str; 10] = ["!=", "<>", "<=", ">=", "=", "<", ">", "(", ")", ","];
+const SYMBOLS: [&str; 13] = ["!=", "<>", "<=", ">=", "&&", "||", "=", "<", ">", "(", ")", ",", ";"];
 
 /// The tokens of `text` with their byte offsets; the last one is `End`.
 pub(super) fn tokenize(text: &str) -> Result<Vec<(usize, Token)>, Refusal> {
     let mut tokens = Vec::new();
-    let mut rest = text.trim_start();
+    let mut rest = after_blank(text, text)?;
     while let Some(first) = rest.chars().next() {
         let at = text.len() - rest.len();
         let (token, length) = match first {
@@ -59,10 +59,26 @@ pub(super) fn tokenize(text: &str) -> Result<Vec<(usize, Token)>, Refusal> {
             _ => symbol(rest, first, at)?,
         };
         tokens.push((at, token));
-        rest = rest[length..].trim_start();
+        rest = after_blank(&rest[length..], text)?;
     }
     tokens.push((text.len(), Token::End));
     Ok(tokens)
+}
+
+/// What follows on white space and comments: `-- …` to the end of the line, and `/* … */`.
+fn after_blank<'a>(rest: &'a str, text: &str) -> Result<&'a str, Refusal> {
+    let mut rest = rest.trim_start();
+    loop {
+        let end = if rest.starts_with("--") {
+            Some(rest.find('\n').unwrap_or(rest.len()))
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map(|end| end + 2)
+        } else {
+            return Ok(rest);
+        };
+        let open = || Refusal::new(text.len() - rest.len(), "the comment that begins here does not end");
+        rest = rest[end.ok_or_else(open)?..].trim_start();
+    }
 }
 
 fn word(rest: &str) -> (Token, usize) {

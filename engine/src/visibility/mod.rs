@@ -19,7 +19,7 @@ mod parser;
 mod tests;
 mod words;
 
-pub(crate) use ast::{Comparison, Condition, Expr, OrderBy, Test, Value};
+pub(crate) use ast::{Comparison, Condition, Expr, GroupBy, OrderBy, Test, Value};
 pub use error::QueryError;
 pub(crate) use fields::{Field, SystemField};
 pub use fields::{PREDEFINED, Schema, SearchType};
@@ -38,12 +38,15 @@ pub const MAX_VALUES: usize = 4096;
 /// Most fields in `ORDER BY`.
 pub const MAX_ORDER_FIELDS: usize = 4;
 
+/// The search attribute that says to which division of its namespace a run belongs.
+pub(crate) const DIVISION: &str = "TemporalNamespaceDivision";
+
 /// A checked list filter. The default one matches every run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
     pub(crate) filter: Option<Expr>,
     pub(crate) order_by: Vec<OrderBy>,
-    pub(crate) group_by_status: bool,
+    pub(crate) group_by: Option<GroupBy>,
 }
 
 impl Query {
@@ -56,6 +59,12 @@ impl Query {
         parser::parse(text, schema)
     }
 
+    /// What meets all of the conditions, outside of divisions.
+    pub(crate) fn all_of(conditions: Vec<Condition>) -> Self {
+        let filter = Some(Expr::All(conditions.into_iter().map(Expr::Condition).collect()));
+        Self { filter, ..Self::default() }.outside_of_divisions()
+    }
+
     /// Whether the filter holds for `hit`.
     pub fn matches(&self, hit: &VisibilityHit) -> bool {
         self.filter.as_ref().is_none_or(|filter| evaluate::evaluate(filter, hit) == Some(true))
@@ -66,8 +75,19 @@ impl Query {
         self.filter.as_ref().is_some_and(|filter| filter.mentions(field))
     }
 
-    /// Whether the query asks for counts by status. Only counting can answer it.
-    pub fn groups_by_status(&self) -> bool {
-        self.group_by_status
+    /// Leaves out what belongs to a division of the namespace (what the server keeps there for features of its own), unless
+    /// the query itself says which divisions it means.
+    #[must_use]
+    pub fn outside_of_divisions(mut self) -> Self {
+        if self.mentions(DIVISION) || self.group_by == Some(GroupBy::Division) {
+            return self;
+        }
+        let field = Field::Attribute { name: DIVISION.to_owned(), kind: SearchType::Keyword };
+        let outside = Expr::Condition(Condition { field, test: Test::Null { negated: false } });
+        self.filter = Some(match self.filter.take() {
+            None => outside,
+            Some(filter) => Expr::All(vec![filter, outside]),
+        });
+        self
     }
 }

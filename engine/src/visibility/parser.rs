@@ -2,17 +2,18 @@
 //! has its place in the text.
 //!
 //! ```text
-//! query     = [any] [GROUP BY ExecutionStatus] [ORDER BY field [ASC | DESC] {"," …}]
-//! any       = all {OR all}
-//! all       = unary {AND unary}
+//! query     = [any] [GROUP BY field] [ORDER BY field [ASC | DESC] {"," …}] [";"]
+//! any       = all {(OR | "||") all}
+//! all       = unary {(AND | "&&") unary}
 //! unary     = NOT unary | "(" any ")" | condition
 //! condition = field (comparison value | [NOT] IN "(" value {"," value} ")" | [NOT] BETWEEN value AND value
 //!                    | [NOT] STARTS_WITH text | IS [NOT] NULL)
 //! ```
 
 use super::{
-    MAX_CONDITIONS, MAX_DEPTH, MAX_ORDER_FIELDS, MAX_QUERY_BYTES, MAX_VALUES, Query, QueryError, Schema, SearchType,
-    ast::{Comparison, Condition, Expr, OrderBy, Test, Value},
+    DIVISION, MAX_CONDITIONS, MAX_DEPTH, MAX_ORDER_FIELDS, MAX_QUERY_BYTES, MAX_VALUES, Query, QueryError, Schema,
+    SearchType,
+    ast::{Comparison, Condition, Expr, GroupBy, OrderBy, Test, Value},
     error::Refusal,
     fields::{Field, FieldKind, Operators, SystemField},
     lexer::{Token, tokenize},
@@ -70,10 +71,11 @@ impl Parser<'_> {
     fn query(mut self) -> Result<Query, Refusal> {
         let no_filter = self.at_end() || self.sees("GROUP") || self.sees("ORDER");
         let filter = if no_filter { None } else { Some(self.any()?) };
-        let group_by_status = self.group_by()?;
+        let group_by = self.group_by()?;
         let order_by = self.order_by()?;
+        self.takes_symbol(";");
         if self.at_end() {
-            Ok(Query { filter, order_by, group_by_status })
+            Ok(Query { filter, order_by, group_by })
         } else {
             Err(self.unexpected("AND, OR, GROUP BY, ORDER BY or the end of the query"))
         }
@@ -81,30 +83,30 @@ impl Parser<'_> {
 
     fn any(&mut self) -> Result<Expr, Refusal> {
         let first = self.all()?;
-        self.chain("OR", first, Self::all, Expr::Any)
+        self.chain(("OR", "||"), first, Self::all, Expr::Any)
     }
 
     fn all(&mut self) -> Result<Expr, Refusal> {
         let first = self.unary()?;
-        self.chain("AND", first, Self::unary, Expr::All)
+        self.chain(("AND", "&&"), first, Self::unary, Expr::All)
     }
 
-    /// `first {keyword next}` as one flat node: trees stay shallow however long the chain.
+    /// `first {keyword next}` as one flat node: trees stay shallow however long the chain. The keyword may be a symbol.
     fn chain(
         &mut self,
-        keyword: &str,
+        (keyword, symbol): (&str, &'static str),
         first: Expr,
         next: impl Fn(&mut Self) -> Result<Expr, Refusal>,
         combine: impl Fn(Vec<Expr>) -> Expr,
     ) -> Result<Expr, Refusal> {
-        if !self.sees(keyword) {
-            return Ok(first);
-        }
         let mut members = vec![first];
-        while self.takes(keyword) {
+        while self.takes(keyword) || self.takes_symbol(symbol) {
             members.push(next(self)?);
         }
-        Ok(combine(members))
+        match members.pop() {
+            Some(only) if members.is_empty() => Ok(only),
+            last => Ok(combine(members.into_iter().chain(last).collect())),
+        }
     }
 
     fn unary(&mut self) -> Result<Expr, Refusal> {
@@ -164,7 +166,7 @@ impl Parser<'_> {
             self.next += 1;
             Ok(Test::OneOf { values: self.list(field)?, negated })
         } else if self.sees("BETWEEN") {
-            self.check(field, Operators::Order)?;
+            self.check(field, Operators::Range)?;
             self.next += 1;
             let low = self.value(field)?;
             self.expect("AND")?;
@@ -201,11 +203,12 @@ impl Parser<'_> {
         let value = self.value(field)?;
         match (field.kind(), value) {
             (FieldKind::Attribute(SearchType::Text), Value::Text(text)) => {
-                let words: Vec<_> = words(&text).into_iter().collect();
-                if words.is_empty() {
+                if text.trim().is_empty() {
                     self.next = at;
                     return Err(self.refuse(format!("{} takes a text with at least one word", field.name())));
                 }
+                // A text of nothing but punctuation has no words, and none that match.
+                let words: Vec<_> = words(&text).into_iter().collect();
                 Ok(Test::Words { words, negated: comparison == Comparison::NotEqual })
             }
             (_, value) => Ok(Test::Compare(comparison, value)),
@@ -247,17 +250,20 @@ impl Parser<'_> {
         Ok(value)
     }
 
-    fn group_by(&mut self) -> Result<bool, Refusal> {
+    fn group_by(&mut self) -> Result<Option<GroupBy>, Refusal> {
         if !self.takes("GROUP") {
-            return Ok(false);
+            return Ok(None);
         }
         self.expect("BY")?;
         let at = self.next;
-        if self.field("ExecutionStatus")? == Field::System(SystemField::ExecutionStatus) {
-            return Ok(true);
+        match self.field("ExecutionStatus")? {
+            Field::System(SystemField::ExecutionStatus) => Ok(Some(GroupBy::Status)),
+            Field::Attribute { name, .. } if name == DIVISION => Ok(Some(GroupBy::Division)),
+            _ => {
+                self.next = at;
+                Err(self.refuse(format!("GROUP BY takes ExecutionStatus or {DIVISION}")))
+            }
         }
-        self.next = at;
-        Err(self.refuse("GROUP BY takes ExecutionStatus alone"))
     }
 
     fn order_by(&mut self) -> Result<Vec<OrderBy>, Refusal> {

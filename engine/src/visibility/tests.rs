@@ -89,7 +89,7 @@ fn filters_hold_where_they_should() {
         "ExecutionDuration = '90s' AND ExecutionDuration >= '00:01:30' AND ExecutionDuration < '1h'",
         "ExecutionDuration = 90000000000",
         "HistoryLength > 41.5 AND HistoryLength <> 43 AND HistorySizeBytes = 4200 AND StateTransitionCount <= 7",
-        "ParentWorkflowId = 'wf.infra' AND RootWorkflowId IS NULL",
+        "ParentWorkflowId = 'wf.infra' AND RootWorkflowId = 'wf.node.relay.polkadot' AND RootRunId = 'run-1'",
         "WorkflowId STARTS_WITH 'wf.node.' AND WorkflowId NOT STARTS_WITH 'wf.svc'",
         "Customer = 'O''Brien' AND Customer = 'O\\'Brien' AND Customer = \"O'Brien\"",
         "`odd-name` = 'x' AND `Order` = 'first'",
@@ -102,6 +102,10 @@ fn filters_hold_where_they_should() {
         "MissingTags != 'x' AND MissingTags NOT IN ('x', 'y') AND MissingTags IS NULL",
         "NOT (WorkflowId = 'x' OR NOT Paid = true)",
         "WorkflowId = 'x' AND Paid = false OR Attempts = 3",
+        "WorkflowId = 'x' && Paid = false || Attempts = 3;",
+        "Paid > false -- what is true is the greater\n AND /* no */ Note != '...'",
+        "ScheduleId = 'wf.node.relay.polkadot' AND ScheduledById IS NULL AND TemporalRunId = 'run-1' AND TemporalBuildIds IS NULL",
+        "ExecutionStatus != 0 AND ExecutionStatus != 'Unspecified'",
         "ORDER BY StartTime DESC, HistoryLength",
         "Paid = true GROUP BY ExecutionStatus ORDER BY Attempts ASC",
     ] {
@@ -112,7 +116,13 @@ fn filters_hold_where_they_should() {
 
 #[test]
 fn what_is_absent_is_neither_equal_nor_different() {
-    for text in ["CloseTime < 9000000000000000000", "Missing = 1", "ExecutionDuration > 0", "Missing IN (1, 2)"] {
+    for text in [
+        "CloseTime < 9000000000000000000",
+        "Missing = 1",
+        "ExecutionDuration > 0",
+        "Missing IN (1, 2)",
+        "HistoryLength > 0",
+    ] {
         for text in [text.to_owned(), format!("NOT {text}"), format!("NOT NOT ({text})")] {
             assert!(!Query::parse(&text, &schema()).unwrap().matches(&open_hit()), "{text}");
         }
@@ -151,21 +161,26 @@ fn refusals_say_where_and_what_was_expected() {
         ("ExecutionStatus STARTS_WITH 'R'", "at position 17: `STARTS_WITH` cannot be used with ExecutionStatus"),
         ("Tags > 'a'", "at position 6: `>` cannot be used with Tags, of type KeywordList"),
         ("Note IN ('a')", "at position 6: `IN` cannot be used with Note, of type Text"),
-        ("Note = '...'", "at position 8: Note takes a text with at least one word"),
+        ("Note = ' '", "at position 8: Note takes a text with at least one word"),
         ("Paid = 1", "at position 8: Paid takes true or false"),
         ("Paid = 'true'", "at position 8: Paid takes true or false"),
         ("HistoryLength = '5'", "at position 17: HistoryLength takes a number"),
         ("HistoryLength = 1e999", "at position 17: `1e999` is not a number in range"),
         ("HistoryLength = +inf", "at position 17: `+inf` is not a number in range"),
         ("HistoryLength = 0x10", "at position 17: `0x10` is not a number in range"),
-        ("WorkflowId = 'x'; DROP TABLE executions", "at position 17: unexpected character ';'"),
+        ("WorkflowId = 'x'; DROP TABLE executions", "at position 19: expected AND, OR, GROUP BY, ORDER BY or the end"),
+        ("WorkflowId = 'x' /* why", "at position 18: the comment that begins here does not end"),
+        ("Paid BETWEEN false AND true", "at position 6: `BETWEEN` cannot be used with Paid, of type Bool"),
+        ("WorkflowId <=> 'x'", "at position 14: expected a value"),
+        ("TemporalNope = 1", "at position 1: `TemporalNope` is neither a field"),
+        ("TemporalCustomer = 'x'", "at position 1: `TemporalCustomer` is neither a field"),
         ("ORDER BY WorkflowId", "at position 10: ORDER BY takes times and numbers; WorkflowId is of type Keyword"),
         ("ORDER StartTime", "at position 7: expected BY, found `StartTime`"),
         (
             "ORDER BY StartTime, StartTime, StartTime, StartTime, StartTime",
             "at position 54: ORDER BY takes at most 4 fields",
         ),
-        ("GROUP BY WorkflowType", "at position 10: GROUP BY takes ExecutionStatus alone"),
+        ("GROUP BY WorkflowType", "at position 10: GROUP BY takes ExecutionStatus or TemporalNamespaceDivision"),
     ] {
         let found = Query::parse(text, &schema()).unwrap_err().to_string();
         assert!(found.starts_with(&format!("invalid query: {error}")), "{text}\n  {found}");
@@ -229,6 +244,12 @@ fn soup() -> impl Strategy<Value = String> {
         "GROUP BY",
         "ORDER BY",
         "DESC",
+        "||",
+        "--",
+        "/*",
+        "*/",
+        "\n",
+        ";",
         "WorkflowId",
         "StartTime",
         "ExecutionStatus",

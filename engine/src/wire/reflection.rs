@@ -10,7 +10,7 @@ use tonic::body::Body;
 use tonic_reflection::server::{Builder, Error};
 use tower::ServiceExt;
 
-use crate::service::{HEALTH_SERVICE, WORKFLOW_SERVICE};
+use crate::service::{HEALTH_SERVICE, OPERATOR_SERVICE, WORKFLOW_SERVICE};
 
 /// Descriptions of Temporal's services and messages, as the protobuf compiler wrote them.
 pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(env!("TEMPORAL_DESCRIPTORS"));
@@ -47,7 +47,7 @@ impl Reflection {
 fn routes() -> Result<tonic::service::Routes, Error> {
     let builder = || {
         let builder = Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
-        [WORKFLOW_SERVICE, HEALTH_SERVICE].into_iter().fold(builder, Builder::with_service_name)
+        [WORKFLOW_SERVICE, OPERATOR_SERVICE, HEALTH_SERVICE].into_iter().fold(builder, Builder::with_service_name)
     };
     Ok(tonic::service::Routes::new(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }

@@ -114,6 +114,7 @@ pub(crate) fn command(attributes: Attributes) -> Command {
         Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(_) => CommandType::ContinueAsNewWorkflowExecution,
         Attributes::StartChildWorkflowExecutionCommandAttributes(_) => CommandType::StartChildWorkflowExecution,
         Attributes::ProtocolMessageCommandAttributes(_) => CommandType::ProtocolMessage,
+        Attributes::UpsertWorkflowSearchAttributesCommandAttributes(_) => CommandType::UpsertWorkflowSearchAttributes,
         other => panic!("no test needs {other:?}"),
     };
     Command { command_type: command_type.into(), attributes: Some(attributes), ..Default::default() }

@@ -31,6 +31,7 @@ use tonic_prost::ProstCodec;
 /// Namespace of all requests, present in both homes.
 pub(crate) const NAMESPACE: &str = "dotidx";
 const SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
+const OPERATOR_SERVICE: &str = "temporal.api.operatorservice.v1.OperatorService";
 /// When the virtual clock starts.
 const EPOCH: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -78,15 +79,32 @@ impl Home {
         Q: Message + Send + Sync + 'static,
         A: Message + Default + Send + Sync + 'static,
     {
+        self.call_service(SERVICE, method, request).await
+    }
+
+    /// Sends one request to the operators' service.
+    pub(crate) async fn operate<Q, A>(&self, method: &str, request: Q) -> Result<A, Status>
+    where
+        Q: Message + Send + Sync + 'static,
+        A: Message + Default + Send + Sync + 'static,
+    {
+        self.call_service(OPERATOR_SERVICE, method, request).await
+    }
+
+    async fn call_service<Q, A>(&self, service: &str, method: &str, request: Q) -> Result<A, Status>
+    where
+        Q: Message + Send + Sync + 'static,
+        A: Message + Default + Send + Sync + 'static,
+    {
         match self {
             Self::Engine(embedded) => {
-                let proto = embedded.raw(SERVICE, method, request.encode_to_vec()).await?;
+                let proto = embedded.raw(service, method, request.encode_to_vec()).await?;
                 Ok(A::decode(proto.as_slice()).expect("an answer of that type"))
             }
             Self::Server { channel, .. } => {
                 let mut grpc = Grpc::new(channel.clone());
                 grpc.ready().await.expect("a channel");
-                let path = PathAndQuery::try_from(format!("/{SERVICE}/{method}")).unwrap();
+                let path = PathAndQuery::try_from(format!("/{service}/{method}")).unwrap();
                 let codec: ProstCodec<Q, A> = ProstCodec::default();
                 let mut request = tonic::Request::new(request);
                 request.set_timeout(Duration::from_mins(1));

@@ -4,11 +4,14 @@
 #![allow(clippy::large_futures, reason = "a test's futures live once")]
 #![allow(clippy::unnecessary_wraps, reason = "protobuf fields are optional")]
 
+mod attributes;
+mod deletion;
 mod full;
 mod hand;
 mod home;
 mod ids;
 mod kill;
+mod namespaces;
 mod queries;
 mod reading;
 mod refusals;
@@ -42,8 +45,10 @@ async fn a_temporal_server_answers_the_same() {
     );
     let resets = Box::pin(resets::scenarios(&server)).await;
     let updates = Box::pin(updates::scenarios(&server)).await;
+    let attributes = Box::pin(attributes::scenario(&server)).await;
+    let namespaces = Box::pin(namespaces::scenario(&server)).await;
     let ids = ids::table(&server).await;
-    let theirs = [ids, timeouts.concat(), tasks, refusals, runs, resets, updates].concat();
+    let theirs = [ids, timeouts.concat(), tasks, refusals, runs, resets, updates, attributes, namespaces].concat();
     let ours = [
         ids::table(&engine).await,
         timeouts::scenarios(&engine).await.concat(),
@@ -52,6 +57,8 @@ async fn a_temporal_server_answers_the_same() {
         runs::scenarios(&engine).await,
         resets::scenarios(&engine).await,
         updates::scenarios(&engine).await,
+        attributes::scenario(&engine).await,
+        namespaces::scenario(&engine).await,
     ]
     .concat();
     let differ = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs);

@@ -90,7 +90,7 @@ async fn what_is_not_supported_says_so_by_name() {
     for (service, method) in [
         ("temporal.api.workflowservice.v1.WorkflowService", "PauseWorkflowExecution"),
         ("temporal.api.workflowservice.v1.WorkflowService", "NoSuchMethod"),
-        ("temporal.api.operatorservice.v1.OperatorService", "ListSearchAttributes"),
+        ("temporal.api.operatorservice.v1.OperatorService", "AddOrUpdateRemoteCluster"),
     ] {
         let status = engine.raw(service, method, Vec::new()).await.unwrap_err();
         assert_eq!(status.code(), Code::Unimplemented);

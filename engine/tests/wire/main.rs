@@ -28,6 +28,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 const SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
+const OPERATOR: &str = "temporal.api.operatorservice.v1.OperatorService";
 const HEALTH: &str = "grpc.health.v1.Health";
 
 /// A listening engine with an empty file.
@@ -181,7 +182,7 @@ async fn the_services_describe_themselves() {
         panic!("a list was asked for")
     };
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
-    assert!(names.contains(&SERVICE) && names.contains(&HEALTH), "{names:?}");
+    assert!([SERVICE, OPERATOR, HEALTH].iter().all(|service| names.contains(service)), "{names:?}");
     let symbol = MessageRequest::FileContainingSymbol(format!("{SERVICE}.StartWorkflowExecution"));
     assert!(matches!(ask(symbol).await, MessageResponse::FileDescriptorResponse(_)));
 }

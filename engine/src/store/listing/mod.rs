@@ -9,9 +9,9 @@ use rusqlite::{Connection, Row, params_from_iter, types::Value};
 use self::sql::{Fragment, SortColumn};
 use super::{
     read::{VISIBILITY_COLUMNS, VISIBILITY_WIDTH, visibility_row},
-    types::{Count, Page, VisibilityHit},
+    types::{Count, Group, Page, VisibilityHit},
 };
-use crate::visibility::Query;
+use crate::visibility::{GroupBy, Query};
 
 /// Most hits of one page.
 const MAX_PAGE: usize = 1000;
@@ -96,18 +96,25 @@ fn position_of(row: &Row<'_>, columns: usize) -> rusqlite::Result<Vec<Value>> {
 }
 
 pub(super) fn count(connection: &Connection, namespace: &str, query: &Query) -> rusqlite::Result<Count> {
-    let columns = if query.group_by_status { "SELECT e.status, count(*)" } else { "SELECT 0, count(*)" };
-    let mut statement = Fragment::text(columns);
-    statement.append(from_where(namespace, query));
-    if query.group_by_status {
-        statement.push(" GROUP BY e.status ORDER BY e.status");
+    let column = query.group_by.map_or_else(|| Fragment::text("0"), sql::group_column);
+    let mut statement = Fragment::text("SELECT count(*), ");
+    statement.append(column).append(from_where(namespace, query));
+    if query.group_by.is_some() {
+        statement.push(" GROUP BY 2 ORDER BY 2");
     }
     let mut prepared = connection.prepare_cached(&statement.text)?;
-    let groups: Vec<(i32, i64)> = prepared
-        .query_map(params_from_iter(&statement.params), |row| Ok((row.get(0)?, row.get(1)?)))?
+    let groups: Vec<(Group, i64)> = prepared
+        .query_map(params_from_iter(&statement.params), |row| Ok((group(row, query.group_by)?, row.get(0)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let total = groups.iter().map(|(_, runs)| runs).sum();
-    Ok(Count { total, groups: if query.group_by_status { groups } else { Vec::new() } })
+    Ok(Count { total, groups: if query.group_by.is_some() { groups } else { Vec::new() } })
+}
+
+fn group(row: &Row<'_>, group_by: Option<GroupBy>) -> rusqlite::Result<Group> {
+    Ok(match group_by {
+        Some(GroupBy::Division) => Group::Division(row.get(1)?),
+        Some(GroupBy::Status) | None => Group::Status(row.get(1)?),
+    })
 }
 
 /// The statement of a listing, for tests of how it is served.

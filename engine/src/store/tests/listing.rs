@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{ExecutionRow, Store, StoreError, Timestamp, closed, in_memory, put, run};
 use crate::{
-    store::{Batch, RunRef, SearchValue, VisibilityHit},
+    store::{Batch, Group, RunRef, SearchValue, VisibilityHit},
     visibility::{Query, Schema, SearchType},
 };
 
@@ -102,6 +102,8 @@ fn explicit_orders_hold_across_pages() {
         let row = &hit.row;
         row.close_time.map_or(i64::MAX, |close| close.as_nanos() - row.execution_time.as_nanos())
     };
+    // Absent while the run is open.
+    let length = |hit: &VisibilityHit| hit.row.close_time.map_or(i64::MAX, |_| hit.row.history_length);
     let load = |hit: &VisibilityHit| match hit.row.search_attributes.get("Dbl") {
         Some(SearchValue::Double(load)) => *load,
         _ => f64::INFINITY,
@@ -109,10 +111,10 @@ fn explicit_orders_hold_across_pages() {
     for page_size in [1, 5, 50] {
         let hits = list_all(&store, &parse("ORDER BY HistoryLength, StartTime"), page_size);
         assert_eq!(hits.len(), 12);
-        assert!(hits.is_sorted_by_key(|hit| (hit.row.history_length, hit.row.start_time)));
+        assert!(hits.is_sorted_by_key(|hit| (length(hit), hit.row.start_time)));
         let hits = list_all(&store, &parse("ORDER BY HistoryLength DESC, ExecutionDuration"), page_size);
         assert_eq!(hits.len(), 12);
-        assert!(hits.is_sorted_by_key(|hit| (Reverse(hit.row.history_length), duration(hit))));
+        assert!(hits.is_sorted_by_key(|hit| (Reverse(length(hit)), duration(hit))));
         let hits = list_all(&store, &parse("ORDER BY Dbl, CloseTime DESC"), page_size);
         assert_eq!(hits.len(), 12);
         assert!(hits.is_sorted_by(|a, b| load(a) <= load(b)));
@@ -123,7 +125,7 @@ fn explicit_orders_hold_across_pages() {
 fn a_test_and_its_negation_share_nothing_and_leave_nothing() {
     let mut store = in_memory();
     let rows = (1..=9).map(|n| {
-        let mut row = run(n);
+        let mut row = closed(run(n), 100);
         row.visibility.history_length = n % 3;
         row.visibility.workflow_type = ["a", "ab", "b"][usize::try_from(n % 3).unwrap()].into();
         row
@@ -160,9 +162,29 @@ fn counts_are_grouped_by_status() {
         (count.total, count.groups)
     };
     assert_eq!(count(""), (5, Vec::new()));
-    assert_eq!(count("GROUP BY ExecutionStatus"), (5, vec![(1, 3), (2, 2)]));
-    assert_eq!(count("StartTime >= '1970-01-01T00:00:04Z' GROUP BY ExecutionStatus"), (2, vec![(1, 2)]));
+    assert_eq!(count("GROUP BY ExecutionStatus"), (5, vec![(Group::Status(1), 3), (Group::Status(2), 2)]));
+    assert_eq!(count("StartTime >= '1970-01-01T00:00:04Z' GROUP BY ExecutionStatus"), (2, vec![(Group::Status(1), 2)]));
     assert_eq!(count("WorkflowId = 'nobody' GROUP BY ExecutionStatus"), (0, Vec::new()));
+}
+
+#[test]
+fn divisions_are_left_out_unless_they_are_asked_for() {
+    let mut store = in_memory();
+    let mut divided = run(2);
+    let division = SearchValue::Keyword("batch".into());
+    divided.visibility.search_attributes = [("TemporalNamespaceDivision".to_owned(), division)].into();
+    store.commit(&put([run(1), divided])).unwrap();
+    let listed = |text: &str| {
+        let hits = list_all(&store, &parse(text).outside_of_divisions(), 10);
+        ids(&hits).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(""), ["workflow-1"]);
+    assert_eq!(listed("WorkflowId STARTS_WITH 'w' OR StartTime > 0"), ["workflow-1"]);
+    assert_eq!(listed("TemporalNamespaceDivision = 'batch'"), ["workflow-2"]);
+    assert_eq!(listed("NamespaceDivision IS NOT NULL OR TemporalNamespaceDivision IS NULL").len(), 2);
+    let query = parse("GROUP BY TemporalNamespaceDivision").outside_of_divisions();
+    let groups = vec![(Group::Division(None), 1), (Group::Division(Some("batch".into())), 1)];
+    assert_eq!(store.count("default", &query).unwrap().groups, groups);
 }
 
 /// Listings that an operator runs all day must not read every run.
@@ -182,7 +204,8 @@ fn frequent_statements_are_served_by_an_index() {
         ("ORDER BY CloseTime DESC, StartTime DESC", "executions_by_time"),
     ] {
         for token in [None, Some(vec![rusqlite::types::Value::Integer(1); 3])] {
-            let plan = plan(&crate::store::listing::list_sql("default", &parse(filter), token.as_deref()));
+            let query = parse(filter).outside_of_divisions();
+            let plan = plan(&crate::store::listing::list_sql("default", &query, token.as_deref()));
             assert!(plan.contains(&format!("USING INDEX {index}")), "{filter}: {plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{filter}: {plan}");
         }
@@ -196,7 +219,7 @@ fn frequent_statements_are_served_by_an_index() {
         ("Kw = 'x'", "search_attributes_by_value (name=? AND kind=? AND value=?"),
         ("ExecutionStatus = 'Running' AND StartTime > 5", "executions_by_status (namespace=? AND status=?"),
     ] {
-        let plan = plan(&crate::store::listing::list_sql("default", &parse(filter), None));
+        let plan = plan(&crate::store::listing::list_sql("default", &parse(filter).outside_of_divisions(), None));
         assert!(plan.contains(access), "{filter}: {plan}");
     }
     let open = plan(crate::store::read::OPEN_EXECUTIONS);
@@ -224,8 +247,9 @@ fn attributes() -> impl Strategy<Value = BTreeMap<String, SearchValue>> {
         value("Flag", any::<bool>().prop_map(SearchValue::Bool).boxed()),
         value("When", (0..4_i64).prop_map(|n| SearchValue::Datetime(Timestamp::from_secs(n))).boxed()),
         value("Tags", prop::collection::vec(word(), 0..3).prop_map(SearchValue::KeywordList).boxed()),
+        value("TemporalNamespaceDivision", word().prop_map(SearchValue::Keyword).boxed()),
     )
-        .prop_map(|(a, b, c, d, e, f, g)| [a, b, c, d, e, f, g].into_iter().flatten().collect())
+        .prop_map(|(a, b, c, d, e, f, g, h)| [a, b, c, d, e, f, g, h].into_iter().flatten().collect())
 }
 
 fn rows() -> impl Strategy<Value = Vec<ExecutionRow>> {
@@ -242,6 +266,7 @@ fn rows() -> impl Strategy<Value = Vec<ExecutionRow>> {
             row.visibility.close_time = close.map(Timestamp::from_secs);
             row.visibility.status = status;
             row.visibility.history_length = length;
+            row.visibility.state_transition_count = length - 1;
             row.visibility.parent = child.then(|| RunRef { workflow_id: "ab".into(), run_id: "p".into() });
             row.visibility.search_attributes = search_attributes;
             row
@@ -251,8 +276,9 @@ fn rows() -> impl Strategy<Value = Vec<ExecutionRow>> {
 }
 
 fn condition() -> impl Strategy<Value = String> {
-    let text_field = prop::sample::select(vec!["WorkflowId", "ParentWorkflowId", "Kw"]);
-    let number_field = prop::sample::select(vec!["HistoryLength", "Num", "Dbl"]);
+    let text_field =
+        prop::sample::select(vec!["WorkflowId", "ParentWorkflowId", "RootWorkflowId", "NamespaceDivision", "Kw"]);
+    let number_field = prop::sample::select(vec!["HistoryLength", "StateTransitionCount", "Num", "Dbl"]);
     let time_field = prop::sample::select(vec!["StartTime", "CloseTime", "When", "ExecutionDuration"]);
     let comparison = || prop::sample::select(vec!["=", "!=", "<", "<=", ">", ">="]);
     let equality = || prop::sample::select(vec!["=", "!="]);
@@ -271,6 +297,9 @@ fn condition() -> impl Strategy<Value = String> {
         "Dbl",
         "Tags",
         "Flag",
+        "HistoryLength",
+        "RootRunId",
+        "TemporalNamespaceDivision",
     ]);
     prop_oneof![
         (text_field.clone(), comparison(), text()).prop_map(|(f, c, t)| format!("{f} {c} {t}")),
@@ -281,10 +310,11 @@ fn condition() -> impl Strategy<Value = String> {
         (time_field.clone(), comparison(), time()).prop_map(|(f, c, t)| format!("{f} {c} {t}")),
         (time_field, not(), time(), time()).prop_map(|(f, n, t, u)| format!("{f} {n}BETWEEN {t} AND {u}")),
         (equality(), 1..4_i32).prop_map(|(c, s)| format!("ExecutionStatus {c} {s}")),
-        (equality(), any::<bool>()).prop_map(|(c, b)| format!("Flag {c} {b}")),
+        (comparison(), any::<bool>()).prop_map(|(c, b)| format!("Flag {c} {b}")),
         (equality(), text()).prop_map(|(c, t)| format!("Tags {c} {t}")),
         (not(), text(), text()).prop_map(|(n, t, u)| format!("Tags {n}IN ({t}, {u})")),
-        (equality(), prop::sample::select(vec!["'a'", "'B x'", "'bb, a'"])).prop_map(|(c, t)| format!("Txt {c} {t}")),
+        (equality(), prop::sample::select(vec!["'a'", "'B x'", "'bb, a'", "'...'"]))
+            .prop_map(|(c, t)| format!("Txt {c} {t}")),
         (any_field, not()).prop_map(|(f, n)| format!("{f} IS {n}NULL")),
     ]
 }
@@ -293,7 +323,7 @@ fn filter() -> impl Strategy<Value = String> {
     condition().prop_recursive(4, 12, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 2..4).prop_map(|parts| format!("({})", parts.join(" AND "))),
-            prop::collection::vec(inner.clone(), 2..4).prop_map(|parts| format!("({})", parts.join(" OR "))),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|parts| format!("({})", parts.join(" || "))),
             inner.prop_map(|part| format!("NOT ({part})")),
         ]
     })
@@ -303,10 +333,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn listing_and_counting_agree_with_the_meaning_of_the_filter(rows in rows(), filter in filter(), page_size in 1..5_usize) {
+    fn listing_and_counting_agree_with_the_meaning_of_the_filter(rows in rows(), filter in filter(), page_size in 1..5_usize, everywhere: bool) {
         let mut store = in_memory();
         store.commit(&put(rows.clone())).unwrap();
-        let query = parse(&filter);
+        let query = if everywhere { parse(&filter) } else { parse(&filter).outside_of_divisions() };
         let hit = |row: &ExecutionRow| VisibilityHit {
             workflow_id: row.workflow_id.clone(),
             run_id: row.run_id.clone(),

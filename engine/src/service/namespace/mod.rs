@@ -1,9 +1,14 @@
-//! Namespaces: described, listed, registered.
+//! Namespaces: described, listed, registered; changed in [`update`], deleted in [`delete`].
+
+mod delete;
+mod update;
 
 use std::collections::HashMap;
 
+use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
     enums::v1::{ArchivalState, NamespaceState},
+    errordetails::v1::{NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure, NamespaceNotFoundFailure},
     namespace::v1::{
         NamespaceConfig, NamespaceInfo,
         namespace_info::{Capabilities, Limits},
@@ -18,7 +23,10 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{Service, require_id, status::with_detail};
-use crate::{core::Core, history::time::duration};
+use crate::{
+    core::Core,
+    history::time::{duration, from_duration},
+};
 
 /// Namespaces that are there from the start.
 pub(crate) const BUILT_IN: &[&str] = &["default", "dotidx"];
@@ -26,6 +34,9 @@ pub(crate) const BUILT_IN: &[&str] = &["default", "dotidx"];
 const RETENTION: i64 = 72 * 3_600 * 1_000_000_000;
 /// Namespaces that one engine may hold; all are kept in memory.
 const MAX_NAMESPACES: usize = 1_000;
+
+/// Most bytes of one, its description, data and search attributes together: an update adds to what is there.
+const MAX_BYTES: usize = 128 << 10;
 
 /// A new namespace of that name.
 pub(crate) fn new(name: &str) -> DescribeNamespaceResponse {
@@ -55,18 +66,72 @@ impl Core {
         }
         if self.namespaces.contains_key(name) { Ok(()) } else { Err(not_found(name)) }
     }
+
+    /// For what only a namespace in use takes: the start of a workflow.
+    ///
+    /// # Errors
+    /// As [`Core::require_namespace`]; `FAILED_PRECONDITION` when it is deprecated.
+    pub(crate) fn require_registered(&self, name: &str) -> Result<(), Status> {
+        self.require_namespace(name)?;
+        let info = self.namespaces.get(name).and_then(|namespace| namespace.namespace_info.as_ref());
+        if info.is_none_or(|info| info.state() != NamespaceState::Deprecated) {
+            return Ok(());
+        }
+        let detail = NamespaceInvalidStateFailure {
+            namespace: name.to_owned(),
+            state: NamespaceState::Deprecated.into(),
+            allowed_states: vec![NamespaceState::Registered.into()],
+        };
+        let message = "Namespace has invalid state: Deprecated. Must be Registered.";
+        let kind = "temporal.api.errordetails.v1.NamespaceInvalidStateFailure";
+        Err(with_detail(Code::FailedPrecondition, message, kind, &detail))
+    }
 }
 
 fn not_found(name: &str) -> Status {
-    let detail = temporalio_common::protos::temporal::api::errordetails::v1::NamespaceNotFoundFailure {
-        namespace: name.to_owned(),
-    };
+    let detail = NamespaceNotFoundFailure { namespace: name.to_owned() };
     let message = format!("Namespace {name} is not found.");
     with_detail(Code::NotFound, &message, "temporal.api.errordetails.v1.NamespaceNotFoundFailure", &detail)
 }
 
+fn check_size(namespace: &DescribeNamespaceResponse) -> Result<(), Status> {
+    match namespace.encoded_len() {
+        size if size > MAX_BYTES => {
+            Err(Status::invalid_argument(format!("Namespace of {size} bytes exceeds size limit of {MAX_BYTES} bytes.")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn no_namespace() -> Status {
+    Status::invalid_argument("Namespace not set on request.")
+}
+
+fn has_id(namespace: &DescribeNamespaceResponse, id: &str) -> bool {
+    namespace.namespace_info.as_ref().is_some_and(|info| info.id == id)
+}
+
+/// Shortest time for which closed executions may be kept (`namespace.MinRetentionLocal`).
+const MIN_RETENTION: i64 = 3_600 * 1_000_000_000;
+
+fn check_retention(retention: Option<&prost_wkt_types::Duration>) -> Result<(), Status> {
+    if from_duration(retention) >= MIN_RETENTION {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("A valid retention period is not set on request."))
+}
+
 /// Name of the only cluster there is, as a server without replication has it.
-const CLUSTER: &str = "active";
+pub(super) const CLUSTER: &str = "active";
+
+/// Refuses clusters that there are not.
+fn check_clusters<'a>(active: &'a str, mut others: impl Iterator<Item = &'a str>) -> Result<(), Status> {
+    let active = Some(active).filter(|name| !name.is_empty() && *name != CLUSTER);
+    match active.or_else(|| others.find(|name| *name != CLUSTER)) {
+        Some(other) => Err(Status::invalid_argument(format!("Invalid cluster name: {other}"))),
+        None => Ok(()),
+    }
+}
 
 /// What this engine can do, as namespaces tell it.
 fn with_capabilities(mut namespace: DescribeNamespaceResponse) -> DescribeNamespaceResponse {
@@ -91,11 +156,8 @@ impl Service {
     ) -> Result<DescribeNamespaceResponse, Status> {
         self.core
             .call(move |core, reply| {
-                let by_id = |namespace: &&DescribeNamespaceResponse| {
-                    namespace.namespace_info.as_ref().is_some_and(|info| info.id == request.id)
-                };
                 let found = match request.namespace.as_str() {
-                    "" => core.namespaces.values().find(by_id),
+                    "" => core.namespaces.values().find(|namespace| has_id(namespace, &request.id)),
                     name => core.namespaces.get(name),
                 };
                 let name = if request.namespace.is_empty() { &request.id } else { &request.namespace };
@@ -129,7 +191,15 @@ impl Service {
         &self,
         request: RegisterNamespaceRequest,
     ) -> Result<RegisterNamespaceResponse, Status> {
+        if request.namespace.is_empty() {
+            return Err(no_namespace());
+        }
         require_id(&request.namespace, "Namespace")?;
+        if request.is_global_namespace {
+            return Err(Status::invalid_argument("Cannot register global namespace when not enabled"));
+        }
+        let clusters = request.clusters.iter().map(|cluster| cluster.cluster_name.as_str());
+        check_clusters(&request.active_cluster_name, clusters)?;
         self.core
             .call(move |core, reply| {
                 let answer = register(core, request);
@@ -140,10 +210,16 @@ impl Service {
 }
 
 fn register(core: &mut Core, request: RegisterNamespaceRequest) -> Result<RegisterNamespaceResponse, Status> {
+    check_retention(request.workflow_execution_retention_period.as_ref())?;
     if core.namespaces.contains_key(&request.namespace) {
-        return Err(Status::already_exists("Namespace already exists."));
+        let message = format!("Namespace {:?} already exists", request.namespace);
+        let kind = "temporal.api.errordetails.v1.NamespaceAlreadyExistsFailure";
+        return Err(with_detail(Code::AlreadyExists, &message, kind, &NamespaceAlreadyExistsFailure {}));
     }
-    if core.namespaces.len() >= MAX_NAMESPACES {
+    if core.is_being_deleted(&request.namespace) {
+        return Err(Status::unavailable("a namespace of that name is being deleted; ask again"));
+    }
+    if core.namespace_count() >= MAX_NAMESPACES {
         return Err(Status::resource_exhausted(format!("an engine holds at most {MAX_NAMESPACES} namespaces")));
     }
     let mut namespace = new(&request.namespace);
@@ -155,6 +231,7 @@ fn register(core: &mut Core, request: RegisterNamespaceRequest) -> Result<Regist
     if let (Some(config), Some(retention)) = (namespace.config.as_mut(), request.workflow_execution_retention_period) {
         config.workflow_execution_retention_ttl = Some(retention);
     }
+    check_size(&namespace)?;
     core.unsaved_namespaces.insert(request.namespace.clone());
     core.namespaces.insert(request.namespace, namespace);
     Ok(RegisterNamespaceResponse {})
