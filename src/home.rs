@@ -1,7 +1,7 @@
 //! Where durability lives: the embedded engine in this process, or a Temporal cluster. The only place that knows which.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dixmgr_engine::wire::Listener;
@@ -51,10 +51,7 @@ impl Home {
     /// Opens the engine, or notes where the cluster is.
     pub(crate) async fn open(settings: &Settings, data_dir: &Path) -> Result<Self, RunError> {
         let Some(host) = &settings.temporal_host else {
-            let mut options = EngineOptions::new(data_dir.join(settings.database()));
-            options.store.synchronous = synchronous(settings.synchronous);
-            options.store.cache_bytes = PAGE_CACHE;
-            let engine = Engine::open(options).map_err(|error| RunError::Engine(error.to_string()))?;
+            let engine = open_engine(data_dir.join(settings.database()), settings.synchronous)?;
             let listener = match &settings.listen {
                 Some(listen) => Some(engine.listen(listen.options()?).await?),
                 None => None,
@@ -180,13 +177,16 @@ async fn make_namespace(client: &Client) -> Result<(), String> {
     }
 }
 
-/// As the store says it.
-pub(crate) fn synchronous(wanted: Synchronous) -> store::Synchronous {
-    match wanted {
+/// Opens the embedded engine's file, the same way for whoever does.
+pub(crate) fn open_engine(file: PathBuf, synchronous: Synchronous) -> Result<Engine, RunError> {
+    let mut options = EngineOptions::new(file);
+    options.store.synchronous = match synchronous {
         Synchronous::Full => store::Synchronous::Full,
         Synchronous::Normal => store::Synchronous::Normal,
         Synchronous::Off => store::Synchronous::Off,
-    }
+    };
+    options.store.cache_bytes = PAGE_CACHE;
+    Engine::open(options).map_err(|error| RunError::Engine(error.to_string()))
 }
 
 /// Asks for the namespace: whether the service answers, and whether we can work there.

@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dixmgr_engine::{Engine, EngineOptions};
-
 use crate::config::Synchronous;
 use crate::data_dir::DataDir;
 use crate::error::RunError;
-use crate::home::{EXEC_DATABASE, synchronous};
+use crate::home::{EXEC_DATABASE, open_engine};
 use crate::listen::ListenSettings;
 use crate::notify;
 use crate::signals::Signals;
@@ -35,9 +33,7 @@ pub async fn serve(settings: EngineSettings) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
     let options = settings.listen.options()?;
     let data = DataDir::open(settings.data_dir.as_deref())?;
-    let mut engine = EngineOptions::new(data.path().join(EXEC_DATABASE));
-    engine.store.synchronous = synchronous(settings.synchronous);
-    let engine = Engine::open(engine).map_err(|error| RunError::Engine(error.to_string()))?;
+    let engine = open_engine(data.path().join(EXEC_DATABASE), settings.synchronous)?;
     let (tls, api_key) = (options.tls.is_some(), options.api_key.is_some());
     let listener = engine.listen(options).await?;
     let address = listener.address();
