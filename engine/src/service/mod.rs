@@ -10,6 +10,9 @@ mod history;
 mod multi;
 pub(crate) mod namespace;
 mod reset;
+mod schedule;
+mod schedule_check;
+mod schedule_list;
 pub(crate) mod search_attributes;
 pub(crate) mod start;
 pub(crate) mod status;
@@ -117,6 +120,14 @@ methods! {
     "RespondActivityTaskCanceledById" => respond_activity_task_canceled_by_id,
     "ShutdownWorker" => shutdown_worker,
     "DescribeTaskQueue" => describe_task_queue,
+    "CreateSchedule" => create_schedule,
+    "DescribeSchedule" => describe_schedule,
+    "UpdateSchedule" => update_schedule,
+    "PatchSchedule" => patch_schedule,
+    "ListScheduleMatchingTimes" => list_schedule_matching_times,
+    "DeleteSchedule" => delete_schedule,
+    "ListSchedules" => list_schedules,
+    "CountSchedules" => count_schedules,
 }
 
 impl Service {

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Executions of one page when the client does not say, and at the most (`frontend.visibilityMaxPageSize`).
-const MAX_PAGE: usize = 1_000;
+pub(super) const MAX_PAGE: usize = 1_000;
 
 impl Service {
     pub(super) async fn list_workflow_executions(
