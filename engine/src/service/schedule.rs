@@ -40,6 +40,7 @@ impl Service {
             request_id: request.request_id,
             ..change_of(request.schedule)?
         };
+        check_given(&request.schedule_id)?;
         let patch = request.initial_patch.map(|patch| check_patch(Some(patch))).transpose()?.unwrap_or_default();
         let (namespace, schedule_id) = (request.namespace, request.schedule_id);
         self.core

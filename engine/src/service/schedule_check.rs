@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::MAX_ID_LENGTH;
+use super::{MAX_ID_LENGTH, status};
 use crate::{
     history::retry_policy::fault_of_length,
     schedule::{Change, canonical},
@@ -23,13 +23,12 @@ const MAX_NOTES: usize = 1_000;
 /// Largest schedule, with its memo, in bytes (`limit.blobSize.error`).
 const MAX_SIZE: usize = 2 << 20;
 
-/// Checks the id of a schedule that is to be created.
+/// Checks the length of the id of a schedule that is to be created.
 pub(super) fn check_new_id(schedule_id: &str) -> Result<(), Status> {
-    check_given(schedule_id)?;
     check_workflow_id(WORKFLOW_ID_PREFIX.len() + schedule_id.len())
 }
 
-/// Checks the id of a schedule that there should be.
+/// Checks that there is an id.
 pub(super) fn check_given(schedule_id: &str) -> Result<(), Status> {
     if schedule_id.is_empty() {
         return Err(Status::invalid_argument("Can't load workflow execution.  WorkflowId not set."));
@@ -47,7 +46,7 @@ pub(super) fn check_request_id(request_id: &str) -> Result<(), Status> {
 
 /// There is no such schedule.
 pub(super) fn not_found(schedule_id: &str) -> Status {
-    Status::not_found(format!("workflow not found for ID: {WORKFLOW_ID_PREFIX}{schedule_id}"))
+    status::not_found(&format!("workflow not found for ID: {WORKFLOW_ID_PREFIX}{schedule_id}"))
 }
 
 /// A schedule as it is to be, from what the client wants.
