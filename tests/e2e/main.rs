@@ -20,3 +20,4 @@ mod support;
 mod troubles;
 mod watch;
 mod wire;
+mod wire_schedules;

@@ -13,7 +13,12 @@ const NAMESPACE: &str = "dotidx";
 
 /// Runs the Python workflows against a server, and answers what they found.
 fn driven(address: &str) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/official/driver.py");
+    run_script("driver.py", address)
+}
+
+/// Runs a Python script against a server, and answers what it found.
+pub(crate) fn run_script(name: &str, address: &str) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/official").join(name);
     let found = tempfile::NamedTempFile::new().expect("a temporary file");
     let mut python = Command::new(python_program());
     let output = python.arg(script).args([address, NAMESPACE]).arg(found.path()).stdin(Stdio::null()).output();
@@ -24,7 +29,7 @@ fn driven(address: &str) -> Value {
 }
 
 /// What a `temporal` command prints, or how it fails.
-fn temporal(address: &str, arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn temporal(address: &str, arguments: &[&str]) -> Result<String, String> {
     let output = temporal_command(address, NAMESPACE, arguments).output().expect("run temporal");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
