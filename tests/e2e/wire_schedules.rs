@@ -60,11 +60,12 @@ fn blank(value: &mut Value) {
 fn the_temporal_command_line_keeps_schedules() {
     let Some(server) = TemporalServer::start() else { return };
     let engine = EngineServer::start(BINARY, &[]);
-    let create: Vec<_> = "schedule create -s s --type T --task-queue q --workflow-id nightly --input 1 --cron @daily#why \
+    let create: Vec<_> =
+        "schedule create -s s --type T --task-queue q --workflow-id nightly --input 1 --cron @daily#why \
         --interval 90m/5m --calendar {\"hour\":\"9-17\",\"dayOfWeek\":\"mon-fri\"} --time-zone Europe/Berlin \
         --overlap-policy BufferOne --catchup-window 1h --pause-on-failure --remaining-actions 3 --notes mine"
-        .split_whitespace()
-        .collect();
+            .split_whitespace()
+            .collect();
     let describe: &[&str] = &["schedule", "describe", "-s", "s"];
     let steps: [&[&str]; 14] = [
         &create,
@@ -99,7 +100,8 @@ fn a_schedule_goes_on_after_a_kill() {
     if !dixmgr_testkit::require(dixmgr_testkit::Component::Temporal) {
         return;
     }
-    let create = "schedule create -s kept --type T --task-queue q --workflow-id kept --interval 1s --overlap-policy AllowAll";
+    let create =
+        "schedule create -s kept --type T --task-queue q --workflow-id kept --interval 1s --overlap-policy AllowAll";
     temporal(&address, &create.split_whitespace().collect::<Vec<_>>()).expect("it is created");
     let actions = |address: &str| {
         let told = temporal(address, &["schedule", "describe", "-s", "kept", "--output", "json"]).expect("it is there");

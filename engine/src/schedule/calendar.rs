@@ -106,6 +106,10 @@ impl Calendar {
 
     /// The first instant of the calendar after `after`; `None` when there is none before the last year ends.
     pub(super) fn next(&self, after: i64) -> Option<i64> {
+        let fields = [self.months, self.days, self.weekdays, self.hours, self.minutes, self.seconds];
+        if fields.iter().any(|field| field.bits == 0) {
+            return None;
+        }
         let mut search = Search::begin(self, after);
         loop {
             search.carry();

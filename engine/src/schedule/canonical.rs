@@ -17,7 +17,7 @@ use crate::{
 /// Longest comment of one calendar, in bytes.
 const MAX_COMMENT: usize = 200;
 /// Calendars, cron strings, intervals and exclusions of one schedule together: a bound of this engine.
-const MAX_ENTRIES: usize = 1_000;
+const MAX_ENTRIES: usize = 200;
 const SECOND: i64 = 1_000_000_000;
 
 /// Why a specification is none, in the server's words.

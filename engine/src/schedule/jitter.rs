@@ -31,20 +31,19 @@ const C2: u32 = 0x1b87_3593;
 fn fingerprint(bytes: &[u8]) -> u32 {
     let Some(tail) = bytes.last_chunk::<20>().filter(|_| bytes.len() > 24) else { return 0 };
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let [a4, a2, a3, a1, a0] = words(tail).map(|word| word.wrapping_mul(C1).rotate_right(17).wrapping_mul(C2));
+    let last = words(tail).map(|word| word.wrapping_mul(C1).rotate_right(17).wrapping_mul(C2));
     let (mut h, mut g) = (length, C1.wrapping_mul(length));
     let mut f = g;
-    h = stir(stir(h ^ a0) ^ a2);
-    g = stir(stir(g ^ a1) ^ a3);
-    f = f.wrapping_add(a4).rotate_right(19).wrapping_add(113);
+    h = stir(stir(h ^ last[4]) ^ last[1]);
+    g = stir(stir(g ^ last[3]) ^ last[2]);
+    f = f.wrapping_add(last[0]).rotate_right(19).wrapping_add(113);
     // All whole blocks but for one that would end with the text.
     for block in bytes[..bytes.len() - 1].chunks_exact(20) {
-        let block: &[u8; 20] = block.try_into().unwrap_or(&[0; 20]);
-        let [a, b, c, d, e] = words(block);
-        (h, g, f) = (h.wrapping_add(a), g.wrapping_add(b), f.wrapping_add(c));
-        h = mur(d, h).wrapping_add(e);
-        g = mur(c, g).wrapping_add(a);
-        f = mur(b.wrapping_add(e.wrapping_mul(C1)), f).wrapping_add(d);
+        let block = words(block.try_into().unwrap_or(&[0; 20]));
+        (h, g, f) = (h.wrapping_add(block[0]), g.wrapping_add(block[1]), f.wrapping_add(block[2]));
+        h = mur(block[3], h).wrapping_add(block[4]);
+        g = mur(block[2], g).wrapping_add(block[0]);
+        f = mur(block[1].wrapping_add(block[4].wrapping_mul(C1)), f).wrapping_add(block[3]);
         f = f.wrapping_add(g);
         g = g.wrapping_add(f);
     }

@@ -9,9 +9,9 @@ use crate::{
 };
 
 const SECOND: Nanos = 1_000_000_000;
-/// Excluded times that one search passes over at the most: after that, the schedule has no next time. (The server's
-/// `scheduler.specWarnIterations`; whole excluded minutes, hours and days count as one.)
-const MAX_EXCLUDED: usize = 86_400;
+/// Excluded times that a search for one time, or for several in a row, passes over at the most: what comes after them is not
+/// found. Whole excluded minutes, hours and days count as one. (The server has such a bound too, a higher one.)
+const MAX_EXCLUDED: usize = 20_000;
 
 /// A time at which a schedule comes due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,22 +63,27 @@ impl Times {
 
     /// The first time after `after`; `None` when there is none.
     pub(crate) fn next(&self, after: Nanos) -> Option<Due> {
+        self.next_within(after, &mut { MAX_EXCLUDED })
+    }
+
+    fn next_within(&self, after: Nanos, patience: &mut usize) -> Option<Due> {
         let mut after = after.max(self.start - SECOND).div_euclid(SECOND);
-        for _ in 0..MAX_EXCLUDED {
+        while *patience > 0 {
             let at = self.next_included(after)?;
             let nominal = at.checked_mul(SECOND).filter(|nominal| *nominal <= self.end)?;
             let excluded = self.excluded.iter().filter(|calendar| calendar.has(at)).map(|c| c.end_of_run(at)).max();
             let Some(end) = excluded else { return Some(self.moved(at, nominal)) };
             after = end - 1;
+            *patience -= 1;
         }
         None
     }
 
     /// Times after `after`, in order.
     pub(crate) fn after(&self, after: Nanos) -> impl Iterator<Item = Due> {
-        let mut after = after;
+        let (mut after, mut patience) = (after, MAX_EXCLUDED);
         std::iter::from_fn(move || {
-            let due = self.next(after)?;
+            let due = self.next_within(after, &mut patience)?;
             after = due.actual;
             Some(due)
         })

@@ -14,7 +14,7 @@ use crate::history::time::{Nanos, from_timestamp};
 
 const SECOND: Nanos = 1_000_000_000;
 /// Times that one turn looks at, at the most.
-const TIMES_PER_TURN: usize = 10_000;
+const TIMES_PER_TURN: usize = 2_000;
 /// Starts that one turn makes up for in backfills, at the most, and how long after it the next turn comes.
 const BACKFILLS_PER_TURN: usize = 10;
 const BACKFILL_PAUSE: Nanos = SECOND;
@@ -134,16 +134,15 @@ impl Machine {
         while left > 0 && self.record.waiting.len() < MAX_WAITING / 2 {
             let Some(backfill) = self.record.backfills.first().cloned() else { return };
             let due = self.times.as_ref().and_then(|times| times.next(backfill.after));
-            match (due.filter(|due| due.actual <= backfill.end), self.record.backfills.first_mut()) {
-                (Some(due), Some(first)) => {
-                    first.after = due.actual;
-                    self.wait(due, backfill.overlap_policy(), true);
-                    left -= 1;
-                }
-                _ => {
-                    self.record.backfills.remove(0);
-                    self.changed = true;
-                }
+            if let (Some(due), Some(first)) =
+                (due.filter(|due| due.actual <= backfill.end), self.record.backfills.first_mut())
+            {
+                first.after = due.actual;
+                self.wait(due, backfill.overlap_policy(), true);
+                left -= 1;
+            } else {
+                self.record.backfills.remove(0);
+                self.changed = true;
             }
         }
     }

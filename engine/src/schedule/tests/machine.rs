@@ -7,7 +7,8 @@ use temporalio_common::protos::temporal::api::{
     enums::v1::{ScheduleOverlapPolicy as Policy, WorkflowExecutionStatus as RunStatus},
     failure::v1::Failure,
     schedule::v1::{
-        BackfillRequest, SchedulePatch, SchedulePolicies, ScheduleSpec, ScheduleState, TriggerImmediatelyRequest,
+        BackfillRequest, ScheduleActionResult, SchedulePatch, SchedulePolicies, ScheduleSpec, ScheduleState,
+        TriggerImmediatelyRequest,
     },
     workflow::v1::NewWorkflowExecutionInfo,
     workflowservice::v1::StartWorkflowExecutionRequest,
@@ -173,7 +174,7 @@ fn a_run_learns_what_the_last_one_left() {
     assert_eq!(world.starts[3].last_completion_result, None, "a run of its own has nothing before it");
     world.jump(HOUR);
     assert_eq!(world.starts[4].continued_failure, None);
-    let told = world.machine.record().info.recent_actions.iter().map(|action| action.start_workflow_status());
+    let told = world.machine.record().info.recent_actions.iter().map(ScheduleActionResult::start_workflow_status);
     let (done, open) = (RunStatus::Completed, RunStatus::Running);
     assert_eq!(told.collect::<Vec<_>>(), [done, RunStatus::Failed, done, open, open]);
 }
