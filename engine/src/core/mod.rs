@@ -14,6 +14,7 @@ mod query;
 mod reset;
 mod response;
 mod schedule;
+mod sweep;
 mod update;
 
 use std::{
@@ -52,8 +53,6 @@ use crate::{
 
 /// Requests that share one commit at the most.
 const MAX_BATCH: usize = 512;
-/// How often closed executions past their retention are forgotten, and idle queues with them.
-const SWEEP_INTERVAL: Nanos = 600_000_000_000;
 /// Events kept in memory of an open execution, for its next workflow task.
 const MAX_RECENT_EVENTS: usize = 256;
 /// Executions whose latest events are kept in memory. Those of the others, most of which rest for days, are read back.
@@ -377,25 +376,6 @@ impl Core {
     pub(crate) fn carry_out_effects(&mut self) {
         while let Some((key, effect)) = self.effects.pop_front() {
             self.carry_out(key, effect);
-        }
-    }
-
-    /// Forgets closed executions past their retention, and queues that nobody uses.
-    fn sweep(&mut self, now: Nanos) {
-        const PER_SWEEP: usize = 500;
-        const QUEUE_MEMORY: Nanos = 300_000_000_000;
-        self.next_sweep = now.saturating_add(SWEEP_INTERVAL);
-        self.queues.prune(now.saturating_sub(QUEUE_MEMORY));
-        let retentions: Vec<(String, Nanos)> =
-            self.namespaces.iter().map(|(name, namespace)| (name.clone(), lookup::retention(namespace))).collect();
-        for (namespace, retention) in retentions {
-            match self.store.delete_closed_before(&namespace, Timestamp(now.saturating_sub(retention)), PER_SWEEP) {
-                Ok(keys) if keys.len() == PER_SWEEP => self.next_sweep = now,
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(%namespace, %error, "cannot forget old executions; trying again later: {error}");
-                }
-            }
         }
     }
 

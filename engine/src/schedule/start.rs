@@ -26,8 +26,7 @@ pub(crate) struct StartOrder {
 
 impl StartOrder {
     pub(super) fn new(record: &Record, action: &NewWorkflowExecutionInfo, start: &Waiting, tracked: bool) -> Self {
-        let nominal = start.nominal - start.nominal.rem_euclid(SECOND);
-        let time = rfc3339(nominal);
+        let time = rfc3339(start.nominal);
         // Runs of their own have nothing before them. (The policy of the schedule is not asked: the server does not either.)
         let apart = start.overlap_policy() == Policy::AllowAll;
         let before = if apart { (None, None) } else { (record.last_result.clone(), record.last_failure.clone()) };

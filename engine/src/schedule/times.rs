@@ -67,7 +67,7 @@ impl Times {
     }
 
     fn next_within(&self, after: Nanos, patience: &mut usize) -> Option<Due> {
-        let mut after = after.max(self.start - SECOND).div_euclid(SECOND);
+        let mut after = after.max(self.start.saturating_sub(SECOND)).div_euclid(SECOND);
         while *patience > 0 {
             let at = self.next_included(after)?;
             let nominal = at.checked_mul(SECOND).filter(|nominal| *nominal <= self.end)?;

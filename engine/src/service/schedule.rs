@@ -33,13 +33,7 @@ impl Service {
         if request.request_id.is_empty() {
             return Err(Status::invalid_argument("RequestId is not set on request."));
         }
-        check_request_id(&request.request_id)?;
-        let change = Change {
-            search_attributes: request.search_attributes,
-            memo: request.memo,
-            request_id: request.request_id,
-            ..change_of(request.schedule)?
-        };
+        let change = change_of(request.schedule, request.memo, request.search_attributes, request.request_id)?;
         check_given(&request.schedule_id)?;
         let patch = request.initial_patch.map(|patch| check_patch(Some(patch))).transpose()?.unwrap_or_default();
         let (namespace, schedule_id) = (request.namespace, request.schedule_id);
@@ -92,13 +86,7 @@ impl Service {
         &self,
         request: UpdateScheduleRequest,
     ) -> Result<UpdateScheduleResponse, Status> {
-        check_request_id(&request.request_id)?;
-        let change = Change {
-            search_attributes: request.search_attributes,
-            memo: request.memo,
-            request_id: request.request_id,
-            ..change_of(request.schedule)?
-        };
+        let change = change_of(request.schedule, request.memo, request.search_attributes, request.request_id)?;
         if change.action.is_none() {
             return Err(Status::invalid_argument("Only StartWorkflow action is supported for schedules"));
         }

@@ -1,7 +1,8 @@
 //! Checks what a client says of a schedule, as Temporal's frontend does.
 
-use prost::Message as _;
+use prost::Message;
 use temporalio_common::protos::temporal::api::{
+    common::v1::{Memo, SearchAttributes},
     enums::v1::{TaskQueueKind, WorkflowIdReusePolicy as Reuse},
     schedule::v1::{Schedule, SchedulePatch, schedule_action::Action},
     workflow::v1::NewWorkflowExecutionInfo,
@@ -20,7 +21,7 @@ const WORKFLOW_ID_PREFIX: &str = "temporal-sys-scheduler:";
 const ADDED_TO_ID: usize = "-2009-11-10T23:00:00Z".len();
 /// Longest notes of a pause, in bytes.
 const MAX_NOTES: usize = 1_000;
-/// Largest schedule, with its memo, in bytes (`limit.blobSize.error`).
+/// Largest schedule, with its memo and search attributes, in bytes (`limit.blobSize.error`).
 const MAX_SIZE: usize = 2 << 20;
 
 /// Checks the length of the id of a schedule that is to be created.
@@ -50,9 +51,20 @@ pub(super) fn not_found(schedule_id: &str) -> Status {
 }
 
 /// A schedule as it is to be, from what the client wants.
-pub(super) fn change_of(schedule: Option<Schedule>) -> Result<Change, Status> {
+pub(super) fn change_of(
+    schedule: Option<Schedule>,
+    memo: Option<Memo>,
+    search_attributes: Option<SearchAttributes>,
+    request_id: String,
+) -> Result<Change, Status> {
+    check_request_id(&request_id)?;
     let schedule = schedule.unwrap_or_default();
-    if schedule.encoded_len() > MAX_SIZE {
+    let sizes = [
+        schedule.encoded_len(),
+        memo.as_ref().map_or(0, Message::encoded_len),
+        search_attributes.as_ref().map_or(0, Message::encoded_len),
+    ];
+    if sizes.iter().sum::<usize>() > MAX_SIZE {
         return Err(Status::invalid_argument("Blob data size exceeds limit."));
     }
     let spec = canonical(schedule.spec.unwrap_or_default())
@@ -66,7 +78,9 @@ pub(super) fn change_of(schedule: Option<Schedule>) -> Result<Change, Status> {
         action,
         policies: schedule.policies.unwrap_or_default(),
         state: schedule.state.unwrap_or_default(),
-        ..Change::default()
+        search_attributes,
+        memo,
+        request_id,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use proptest::prelude::*;
-use temporalio_common::protos::temporal::api::schedule::v1::{CalendarSpec, ScheduleSpec};
+use temporalio_common::protos::temporal::api::schedule::v1::{CalendarSpec, IntervalSpec, ScheduleSpec};
 
 use super::{HOUR, SECOND, at, cron, every, text, times};
 use crate::{
@@ -22,6 +22,8 @@ const ZONES: [&str; 10] = [
     "Antarctica/Troll",
     "Pacific/Apia",
 ];
+
+const EXTREMES: [i64; 9] = [i64::MIN, -9_223_372_036, -1, 0, 1, 86_400, 1_700_000_000, 9_223_372_036, i64::MAX];
 
 /// What a Temporal server 1.32 lists where clocks are turned: an hour that comes twice, one that is skipped, a midnight that does
 /// not exist, half an hour. That London and Casablanca have more midnights than days, and fewer quarters than hours, is its doing.
@@ -141,9 +143,9 @@ fn intervals_are_counted_from_the_epoch() {
     assert_eq!(times(long).next(at("2026-11-21T07:00:00Z")), None, "past the last year");
 }
 
-fn times_of(seconds: i64) -> Vec<temporalio_common::protos::temporal::api::schedule::v1::IntervalSpec> {
+fn times_of(seconds: i64) -> Vec<IntervalSpec> {
     let interval = Some(prost_wkt_types::Duration { seconds, nanos: 0 });
-    vec![temporalio_common::protos::temporal::api::schedule::v1::IntervalSpec { interval, phase: None }]
+    vec![IntervalSpec { interval, phase: None }]
 }
 
 #[test]
@@ -272,5 +274,26 @@ proptest! {
         let found: Vec<_> = times.after(start).take(400).map(|due| due.nominal).collect();
         prop_assert!(found.first().is_none_or(|first| *first > start));
         prop_assert!(found.is_sorted_by(|a, b| a < b), "{string} in {zone}: {found:?}");
+    }
+
+    #[test]
+    fn the_longest_and_the_furthest_do_not_panic(
+        extremes in proptest::array::uniform5(prop::sample::select(&EXTREMES[..])),
+        after in prop::sample::select(&EXTREMES[..]),
+    ) {
+        let [start, end, jitter, interval, phase] = extremes;
+        let time = |seconds| Some(prost_wkt_types::Timestamp { seconds, nanos: 999_999_999 });
+        let length = |seconds| Some(prost_wkt_types::Duration { seconds, nanos: 0 });
+        let spec = ScheduleSpec {
+            start_time: time(start),
+            end_time: time(end),
+            jitter: length(jitter),
+            interval: vec![IntervalSpec { interval: length(interval), phase: length(phase) }],
+            ..cron(&["0 0 29 2 MON"])
+        };
+        if let Ok(spec) = crate::schedule::canonical(spec) {
+            let times = crate::schedule::Times::new(&spec, "a namespace and a schedule".to_owned()).unwrap();
+            prop_assert!(times.after(after).take(50).map(|due| due.nominal).is_sorted());
+        }
     }
 }

@@ -1,0 +1,28 @@
+//! Forgetting what nobody needs any more.
+
+use super::{Core, lookup};
+use crate::{clock::Timestamp, history::time::Nanos};
+
+/// How often closed executions past their retention are forgotten, and idle queues with them.
+const SWEEP_INTERVAL: Nanos = 600_000_000_000;
+
+impl Core {
+    /// Forgets closed executions past their retention, and queues that nobody uses.
+    pub(super) fn sweep(&mut self, now: Nanos) {
+        const PER_SWEEP: usize = 500;
+        const QUEUE_MEMORY: Nanos = 300_000_000_000;
+        self.next_sweep = now.saturating_add(SWEEP_INTERVAL);
+        self.queues.prune(now.saturating_sub(QUEUE_MEMORY));
+        let retentions: Vec<(String, Nanos)> =
+            self.namespaces.iter().map(|(name, namespace)| (name.clone(), lookup::retention(namespace))).collect();
+        for (namespace, retention) in retentions {
+            match self.store.delete_closed_before(&namespace, Timestamp(now.saturating_sub(retention)), PER_SWEEP) {
+                Ok(keys) if keys.len() == PER_SWEEP => self.next_sweep = now,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%namespace, %error, "cannot forget old executions; trying again later: {error}");
+                }
+            }
+        }
+    }
+}
