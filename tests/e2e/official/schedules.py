@@ -128,7 +128,9 @@ async def specifications(client: Client) -> dict:
             start_at=datetime(2025, 1, 1, 1, tzinfo=timezone.utc),
             end_at=datetime(2025, 1, 1, 7, tzinfo=timezone.utc),
         ),
-        "cron": ScheduleSpec(cron_expressions=["CRON_TZ=America/New_York 30 1 * * SUN # nightly", "TZ=America/New_York @daily"]),
+        "cron": ScheduleSpec(
+            cron_expressions=["CRON_TZ=America/New_York 30 1 * * SUN # nightly", "TZ=America/New_York @daily"]
+        ),
         "never": ScheduleSpec(),
     }
     found = {}
@@ -185,10 +187,11 @@ async def life(client: Client) -> dict:
     )
     await handle.backfill(stretch)
     await until(handle, lambda info: info.num_actions == 7)
-    info = (await handle.describe()).info
-    found["backfilled"] = sorted(result.action.workflow_id for result in info.recent_actions if "2025" in result.action.workflow_id)
+    runs = [result.action.workflow_id for result in (await handle.describe()).info.recent_actions]
+    found["backfilled"] = sorted(run for run in runs if "2025" in run)
     await handle.delete()
-    found["gone"] = [(await refused(call)).split(":")[0] for call in (handle.describe(), handle.pause(), handle.delete())]
+    late = (handle.describe(), handle.pause(), handle.delete())
+    found["gone"] = [(await refused(call)).split(":")[0] for call in late]
     return found
 
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dixmgr_engine::store::StoreOptions;
 use temporalio_common::protos::temporal::api::{
+    command::v1::{ContinueAsNewWorkflowExecutionCommandAttributes, command::Attributes as Command},
     common::v1::{Memo, Payload, RetryPolicy, SearchAttributes},
     enums::v1::{ScheduleOverlapPolicy as Policy, WorkflowExecutionStatus as RunStatus},
     history::v1::history_event::Attributes,
@@ -11,11 +12,11 @@ use temporalio_common::protos::temporal::api::{
     workflow::v1::NewWorkflowExecutionInfo,
     workflowservice::v1::{CreateScheduleRequest, SignalWorkflowExecutionResponse},
 };
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::{HOUR, TO_FULL_HOUR, action, create, cron, schedule, starts, trigger};
 use crate::{
-    hand::{attempts, complete, complete_with, fail, name, payloads, seconds, signal},
+    hand::{attempts, command, complete, complete_with, fail, name, payloads, seconds, signal},
     home::Home,
 };
 
@@ -100,6 +101,44 @@ async fn a_run_that_is_tried_again_is_over_when_its_last_attempt_is() {
 }
 
 #[tokio::test]
+async fn a_run_that_continues_as_new_is_over_when_its_last_run_is() {
+    let home = Home::engine();
+    home.create_hourly("chain", Policy::BufferOne).await;
+    home.pass(TO_FULL_HOUR).await;
+    let again = ContinueAsNewWorkflowExecutionCommandAttributes::default();
+    home.answer("chain", command(Command::ContinueAsNewWorkflowExecutionCommandAttributes(again))).await;
+    home.pass(HOUR).await;
+    let info = home.describe_schedule("chain").await.info.unwrap();
+    assert_eq!((info.running_workflows.len(), info.buffer_size, info.action_count), (1, 1, 1));
+    home.answer("chain", complete_with(b"at last")).await;
+    let (first, second) = ("chain-2023-11-14T23:00:00Z", "chain-2023-11-15T00:00:00Z");
+    let expected = [(first.to_owned(), RunStatus::Completed), (second.to_owned(), RunStatus::Running)];
+    assert_eq!(home.runs("chain").await, expected);
+    let started = home.history(second).await.remove(0);
+    let Some(Attributes::WorkflowExecutionStartedEventAttributes(a)) = started.attributes else { panic!() };
+    assert_eq!(a.last_completion_result, payloads(b"at last"));
+}
+
+#[tokio::test]
+async fn a_schedule_with_nothing_more_to_do_is_forgotten_after_a_week() {
+    const DAY: Duration = Duration::from_hours(24);
+    let mut home = Home::engine();
+    let spent = ScheduleState { limited_actions: true, remaining_actions: 1, ..Default::default() };
+    let schedule = Schedule { state: Some(spent), ..schedule("spent", cron(&["@hourly"]), Policy::Skip) };
+    home.try_create(create("spent", schedule)).await.unwrap();
+    home.create_hourly("goes on", Policy::Skip).await;
+    home.pass(TO_FULL_HOUR).await;
+    home.crash().await;
+    home.pass(7 * DAY - HOUR).await;
+    assert_eq!(home.describe_schedule("spent").await.info.unwrap().action_count, 1);
+    home.pass(HOUR).await;
+    assert_eq!(home.try_describe_schedule("spent").await.unwrap_err().code(), Code::NotFound);
+    home.crash().await;
+    assert_eq!(home.count_schedules("").await.unwrap().count, 1);
+    home.answer("spent", complete()).await;
+}
+
+#[tokio::test]
 async fn what_a_dead_process_missed_is_made_up_for_once() {
     let mut home = Home::engine();
     home.create_hourly("late", Policy::BufferAll).await;
@@ -143,9 +182,13 @@ async fn a_start_that_cannot_be_stored_is_made_later_and_once() {
         }
     }
     home.embedded().advance(TO_FULL_HOUR);
-    // What is asked while the start is tried is refused with it.
-    while home.try_describe_schedule("squeezed").await.is_err_and(|status| status.code() == Code::ResourceExhausted) {}
-    assert_eq!(home.runs("squeezed").await, [], "there was no room for it");
+    for _ in 0..2 {
+        // What is asked while the start is tried is refused with it.
+        let refused = |status: Status| status.code() == Code::ResourceExhausted;
+        while home.try_describe_schedule("squeezed").await.is_err_and(refused) {}
+        assert_eq!(home.runs("squeezed").await, [], "there was no room for it");
+        home.embedded().advance(Duration::from_secs(2));
+    }
     home.embedded().reopen(limited(4 << 20)).await;
     home.settle().await;
     assert_eq!(home.runs("squeezed").await, [("squeezed-2023-11-14T23:00:00Z".to_owned(), RunStatus::Running)]);
