@@ -31,11 +31,15 @@ from temporalio.client import (
     ScheduleState,
     ScheduleUpdate,
 )
+from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 QUEUE = "scheduled"
+# By what the runs of a schedule are found.
+AT = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
+BY = SearchAttributeKey.for_keyword("TemporalScheduledById")
 # What differs from run to run.
 BLANK = {"runId", "createTime", "updateTime", "futureActionTimes", "actualTime"}
 NOW = re.compile(r"20(2[6-9]|[3-9]\d)-\d\d-\d\dT[0-9:.]+Z")
@@ -195,6 +199,31 @@ async def life(client: Client) -> dict:
     return found
 
 
+async def times(client: Client) -> dict:
+    """A schedule that comes due by itself, and stops after three actions."""
+    schedule = Schedule(
+        action=action(Counts, "comes-due", "you"),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=1))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.ALLOW_ALL),
+        state=ScheduleState(limited_actions=True, remaining_actions=3),
+    )
+    handle = await client.create_schedule("comes-due", schedule)
+    await until(handle, lambda info: info.num_actions == 3)
+    await asyncio.sleep(1.5)
+    description = await handle.describe()
+    apart = [result.scheduled_at.timestamp() for result in description.info.recent_actions]
+    first = [result.action.workflow_id for result in description.info.recent_actions][0]
+    run = await client.get_workflow_handle(first).describe()
+    found = {
+        "told": await told(handle),
+        "apart": [later - earlier for earlier, later in zip(apart, apart[1:])],
+        "started by": run.typed_search_attributes[BY],
+        "time in id": first.endswith(run.typed_search_attributes[AT].strftime("%Y-%m-%dT%H:%M:%SZ")),
+    }
+    await handle.delete()
+    return found
+
+
 async def overlaps(client: Client) -> dict:
     """Three triggers while the first run is open."""
     found = {}
@@ -256,7 +285,7 @@ async def listings(client: Client) -> dict:
 async def main() -> None:
     client = await Client.connect(sys.argv[1], namespace=sys.argv[2])
     async with Worker(client, task_queue=QUEUE, workflows=[Counts, Fails, Waits]):
-        parts = (specifications, life, overlaps, failures, listings)
+        parts = (specifications, life, times, overlaps, failures, listings)
         results = [await asyncio.wait_for(part(client), 60) for part in parts]
     found = dict(zip((part.__name__ for part in parts), results))
     with open(sys.argv[3], "w", encoding="utf-8") as file:  # standard output is the SDK's, for its log
