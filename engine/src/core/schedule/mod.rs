@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub(crate) use table::Schedules;
 
-use super::{Core, lookup::RETRY_COMMIT};
+use super::{Core, MAX_BATCH, lookup::RETRY_COMMIT};
 use crate::{
     history::Execution,
     schedule::{Closed, Machine, Order, Record, StartOrder},
@@ -59,9 +59,9 @@ impl Core {
         self.schedules.settle(key, now);
     }
 
-    /// Gives those schedules their turn that are due.
+    /// Gives those schedules their turn that are due, or as many of them as one commit takes.
     pub(super) fn run_due_schedules(&mut self) {
-        for key in self.schedules.take_due(self.now()) {
+        for key in self.schedules.take_due(self.now(), MAX_BATCH) {
             self.run_schedule(key);
             self.pump();
         }

@@ -112,9 +112,9 @@ impl Schedules {
         self.deadlines.next()
     }
 
-    /// The schedules that are due, each of them once.
-    pub(crate) fn take_due(&mut self, now: Nanos) -> Vec<i64> {
-        std::iter::from_fn(|| self.deadlines.pop_due(now)).collect()
+    /// Schedules that are due, each of them once, at most so many of them.
+    pub(crate) fn take_due(&mut self, now: Nanos, most: usize) -> Vec<i64> {
+        std::iter::from_fn(|| self.deadlines.pop_due(now)).take(most).collect()
     }
 
     pub(crate) fn has_changes(&self) -> bool {

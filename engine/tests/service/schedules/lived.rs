@@ -10,14 +10,17 @@ use temporalio_common::protos::temporal::api::{
     history::v1::history_event::Attributes,
     schedule::v1::{BackfillRequest, Schedule, SchedulePatch, SchedulePolicies, ScheduleState},
     workflow::v1::NewWorkflowExecutionInfo,
-    workflowservice::v1::{CreateScheduleRequest, SignalWorkflowExecutionResponse},
+    workflowservice::v1::{
+        CountWorkflowExecutionsRequest, CountWorkflowExecutionsResponse, CreateScheduleRequest,
+        SignalWorkflowExecutionResponse,
+    },
 };
 use tonic::{Code, Status};
 
 use super::{HOUR, TO_FULL_HOUR, action, create, cron, schedule, starts, trigger};
 use crate::{
     hand::{attempts, command, complete, complete_with, fail, name, payloads, seconds, signal},
-    home::Home,
+    home::{Home, NAMESPACE},
 };
 
 #[tokio::test]
@@ -121,7 +124,7 @@ async fn a_run_that_continues_as_new_is_over_when_its_last_run_is() {
 
 #[tokio::test]
 async fn a_schedule_with_nothing_more_to_do_is_forgotten_after_a_week() {
-    const DAY: Duration = Duration::from_hours(24);
+    const HOURS_OF_A_WEEK: u64 = 7 * 24;
     let mut home = Home::engine();
     let spent = ScheduleState { limited_actions: true, remaining_actions: 1, ..Default::default() };
     let schedule = Schedule { state: Some(spent), ..schedule("spent", cron(&["@hourly"]), Policy::Skip) };
@@ -129,13 +132,28 @@ async fn a_schedule_with_nothing_more_to_do_is_forgotten_after_a_week() {
     home.create_hourly("goes on", Policy::Skip).await;
     home.pass(TO_FULL_HOUR).await;
     home.crash().await;
-    home.pass(7 * DAY - HOUR).await;
+    home.pass(Duration::from_hours(HOURS_OF_A_WEEK - 1)).await;
     assert_eq!(home.describe_schedule("spent").await.info.unwrap().action_count, 1);
     home.pass(HOUR).await;
     assert_eq!(home.try_describe_schedule("spent").await.unwrap_err().code(), Code::NotFound);
     home.crash().await;
     assert_eq!(home.count_schedules("").await.unwrap().count, 1);
     home.answer("spent", complete()).await;
+}
+
+#[tokio::test]
+async fn many_schedules_of_one_hour_share_a_few_commits() {
+    const MANY: usize = 600;
+    let home = Home::engine();
+    for number in 0..MANY {
+        home.create_hourly(&format!("many-{number}"), Policy::Skip).await;
+    }
+    home.pass(TO_FULL_HOUR).await;
+    home.settle().await;
+    let query = "TemporalScheduledStartTime = '2023-11-14T23:00:00Z'".to_owned();
+    let request = CountWorkflowExecutionsRequest { namespace: NAMESPACE.into(), query };
+    let counted: CountWorkflowExecutionsResponse = home.call("CountWorkflowExecutions", request).await.unwrap();
+    assert_eq!(usize::try_from(counted.count), Ok(MANY));
 }
 
 #[tokio::test]
