@@ -4,7 +4,7 @@ use temporalio_common::protos::temporal::api::{
     common::v1::{Memo, Payloads, SearchAttributes, WorkflowExecution},
     enums::v1::{ScheduleOverlapPolicy as Policy, WorkflowExecutionStatus as RunStatus},
     failure::v1::Failure,
-    schedule::v1::{SchedulePatch, SchedulePolicies, ScheduleSpec, ScheduleState},
+    schedule::v1::{BackfillRequest, SchedulePatch, SchedulePolicies, ScheduleSpec, ScheduleState},
     workflow::v1::NewWorkflowExecutionInfo,
 };
 
@@ -140,18 +140,7 @@ impl Machine {
             let time = trigger.scheduled_time.as_ref().map_or(now, |time| from_timestamp(Some(time)));
             self.wait(Due { nominal: time, actual: time }, trigger.overlap_policy(), true);
         }
-        for request in patch.backfill_request {
-            let backfill = Backfill {
-                after: from_timestamp(request.start_time.as_ref()).saturating_sub(MILLISECOND),
-                end: from_timestamp(request.end_time.as_ref()),
-                overlap_policy: request.overlap_policy,
-            };
-            if self.record.backfills.len() < MAX_WAITING {
-                self.record.backfills.push(backfill);
-            } else {
-                self.record.info.buffer_dropped += 1;
-            }
-        }
+        patch.backfill_request.iter().for_each(|request| self.make_up_for(request));
         for (notes, paused) in [(patch.pause, true), (patch.unpause, false)] {
             if !notes.is_empty() {
                 self.record.state.paused = paused;
@@ -160,6 +149,20 @@ impl Machine {
             }
         }
         self.changed = true;
+    }
+
+    /// Has the starts of a stretch of time wait for their turn, bit by bit.
+    fn make_up_for(&mut self, request: &BackfillRequest) {
+        let backfill = Backfill {
+            after: from_timestamp(request.start_time.as_ref()).saturating_sub(MILLISECOND),
+            end: from_timestamp(request.end_time.as_ref()),
+            overlap_policy: request.overlap_policy,
+        };
+        if self.record.backfills.len() < MAX_WAITING {
+            self.record.backfills.push(backfill);
+        } else {
+            self.record.info.buffer_dropped += 1;
+        }
     }
 
     /// Notes that a start was made.

@@ -3,6 +3,7 @@
 use prost_wkt_types::Timestamp;
 use temporalio_common::protos::temporal::api::{
     errordetails::v1::{QueryFailedFailure, WorkflowExecutionAlreadyStartedFailure},
+    schedule::v1::SchedulePatch,
     workflowservice::v1::{
         CreateScheduleRequest, CreateScheduleResponse, DeleteScheduleRequest, DeleteScheduleResponse,
         DescribeScheduleRequest, DescribeScheduleResponse, ListScheduleMatchingTimesRequest,
@@ -39,21 +40,7 @@ impl Service {
         let (namespace, schedule_id) = (request.namespace, request.schedule_id);
         self.core
             .call(move |core, reply| {
-                let created = (|| {
-                    core.require_namespace(&namespace)?;
-                    if let Some(key) = core.schedules.key(&namespace, &schedule_id) {
-                        return asked_before(core, key, &change);
-                    }
-                    let namespace_id = core.namespace_id(&namespace);
-                    let record = Record { namespace, namespace_id, schedule_id, ..Record::default() };
-                    let now = core.now();
-                    let mut machine = Machine::create(record, change, now);
-                    let conflict_token = token(machine.record());
-                    machine.patch(patch, "", now);
-                    let key = core.add_schedule(machine)?;
-                    core.run_schedule(key);
-                    Ok(CreateScheduleResponse { conflict_token })
-                })();
+                let created = create(core, namespace, schedule_id, change, patch);
                 core.reply(reply, created);
             })
             .await
@@ -145,6 +132,28 @@ impl Service {
             })
             .await
     }
+}
+
+fn create(
+    core: &mut Core,
+    namespace: String,
+    schedule_id: String,
+    change: Change,
+    patch: SchedulePatch,
+) -> Result<CreateScheduleResponse, Status> {
+    core.require_namespace(&namespace)?;
+    if let Some(key) = core.schedules.key(&namespace, &schedule_id) {
+        return asked_before(core, key, &change);
+    }
+    let namespace_id = core.namespace_id(&namespace);
+    let record = Record { namespace, namespace_id, schedule_id, ..Record::default() };
+    let now = core.now();
+    let mut machine = Machine::create(record, change, now);
+    let conflict_token = token(machine.record());
+    machine.patch(patch, "", now);
+    let key = core.add_schedule(machine)?;
+    core.run_schedule(key);
+    Ok(CreateScheduleResponse { conflict_token })
 }
 
 /// The schedule of that id, as it was created by this very request: the answer was lost, and the client asks again.

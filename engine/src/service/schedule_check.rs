@@ -5,6 +5,7 @@ use temporalio_common::protos::temporal::api::{
     common::v1::{Memo, SearchAttributes},
     enums::v1::{TaskQueueKind, WorkflowIdReusePolicy as Reuse},
     schedule::v1::{Schedule, SchedulePatch, schedule_action::Action},
+    taskqueue::v1::TaskQueue,
     workflow::v1::NewWorkflowExecutionInfo,
 };
 use tonic::Status;
@@ -103,7 +104,20 @@ fn checked(mut start: NewWorkflowExecutionInfo) -> Result<NewWorkflowExecutionIn
     if kind.len() > MAX_ID_LENGTH {
         return Err(Status::invalid_argument("WorkflowType length exceeds limit."));
     }
-    let queue = start.task_queue.as_mut().ok_or_else(|| Status::invalid_argument("taskQueue is not set"))?;
+    check_queue(start.task_queue.as_mut())?;
+    check_lengths(&start)?;
+    if !start.cron_schedule.is_empty() {
+        return Err(Status::invalid_argument("Scheduled workflow must not contain CronSchedule"));
+    }
+    if !matches!(start.workflow_id_reuse_policy(), Reuse::Unspecified | Reuse::AllowDuplicate) {
+        return Err(Status::invalid_argument("Scheduled workflow must not contain WorkflowIDReusePolicy"));
+    }
+    Ok(start)
+}
+
+/// Checks the queue, and completes it.
+fn check_queue(queue: Option<&mut TaskQueue>) -> Result<(), Status> {
+    let queue = queue.ok_or_else(|| Status::invalid_argument("taskQueue is not set"))?;
     if queue.name.is_empty() {
         return Err(Status::invalid_argument("missing task queue name"));
     }
@@ -111,6 +125,10 @@ fn checked(mut start: NewWorkflowExecutionInfo) -> Result<NewWorkflowExecutionIn
         return Err(Status::invalid_argument("taskQueue length exceeds limit"));
     }
     queue.kind = TaskQueueKind::Normal.into();
+    Ok(())
+}
+
+fn check_lengths(start: &NewWorkflowExecutionInfo) -> Result<(), Status> {
     for (length, name) in [
         (&start.workflow_execution_timeout, "WorkflowExecutionTimeoutSeconds"),
         (&start.workflow_run_timeout, "WorkflowRunTimeoutSeconds"),
@@ -120,13 +138,7 @@ fn checked(mut start: NewWorkflowExecutionInfo) -> Result<NewWorkflowExecutionIn
             return Err(Status::invalid_argument(format!("An invalid {name} is set on request. cause: {fault}")));
         }
     }
-    if !start.cron_schedule.is_empty() {
-        return Err(Status::invalid_argument("Scheduled workflow must not contain CronSchedule"));
-    }
-    if !matches!(start.workflow_id_reuse_policy(), Reuse::Unspecified | Reuse::AllowDuplicate) {
-        return Err(Status::invalid_argument("Scheduled workflow must not contain WorkflowIDReusePolicy"));
-    }
-    Ok(start)
+    Ok(())
 }
 
 fn check_workflow_id(length: usize) -> Result<(), Status> {
