@@ -67,13 +67,20 @@ fn the_temporal_command_line_keeps_schedules() {
             .split_whitespace()
             .collect();
     let describe: &[&str] = &["schedule", "describe", "-s", "s"];
-    let steps: [&[&str]; 14] = [
+    let backfill: Vec<_> = "schedule backfill -s s --start-time 2025-01-06T12:10:00Z --end-time 2025-01-06T13:00:00Z \
+        --overlap-policy AllowAll"
+        .split_whitespace()
+        .collect();
+    let steps: [&[&str]; 17] = [
         &create,
         describe,
         &create,
         &["schedule", "toggle", "-s", "s", "--pause", "--reason", "night"],
         describe,
         &["schedule", "toggle", "-s", "s", "--unpause", "--reason", "day"],
+        &["schedule", "trigger", "-s", "s"],
+        &backfill,
+        describe,
         &["schedule", "update", "-s", "s", "--type", "T", "--task-queue", "q", "--workflow-id", "nightly"],
         describe,
         &["schedule", "create", "-s", "wrong", "--type", "T", "--task-queue", "q", "--cron", "61 * * * *"],
@@ -86,7 +93,7 @@ fn the_temporal_command_line_keeps_schedules() {
     for step in steps {
         let answers = [server.address(), engine.address()].map(|address| {
             // A server does what it was asked a little after it has answered.
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(500));
             told(&address, step)
         });
         assert_eq!(answers[1], answers[0], "{step:?}");
