@@ -14,6 +14,7 @@ mod cron;
 pub mod history;
 mod matching;
 mod outlook;
+mod schedule;
 mod service;
 pub mod store;
 mod timers;

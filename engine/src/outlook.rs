@@ -45,6 +45,8 @@ impl Core {
                 }
             }
         }
+        let due = self.schedules.next_deadline().map(Timestamp);
+        outlook.next_deadline = [outlook.next_deadline, due].into_iter().flatten().min();
         outlook
     }
 }

@@ -78,8 +78,10 @@ fn nodes_sync_before_sidecars_sidecars_before_nginx_and_nginx_before_the_rest() 
     eventually("the relay node is started", SOON, || (systemd.starts(RELAY) == 1).then_some(()));
     assert_stays(&daemon, "a node that syncs is not ready", || systemd.starts(PARA) == 0);
     let labels = [("node", "polkadot"), ("chain", "polkadot")];
+    eventually("it has been asked for its peers", SOON, || {
+        (daemon.metrics().get("dixmgr_node_peer_count", &labels) == Some(12.0)).then_some(())
+    });
     assert_eq!(daemon.metrics().get("dixmgr_node_sync_status", &labels), Some(0.0));
-    assert_eq!(daemon.metrics().get("dixmgr_node_peer_count", &labels), Some(12.0));
 
     relay.catches_up();
     eventually("the parachain node is started", SOON, || (systemd.starts(PARA) == 1).then_some(()));

@@ -20,4 +20,5 @@ mod support;
 mod troubles;
 mod watch;
 mod wire;
+mod wire_schedules;
 mod wire_visibility;

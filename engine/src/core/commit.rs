@@ -42,7 +42,10 @@ impl Core {
 
     /// Whether anything has changed since the last commit.
     pub(super) fn has_changes(&self) -> bool {
-        !self.touched.is_empty() || !self.unsaved_namespaces.is_empty() || !self.closed_changes.is_empty()
+        !self.touched.is_empty()
+            || !self.unsaved_namespaces.is_empty()
+            || !self.closed_changes.is_empty()
+            || self.schedules.has_changes()
     }
 
     fn batch(&self) -> Batch {
@@ -59,12 +62,14 @@ impl Core {
                 ClosedChange::State(state) => batch.update_state.push((ExecutionKey(*key), state.clone())),
             }
         }
+        self.schedules.write(&mut batch);
         batch
     }
 
     /// The batch is durable: events become readable, closed executions leave memory.
     fn saved(&mut self) {
         self.unsaved_namespaces.clear();
+        self.schedules.take_unsaved();
         self.commits += 1;
         for key in std::mem::take(&mut self.touched) {
             self.orphaned.remove(&key);
@@ -116,6 +121,7 @@ impl Core {
     fn revert(&mut self) {
         self.effects.clear();
         self.closed_changes.clear();
+        self.revert_schedules();
         self.reload_namespaces();
         self.hold_back_deletions();
         let touched = std::mem::take(&mut self.touched);

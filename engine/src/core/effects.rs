@@ -48,6 +48,7 @@ impl Core {
                 let reset = is_end_by_reset(&event);
                 if !reset {
                     self.tell_parent(key, &event);
+                    self.tell_schedule(key, &event);
                 }
                 // The run in which this one goes on has these children too.
                 for child in children.into_iter().filter(|_| !reset) {

@@ -24,7 +24,7 @@ use crate::{
 const DEFAULT_RETENTION: Nanos = 72 * 3_600 * 1_000_000_000;
 
 /// How long what is due waits after a commit that failed.
-const RETRY_COMMIT: Nanos = 1_000_000_000;
+pub(super) const RETRY_COMMIT: Nanos = 1_000_000_000;
 
 /// A run that was found.
 #[derive(Debug, Clone)]

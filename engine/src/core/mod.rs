@@ -14,6 +14,7 @@ mod namespaces;
 mod query;
 mod reset;
 mod response;
+mod schedule;
 mod sweep;
 mod update;
 
@@ -36,6 +37,7 @@ pub(crate) use effects::SENDER;
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
 pub(crate) use reset::ResetRequest;
+pub(crate) use schedule::Schedules;
 pub(crate) use update::{Progress, Reached, UpdateWait, WaitFor};
 
 use self::inbox::{Inbox, InboxSender, Refused};
@@ -138,6 +140,7 @@ pub(crate) struct Core {
     next_sweep: Nanos,
     /// Tasks whose worker had gone when they were to be handed over; the next one gets them.
     undelivered: HashMap<QueueKey, VecDeque<dispatch::Delivery>>,
+    pub(crate) schedules: Schedules,
 }
 
 impl CoreHandle {
@@ -231,8 +234,10 @@ impl Core {
             closed_queries: HashMap::new(),
             next_sweep: 0,
             undelivered: HashMap::new(),
+            schedules: Schedules::default(),
         };
         core.load_namespaces()?;
+        core.load_schedules()?;
         core.load_open()?;
         Ok(core)
     }
@@ -269,8 +274,8 @@ impl Core {
     /// Waits for a message, no longer than until the next deadline.
     fn wait(&self, inbox: &Inbox) -> Result<Message, mpsc::RecvTimeoutError> {
         const LONGEST: Duration = Duration::from_hours(1);
-        let deadlines = [self.deadlines.next(), self.next_deletion(), Some(self.next_sweep)];
-        let deadline = deadlines.into_iter().flatten().min().unwrap_or_default();
+        let deadlines = [self.deadlines.next(), self.schedules.next_deadline(), self.next_deletion()];
+        let deadline = deadlines.into_iter().flatten().fold(self.next_sweep, Nanos::min);
         inbox.next(self.clock.real_wait(Timestamp(deadline)).map(|wait| wait.min(LONGEST)))
     }
 
@@ -284,6 +289,7 @@ impl Core {
             self.update(key, |e, now| e.fire_due(now, || Uuid::now_v7().to_string()));
             self.pump();
         }
+        self.run_due_schedules();
         if now >= self.next_sweep {
             self.sweep(now);
         }

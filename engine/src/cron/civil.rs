@@ -4,49 +4,55 @@ const DAY: i64 = 86_400;
 
 /// A local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Civil {
-    pub(super) year: i64,
+pub(crate) struct Civil {
+    pub(crate) year: i64,
     /// From 1.
-    pub(super) month: i64,
+    pub(crate) month: i64,
     /// From 1.
-    pub(super) day: i64,
-    pub(super) hour: i64,
-    pub(super) minute: i64,
-    pub(super) second: i64,
+    pub(crate) day: i64,
+    pub(crate) hour: i64,
+    pub(crate) minute: i64,
+    pub(crate) second: i64,
 }
 
 impl Civil {
     /// The local time that is so many seconds after the beginning of 1970.
-    pub(super) fn from_seconds(seconds: i64) -> Self {
+    pub(crate) fn from_seconds(seconds: i64) -> Self {
         let (year, month, day) = date(seconds.div_euclid(DAY));
         let rest = seconds.rem_euclid(DAY);
         Self { year, month, day, hour: rest / 3_600, minute: rest / 60 % 60, second: rest % 60 }
     }
 
     /// Seconds since the beginning of 1970. A day past the month's last is one of the next month.
-    pub(super) fn seconds(&self) -> i64 {
+    pub(crate) fn seconds(&self) -> i64 {
         let days = days(self.year, self.month, 1) + self.day - 1;
         days * DAY + self.hour * 3_600 + self.minute * 60 + self.second
     }
 
     /// Day of the week, 0 for Sunday.
-    pub(super) fn weekday(&self) -> i64 {
+    pub(crate) fn weekday(&self) -> i64 {
         (days(self.year, self.month, self.day) + 4).rem_euclid(7)
     }
 
+    /// Days of the month that it lies in.
+    pub(crate) fn days_in_month(&self) -> i64 {
+        let next = self.next_month();
+        days(next.year, next.month, 1) - days(self.year, self.month, 1)
+    }
+
     /// The beginning of the day.
-    pub(super) fn midnight(&self) -> Self {
+    pub(crate) fn midnight(&self) -> Self {
         Self { hour: 0, minute: 0, second: 0, ..*self }
     }
 
     /// The same time a month later.
-    pub(super) fn next_month(&self) -> Self {
+    pub(crate) fn next_month(&self) -> Self {
         let year = if self.month == 12 { self.year + 1 } else { self.year };
         Self { year, month: self.month % 12 + 1, ..*self }
     }
 
     /// The same time a day later.
-    pub(super) fn next_day(&self) -> Self {
+    pub(crate) fn next_day(&self) -> Self {
         Self::from_seconds(self.seconds() + DAY)
     }
 }

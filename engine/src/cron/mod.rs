@@ -4,12 +4,13 @@
 mod civil;
 mod parse;
 #[cfg(test)]
-mod tests;
-
-use jiff::{Timestamp, tz::TimeZone};
+pub(crate) mod tests;
+mod zone;
 
 use crate::history::time::Nanos;
-use civil::Civil;
+pub(crate) use civil::Civil;
+pub(crate) use parse::{Units, length_of};
+pub(crate) use zone::{Zone, ZoneError};
 
 const SECOND: Nanos = 1_000_000_000;
 /// How far ahead a matching day is looked for.
@@ -45,7 +46,7 @@ pub(crate) struct Fields {
     weekdays: u64,
     /// Whether the day of the month, or of the week, was left open: both must fit then, and not one of them.
     any_day: bool,
-    zone: TimeZone,
+    zone: Zone,
 }
 
 impl Schedule {
@@ -134,18 +135,12 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn offset(&self, at: i64) -> i64 {
-        Timestamp::from_second(at).map_or(0, |time| i64::from(self.fields.zone.to_offset(time).seconds()))
-    }
-
     fn local(&self) -> Civil {
-        Civil::from_seconds(self.at + self.offset(self.at))
+        self.fields.zone.local(self.at)
     }
 
-    /// The instant of a local time. One that is skipped or repeated is resolved as Go's `time.Date` does.
     fn instant(&self, local: &Civil) -> i64 {
-        let seconds = local.seconds();
-        seconds - self.offset(seconds - self.offset(seconds))
+        self.fields.zone.instant(local)
     }
 
     /// Begins the smaller fields at zero, unless they do already.

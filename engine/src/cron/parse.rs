@@ -1,8 +1,6 @@
 //! Reads a schedule's text, with the liberties and refusals of robfig/cron v3 (`parser.go`).
 
-use jiff::tz::TimeZone;
-
-use super::{Fields, SECOND, Schedule};
+use super::{Fields, SECOND, Schedule, Zone};
 use crate::history::time::Nanos;
 
 /// What a field may say.
@@ -33,22 +31,17 @@ pub(super) fn schedule(text: &str) -> Option<Schedule> {
 }
 
 /// Takes the time zone off the front. Without one, times are UTC.
-fn zone(text: &str) -> Option<(TimeZone, &str)> {
+fn zone(text: &str) -> Option<(Zone, &str)> {
     let Some(rest) = text.strip_prefix("CRON_TZ=").or_else(|| text.strip_prefix("TZ=")) else {
-        return Some((TimeZone::UTC, text));
+        return Some((Zone::UTC, text));
     };
     let (name, rest) = rest.split_once(' ')?;
-    // The server's local zone stands for the time's own, which is UTC.
-    let zone = match name {
-        "" | "UTC" | "Local" => TimeZone::UTC,
-        name => TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name))?,
-    };
-    Some((zone, rest.trim()))
+    Some((Zone::named(name).ok()?, rest.trim()))
 }
 
-fn described(descriptor: &str, zone: TimeZone) -> Option<Schedule> {
+fn described(descriptor: &str, zone: Zone) -> Option<Schedule> {
     if let Some(length) = descriptor.strip_prefix("every ") {
-        let length = length_of(length)?;
+        let length = length_of(length, Units::Go)?;
         return Some(Schedule::Every((length - length % SECOND).max(SECOND)));
     }
     let fields = match descriptor {
@@ -62,7 +55,7 @@ fn described(descriptor: &str, zone: TimeZone) -> Option<Schedule> {
     read_fields(fields, zone)
 }
 
-fn read_fields([minutes, hours, days, months, weekdays]: [&str; 5], zone: TimeZone) -> Option<Schedule> {
+fn read_fields([minutes, hours, days, months, weekdays]: [&str; 5], zone: Zone) -> Option<Schedule> {
     let (days, any_day) = field(days, &DAYS)?;
     let (weekdays, any_weekday) = field(weekdays, &WEEKDAYS)?;
     Some(Schedule::Fields(Box::new(Fields {
@@ -125,8 +118,17 @@ fn number(text: &str) -> Option<u32> {
     text.parse().ok()
 }
 
+/// Which units a length may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Units {
+    /// Those of Go, up to hours.
+    Go,
+    /// Days too, of 24 hours each, as the server's own lengths may have.
+    Days,
+}
+
 /// A length as Go's `time.ParseDuration` reads it: `1h30m`, `1.5s`, `-2m`.
-fn length_of(text: &str) -> Option<Nanos> {
+pub(crate) fn length_of(text: &str, units: Units) -> Option<Nanos> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -139,7 +141,7 @@ fn length_of(text: &str) -> Option<Nanos> {
     }
     let mut total: Nanos = 0;
     while !rest.is_empty() {
-        let (part, after) = part_of_length(rest)?;
+        let (part, after) = part_of_length(rest, units)?;
         total = total.checked_add(part)?;
         rest = after;
     }
@@ -147,7 +149,7 @@ fn length_of(text: &str) -> Option<Nanos> {
 }
 
 /// One number with its unit, and what follows it.
-fn part_of_length(text: &str) -> Option<(Nanos, &str)> {
+fn part_of_length(text: &str, units: Units) -> Option<(Nanos, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, rest) = text.split_at(end);
     let unit_end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
@@ -159,6 +161,7 @@ fn part_of_length(text: &str) -> Option<(Nanos, &str)> {
         "s" => SECOND,
         "m" => 60 * SECOND,
         "h" => 3_600 * SECOND,
+        "d" if units == Units::Days => 86_400 * SECOND,
         _ => return None,
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

@@ -119,7 +119,7 @@ fn a_run_that_took_long_is_followed_at_the_next_time_that_is_to_come() {
 }
 
 /// A field that is open, a value, a range, a list, or one of them with a step.
-fn field(min: u32, max: u32) -> impl Strategy<Value = String> {
+pub(crate) fn field(min: u32, max: u32) -> impl Strategy<Value = String> {
     let value = min..=max;
     prop_oneof![
         4 => Just("*".to_owned()),
@@ -132,7 +132,7 @@ fn field(min: u32, max: u32) -> impl Strategy<Value = String> {
 }
 
 /// Whether `value` fits a field: an open one, or one of its items.
-fn fits(field: &str, value: i64, min: i64, max: i64) -> bool {
+pub(crate) fn fits(field: &str, value: i64, min: i64, max: i64) -> bool {
     field.split(',').any(|item| {
         let (range, step) = item.split_once('/').map_or((item, None), |(range, step)| (range, Some(step)));
         let step: i64 = step.map_or(1, |step| step.parse().unwrap());

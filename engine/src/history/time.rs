@@ -28,7 +28,12 @@ pub fn duration(length: Nanos) -> Option<Duration> {
 
 /// A length from protobuf; 0 when absent or negative.
 pub fn from_duration(length: Option<&Duration>) -> Nanos {
-    length.map_or(0, |d| d.seconds.saturating_mul(PER_SECOND).saturating_add(i64::from(d.nanos))).max(0)
+    from_signed_duration(length).max(0)
+}
+
+/// A length from protobuf, which may be negative; 0 when absent.
+pub fn from_signed_duration(length: Option<&Duration>) -> Nanos {
+    length.map_or(0, |d| d.seconds.saturating_mul(PER_SECOND).saturating_add(i64::from(d.nanos)))
 }
 
 /// The deadline `length` after `start`; 0 when there is no limit.

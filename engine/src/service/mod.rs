@@ -11,6 +11,9 @@ mod multi;
 pub(crate) mod namespace;
 mod operator;
 mod reset;
+mod schedule;
+mod schedule_check;
+mod schedule_list;
 pub(crate) mod search_attributes;
 pub(crate) mod start;
 pub(crate) mod status;
@@ -129,6 +132,14 @@ methods! {
     "ShutdownWorker" => shutdown_worker,
     "DescribeTaskQueue" => describe_task_queue,
     "ListTaskQueuePartitions" => list_task_queue_partitions,
+    "CreateSchedule" => create_schedule,
+    "DescribeSchedule" => describe_schedule,
+    "UpdateSchedule" => update_schedule,
+    "PatchSchedule" => patch_schedule,
+    "ListScheduleMatchingTimes" => list_schedule_matching_times,
+    "DeleteSchedule" => delete_schedule,
+    "ListSchedules" => list_schedules,
+    "CountSchedules" => count_schedules,
 }
 
 methods! {

@@ -61,7 +61,7 @@ pub(crate) fn admit(core: &Core, namespace: &str, workflow_id: &str, policy: Reu
 }
 
 /// A start, however it was asked for.
-pub(super) struct Start {
+pub(crate) struct Start {
     namespace: String,
     workflow_id: String,
     request_id: String,
@@ -84,8 +84,9 @@ impl Start {
 }
 
 /// What came of a start.
-pub(super) struct Started {
-    pub(super) run_id: String,
+pub(crate) struct Started {
+    /// The run that was started, or found.
+    pub(crate) run_id: String,
     pub(super) first_run_id: String,
     new: bool,
 }
@@ -165,7 +166,11 @@ fn as_start(request: SignalWithStartWorkflowExecutionRequest) -> StartWorkflowEx
     }
 }
 
-pub(super) fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result<Start, Status> {
+/// Checks a start, and completes it.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`, in the words of Temporal's frontend.
+pub(crate) fn start_of(request: StartWorkflowExecutionRequest, default: Conflict) -> Result<Start, Status> {
     require_id(&request.workflow_id, "WorkflowId")?;
     let retry_policy = retry_policy(request.retry_policy.as_ref())?;
     check_wait(&request)?;
@@ -271,7 +276,11 @@ fn attributes_of(
     }
 }
 
-pub(super) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Result<Started, Status> {
+/// Starts a run, unless there is one of its workflow id and the policies say otherwise.
+///
+/// # Errors
+/// `ALREADY_EXISTS`, `NOT_FOUND` for the namespace, or the store cannot be read.
+pub(crate) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInput>) -> Result<Started, Status> {
     cron::check(&start.input.attributes.cron_schedule, core.now())
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
     core.require_registered(&start.namespace)?;

@@ -51,6 +51,12 @@ pub(crate) fn permission_denied(message: &str) -> Status {
     with_detail(Code::PermissionDenied, message, "temporal.api.errordetails.v1.PermissionDeniedFailure", &detail)
 }
 
+/// There is no such thing.
+pub(crate) fn not_found(message: &str) -> Status {
+    let (name, detail) = ("temporal.api.errordetails.v1.NotFoundFailure", NotFoundFailure::default());
+    with_detail(Code::NotFound, message, name, &detail)
+}
+
 /// The update is not carried out.
 pub(crate) fn update_refused(refused: UpdateRefused) -> Status {
     let message = refused.to_string();
@@ -67,10 +73,7 @@ pub(crate) fn update_refused(refused: UpdateRefused) -> Status {
         }
         UpdateRefused::Closing => exhausted(ResourceExhaustedCause::BusyWorkflow),
         UpdateRefused::TooManyInFlight => exhausted(ResourceExhaustedCause::ConcurrentLimit),
-        UpdateRefused::Closed => {
-            let (name, detail) = ("temporal.api.errordetails.v1.NotFoundFailure", NotFoundFailure::default());
-            with_detail(Code::NotFound, &message, name, &detail)
-        }
+        UpdateRefused::Closed => not_found(&message),
         UpdateRefused::TooMany => Status::failed_precondition(message),
     }
 }

@@ -24,6 +24,7 @@ impl Service {
                 internal_error_differentiation: true,
                 activity_failure_include_heartbeat: true,
                 encoded_failure_attributes: true,
+                supports_schedules: true,
                 upsert_memo: true,
                 sdk_metadata: true,
                 count_group_by_execution_status: true,

@@ -1,7 +1,7 @@
 //! Everything that one transaction writes. The core thread collects the effects of many requests here, so that they
 //! share one `fsync`.
 
-use super::types::{ExecutionKey, ExecutionRow, NamespaceRow, PendingKind};
+use super::types::{ExecutionKey, ExecutionRow, NamespaceRow, PendingKind, ScheduleRow};
 
 /// Writes that become durable together or not at all.
 ///
@@ -29,6 +29,10 @@ pub struct Batch {
     pub delete_executions: Vec<ExecutionKey>,
     /// Namespaces to forget, by name. Their runs are not touched.
     pub delete_namespaces: Vec<String>,
+    /// Schedules to insert or replace, by namespace and id.
+    pub put_schedules: Vec<ScheduleRow>,
+    /// Schedules to forget: namespace and id. One that does not exist is no error.
+    pub delete_schedules: Vec<(String, String)>,
 }
 
 impl Batch {
@@ -46,6 +50,8 @@ impl Batch {
             close_executions,
             delete_executions,
             delete_namespaces,
+            put_schedules,
+            delete_schedules,
         } = self;
         put_namespaces.is_empty()
             && put_executions.is_empty()
@@ -57,5 +63,7 @@ impl Batch {
             && close_executions.is_empty()
             && delete_executions.is_empty()
             && delete_namespaces.is_empty()
+            && put_schedules.is_empty()
+            && delete_schedules.is_empty()
     }
 }

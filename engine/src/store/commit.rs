@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     Batch, ExecutionKey, ExecutionRow, attributes,
     error::Fault,
+    schedules,
     types::{NamespaceRow, PendingKind, RunRef},
 };
 
@@ -26,7 +27,9 @@ pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<(), Fault>
     }
     batch.close_executions.iter().try_for_each(|key| close_execution(connection, *key))?;
     batch.delete_executions.iter().try_for_each(|key| delete_execution(connection, *key))?;
-    batch.delete_namespaces.iter().try_for_each(|name| delete_namespace(connection, name))
+    batch.delete_namespaces.iter().try_for_each(|name| delete_namespace(connection, name))?;
+    batch.put_schedules.iter().try_for_each(|row| schedules::put(connection, row))?;
+    batch.delete_schedules.iter().try_for_each(|(namespace, id)| schedules::delete(connection, namespace, id))
 }
 
 fn put_namespace(connection: &Connection, row: &NamespaceRow) -> Result<(), Fault> {

@@ -11,6 +11,7 @@ mod listing;
 mod open;
 mod options;
 mod read;
+mod schedules;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ pub use error::StoreError;
 pub use options::{IntegrityCheck, StoreOptions, Synchronous};
 pub use types::{
     Count, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch, HistoryLimit, NamespaceRow, OpenExecution, Page,
-    PendingKind, PendingRow, RunRef, SearchValue, VisibilityHit, VisibilityRow,
+    PendingKind, PendingRow, RunRef, ScheduleRow, SearchValue, VisibilityHit, VisibilityRow,
 };
 
 use std::path::{Path, PathBuf};
@@ -131,6 +132,22 @@ impl Store {
     /// When the file cannot be read.
     pub fn load_namespaces(&self) -> Result<Vec<NamespaceRow>, StoreError> {
         read::namespaces(&self.connection).map_err(|error| self.explain(&error))
+    }
+
+    /// All schedules, by namespace and id.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load_schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
+        schedules::all(&self.connection).map_err(|error| self.explain(&error))
+    }
+
+    /// The schedule of that id.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn find_schedule(&self, namespace: &str, schedule_id: &str) -> Result<Option<ScheduleRow>, StoreError> {
+        schedules::find(&self.connection, namespace, schedule_id).map_err(|error| self.explain(&error))
     }
 
     /// Hands every open run to `each`, in the order of their keys.

@@ -196,6 +196,17 @@ impl HistoryLimit {
     pub const NONE: Self = Self { batches: usize::MAX, bytes: usize::MAX };
 }
 
+/// A schedule. The caller keeps all of them in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScheduleRow {
+    /// Name of the namespace it is in.
+    pub namespace: String,
+    /// Its id, unique in its namespace.
+    pub schedule_id: String,
+    /// Its state, encoded by the caller.
+    pub data: Vec<u8>,
+}
+
 /// A namespace. All of them are small and few; the caller keeps them in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceRow {

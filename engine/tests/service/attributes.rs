@@ -37,7 +37,8 @@ const MINE: [(&str, IndexedValueType); 7] = [
     ("Tags", IndexedValueType::KeywordList),
 ];
 
-async fn add(home: &Home, attributes: &[(&str, i32)]) -> Result<(), Status> {
+/// Adds attributes to the namespace.
+pub(crate) async fn add(home: &Home, attributes: &[(&str, i32)]) -> Result<(), Status> {
     let request = AddSearchAttributesRequest {
         namespace: NAMESPACE.into(),
         search_attributes: attributes.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect(),

@@ -169,6 +169,18 @@ impl Embedded {
         self.file = file;
     }
 
+    /// Lets time go by, and does not wait for what falls due.
+    pub(crate) fn advance(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    /// Stops in order, lets time go by, and opens the same file again.
+    pub(crate) async fn sleep(&mut self, time: Duration) {
+        self.engine.shutdown().await;
+        self.clock.advance(time);
+        self.engine = open(&self.file, self.store, &self.clock);
+    }
+
     /// Stops in order and opens the same file again, with `store`.
     pub(crate) async fn reopen(&mut self, store: StoreOptions) {
         self.engine.shutdown().await;

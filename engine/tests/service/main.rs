@@ -18,6 +18,7 @@ mod refusals;
 mod reopen;
 mod resets;
 mod runs;
+mod schedules;
 mod tasks;
 mod timeouts;
 mod updates;

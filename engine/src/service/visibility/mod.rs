@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Executions of one page when the client does not say, and at the most (`frontend.visibilityMaxPageSize`).
-const MAX_PAGE: usize = 1_000;
+pub(super) const MAX_PAGE: usize = 1_000;
 
 /// Which page of a listing is wanted.
 struct PageRequest {

@@ -6,7 +6,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use rusqlite::Connection;
 
 use super::{Batch, Store, StoreError, closed, dump, options, put, run};
-use crate::store::schema;
+use crate::store::{ScheduleRow, schema};
 
 #[test]
 fn a_store_is_the_same_after_it_was_closed() {
@@ -23,6 +23,33 @@ fn a_store_is_the_same_after_it_was_closed() {
     assert_eq!(store.next_key(), run(21).key);
     assert_eq!(store.next_key(), run(22).key);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// A file of the first release, which had no schedules.
+#[test]
+fn a_file_without_schedules_gets_room_for_them_and_keeps_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("engine.db");
+    let mut store = Store::open(&path, &options()).unwrap();
+    store.commit(&put((1..=20).map(run))).unwrap();
+    let before = dump(&store);
+    drop(store);
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("DROP TABLE schedules").unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    drop(connection);
+
+    let mut store = Store::open(&path, &options()).unwrap();
+    assert_eq!(dump(&store), before);
+    let row = |id: &str, data: u8| ScheduleRow { namespace: "n".into(), schedule_id: id.into(), data: vec![data] };
+    store.commit(&Batch { put_schedules: vec![row("a", 1), row("b", 1), row("a", 2)], ..Batch::default() }).unwrap();
+    let gone = ("n".to_owned(), "b".to_owned());
+    store.commit(&Batch { delete_schedules: vec![gone], ..Batch::default() }).unwrap();
+    drop(store);
+    let store = Store::open(&path, &options()).unwrap();
+    assert_eq!(store.load_schedules().unwrap(), [row("a", 2)]);
+    assert_eq!(store.find_schedule("n", "a").unwrap(), Some(row("a", 2)));
+    assert_eq!(store.find_schedule("n", "b").unwrap(), None);
 }
 
 #[test]
