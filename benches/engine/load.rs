@@ -209,13 +209,17 @@ fn start_worker(client: Client) -> (Box<dyn FnOnce() + Send>, thread::JoinHandle
 }
 
 fn worker_options() -> WorkerOptions {
+    let distinct = "workflows with names of their own";
     WorkerOptions::new(QUEUE)
         .register_activities(Deeds)
         .register_workflow::<One>()
-        .and_then(|options| options.register_workflow::<Ticks>())
-        .and_then(|options| options.register_workflow::<Waits>())
-        .and_then(|options| options.register_workflow::<Stamps>())
-        .expect("workflows with names of their own")
+        .expect(distinct)
+        .register_workflow::<Ticks>()
+        .expect(distinct)
+        .register_workflow::<Waits>()
+        .expect(distinct)
+        .register_workflow::<Stamps>()
+        .expect(distinct)
         .workflow_task_poller_behavior(PollerBehavior::SimpleMaximum(8))
         .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(8))
         .build()

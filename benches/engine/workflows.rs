@@ -1,4 +1,5 @@
 //! The workflows of the load.
+#![allow(clippy::unused_async, reason = "the macros want async functions")]
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -22,7 +23,7 @@ pub(crate) fn take_moments() -> HashMap<String, Vec<Instant>> {
 }
 
 fn options() -> ActivityOptions {
-    ActivityOptions::start_to_close_timeout(Duration::from_secs(60))
+    ActivityOptions::start_to_close_timeout(Duration::from_mins(1))
 }
 
 /// What the workflows have done.
