@@ -21,3 +21,4 @@ mod troubles;
 mod watch;
 mod wire;
 mod wire_visibility;
+mod workflow;
