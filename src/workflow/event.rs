@@ -30,7 +30,7 @@ const DETAILS: &[(&str, &[&str], Kind)] = &[
     ("attempt", &["attempt"], Kind::Plain),
     ("scheduled", &["scheduledEventId"], Kind::Plain),
     ("started", &["startedEventId"], Kind::Plain),
-    ("worker", &["identity"], Kind::Plain),
+    ("by", &["identity"], Kind::Plain),
     ("reason", &["reason"], Kind::Plain),
     ("because", &["cause"], Kind::Plain),
     ("retry", &["retryState"], Kind::Plain),
@@ -85,7 +85,8 @@ mod tests {
         });
         let line = line(&event);
         assert!(line.starts_with("    7  2026-01-02T03:04:05.678Z"), "{line}");
-        let told = "ActivityTaskFailed                scheduled=5 started=6 worker=w retry=RETRY_STATE_TIMEOUT failure=no disk";
+        let told =
+            "ActivityTaskFailed                scheduled=5 started=6 by=w retry=RETRY_STATE_TIMEOUT failure=no disk";
         assert!(line.ends_with(told), "{line}");
     }
 

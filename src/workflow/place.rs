@@ -86,9 +86,13 @@ impl Place {
 
     /// Takes over what the daemon's configuration says; answers its API key's reference, and whether it wants TLS.
     fn configured(&mut self, conf: &Path) -> Result<(Option<String>, bool), WorkflowError> {
-        let options =
-            LoadOptions { mode: Mode::Exec, manager: ManagerKind::Systemd, resources: true, max_restarts: None };
-        let settings = config::load(conf, &options)?.settings;
+        let read = |manager| {
+            let options = LoadOptions { mode: Mode::Exec, manager, resources: true, max_restarts: None };
+            config::load(conf, &options)
+        };
+        // Who runs the services is a flag of the daemon's, and where it is reached does not depend on that.
+        let config = read(ManagerKind::Systemd).or_else(|error| read(ManagerKind::Direct).map_err(|_| error))?;
+        let settings = config.settings;
         self.namespace = settings.temporal_namespace.unwrap_or_else(|| NAMESPACE.to_owned());
         if let Some(host) = settings.temporal_host.filter(|host| !host.is_empty()) {
             self.at = At::Address(host);

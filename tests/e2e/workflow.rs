@@ -3,10 +3,10 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use dixmgr_testkit::{EngineServer, TemporalServer};
+use dixmgr_testkit::{EngineServer, ProcessNamespace, TemporalServer, counted_command, free_port};
 use serde_json::Value;
 
-use crate::support::BINARY;
+use crate::support::{BINARY, QUICK, await_health, dixmgr_direct};
 use crate::wire::temporal;
 
 /// `dixmgr workflow` with these arguments, and where to look.
@@ -51,7 +51,7 @@ fn commands_work_at(address: &str) {
     for told in [
         "workflow    first",
         "status      Running",
-        "WorkflowExecutionStarted          type=T queue=q attempt=1",
+        "WorkflowExecutionStarted          type=T workflow=first queue=q attempt=1",
         "input={\"a\":1}",
         "signal=greet",
         "input=\"hello\"",
@@ -144,4 +144,35 @@ fn a_configuration_says_where_the_engine_listens() {
     assert!(code == Some(1) && error.contains("127.0.0.1:1 is not reached"), "{error}");
     let (code, _) = refused(&["-address", "127.0.0.1:1", "-conf", &conf_text], &["count"]);
     assert_eq!(code, Some(2));
+}
+
+#[test]
+fn a_daemons_workflows_are_queried_and_reset() {
+    let Some(namespace) = ProcessNamespace::start() else { return };
+    let address = format!("127.0.0.1:{}", free_port());
+    let command = counted_command(&namespace, "one");
+    let config = format!("{QUICK}[[service]]\nname = \"one\"\ncommand = {command}\n[engine]\nlisten = \"{address}\"\n");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let conf = directory.path().join("dixmgr.toml");
+    fs::write(&conf, &config).expect("a file");
+    if std::env::var("DIXMGR_E2E_HOME").is_ok_and(|home| home == "temporal") {
+        return; // The engine listens nowhere then.
+    }
+    let daemon = dixmgr_direct(&namespace, &config).started();
+    await_health(&daemon, "one", true);
+    let conf = conf.display().to_string();
+    let place = ["-conf", conf.as_str()];
+    let status = printed(&place, &["query", "wf.svc.one", "status"]);
+    assert!(json(&status).is_object() && status.contains("healthy"), "{status}");
+    let described = printed(&place, &["describe", "wf.svc.one"]);
+    assert!(described.contains("parent      wf.infra") && described.contains("watch_service"), "{described}");
+    let before = json(&printed(&place, &["describe", "wf.svc.one", "-json"]));
+    let reset = json(&printed(&place, &["reset", "wf.svc.one", "-event", "4", "-reason", "once more", "-json"]));
+    let after = json(&printed(&place, &["describe", "wf.svc.one", "-json"]));
+    let run = |of: &Value| of["workflowExecutionInfo"]["execution"]["runId"].clone();
+    assert_eq!(run(&after), reset["runId"], "the latest run is the one that the reset began");
+    assert_ne!(run(&after), run(&before));
+    let data = daemon.data_directory().display().to_string();
+    let (code, error) = refused(&["-data-dir", &data], &["list"]);
+    assert!(code == Some(1) && error.contains("is in use by process"), "{error}");
 }
