@@ -23,7 +23,7 @@ impl Session {
         let query = WorkflowQuery { query_type: name.to_owned(), query_args: input.map(payloads), header: None };
         let request = QueryWorkflowRequest {
             namespace: self.namespace.clone(),
-            execution: execution(target),
+            execution: Some(execution(target)),
             query: Some(query),
             ..QueryWorkflowRequest::default()
         };
@@ -44,7 +44,7 @@ impl Session {
     ) -> Result<(), WorkflowError> {
         let request = SignalWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
-            workflow_execution: execution(target),
+            workflow_execution: Some(execution(target)),
             signal_name: name.to_owned(),
             input: input.map(payloads),
             identity: Identity::own().to_string(),
@@ -59,7 +59,7 @@ impl Session {
     pub(super) async fn cancel(&mut self, change: &ChangeArgs) -> Result<(), WorkflowError> {
         let request = RequestCancelWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
-            workflow_execution: execution(&change.target),
+            workflow_execution: Some(execution(&change.target)),
             identity: Identity::own().to_string(),
             request_id: request_id(),
             reason: change.reason.clone(),
@@ -73,7 +73,7 @@ impl Session {
     pub(super) async fn terminate(&mut self, change: &ChangeArgs) -> Result<(), WorkflowError> {
         let request = TerminateWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
-            workflow_execution: execution(&change.target),
+            workflow_execution: Some(execution(&change.target)),
             reason: change.reason.clone(),
             identity: Identity::own().to_string(),
             ..TerminateWorkflowExecutionRequest::default()
@@ -86,7 +86,7 @@ impl Session {
     pub(super) async fn reset(&mut self, change: &ChangeArgs, event: i64) -> Result<(), WorkflowError> {
         let request = ResetWorkflowExecutionRequest {
             namespace: self.namespace.clone(),
-            workflow_execution: execution(&change.target),
+            workflow_execution: Some(execution(&change.target)),
             reason: change.reason.clone(),
             workflow_task_finish_event_id: event,
             request_id: request_id(),
@@ -99,8 +99,10 @@ impl Session {
     }
 
     pub(super) async fn delete(&mut self, target: &Target) -> Result<(), WorkflowError> {
-        let request =
-            DeleteWorkflowExecutionRequest { namespace: self.namespace.clone(), workflow_execution: execution(target) };
+        let request = DeleteWorkflowExecutionRequest {
+            namespace: self.namespace.clone(),
+            workflow_execution: Some(execution(target)),
+        };
         let mut service = self.client.connection().workflow_service();
         service.delete_workflow_execution(within(PATIENCE, request)).await?;
         self.done("deleted", target, None)

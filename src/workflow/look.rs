@@ -78,7 +78,7 @@ impl Session {
 
     pub(super) async fn describe(&mut self, target: &Target) -> Result<(), WorkflowError> {
         let request =
-            DescribeWorkflowExecutionRequest { namespace: self.namespace.clone(), execution: execution(target) };
+            DescribeWorkflowExecutionRequest { namespace: self.namespace.clone(), execution: Some(execution(target)) };
         let mut service = self.client.connection().workflow_service();
         let found = service.describe_workflow_execution(within(PATIENCE, request)).await?.into_inner();
         let found = self.schema.json(&found)?;
@@ -107,7 +107,7 @@ impl Session {
         loop {
             let request = GetWorkflowExecutionHistoryRequest {
                 namespace: self.namespace.clone(),
-                execution: execution(target),
+                execution: Some(execution(target)),
                 maximum_page_size: EVENTS_PAGE,
                 next_page_token: token,
                 wait_new_event: follow,

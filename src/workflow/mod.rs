@@ -76,9 +76,9 @@ impl Session {
 }
 
 /// The run that is meant; the latest one when none is named.
-fn execution(target: &Target) -> Option<WorkflowExecution> {
+fn execution(target: &Target) -> WorkflowExecution {
     let run_id = target.run_id.clone().unwrap_or_default();
-    Some(WorkflowExecution { workflow_id: target.id.clone(), run_id })
+    WorkflowExecution { workflow_id: target.id.clone(), run_id }
 }
 
 /// A request that does not wait for ever.

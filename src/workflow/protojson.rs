@@ -35,16 +35,24 @@ impl Schema {
         let mut schema = Self { messages: HashMap::new(), enums: HashMap::new() };
         for file in set.file {
             let scope = format!(".{}", file.package.unwrap_or_default());
-            file.message_type.into_iter().for_each(|message| schema.add(&scope, message));
-            file.enum_type.iter().for_each(|wanted| schema.add_enum(&scope, wanted));
+            for message in file.message_type {
+                schema.add(&scope, message);
+            }
+            for found in &file.enum_type {
+                schema.add_enum(&scope, found);
+            }
         }
         Ok(schema)
     }
 
     fn add(&mut self, scope: &str, mut message: DescriptorProto) {
         let name = format!("{scope}.{}", message.name());
-        std::mem::take(&mut message.nested_type).into_iter().for_each(|nested| self.add(&name, nested));
-        message.enum_type.iter().for_each(|wanted| self.add_enum(&name, wanted));
+        for nested in std::mem::take(&mut message.nested_type) {
+            self.add(&name, nested);
+        }
+        for found in &message.enum_type {
+            self.add_enum(&name, found);
+        }
         self.messages.insert(name, message);
     }
 
@@ -234,4 +242,38 @@ fn fraction(nanos: u32) -> String {
 
 fn malformed(error: impl std::fmt::Display) -> Malformed {
     Malformed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+    use temporalio_common::protos::temporal::api::common::v1::{Payload, Payloads, RetryPolicy};
+
+    use super::*;
+
+    #[test]
+    fn messages_are_written_by_the_rules_of_protobuf() {
+        let schema = Schema::of_temporal().unwrap();
+        let payload = Payload {
+            metadata: [("encoding".to_owned(), b"x".to_vec())].into(),
+            data: b"1".to_vec(),
+            ..Payload::default()
+        };
+        let written = schema.json(&Payloads { payloads: vec![payload] }).unwrap();
+        assert_eq!(written, json!({ "payloads": [{ "metadata": { "encoding": "eA==" }, "data": "MQ==" }] }));
+        let interval = "1.5s".parse::<prost_types::Duration>().unwrap();
+        assert_eq!(duration(&interval.encode_to_vec()).unwrap(), json!("1.500s"));
+        let policy = RetryPolicy { backoff_coefficient: 2.0, maximum_attempts: -1, ..RetryPolicy::default() };
+        assert_eq!(schema.json(&policy).unwrap(), json!({ "backoffCoefficient": 2.0, "maximumAttempts": -1 }));
+    }
+
+    #[test]
+    fn broken_bytes_are_an_error_and_no_panic() {
+        let schema = Schema::of_temporal().unwrap();
+        for bytes in [&[0x0a, 0xff][..], &[0x0b], &[0x08], &[0x0a, 0x80, 0x80]] {
+            assert!(schema.message(".temporal.api.common.v1.Payloads", bytes, DEPTH).is_err(), "{bytes:?}");
+        }
+        assert!(schema.message(".no.such.Message", b"", DEPTH).is_err());
+    }
 }
