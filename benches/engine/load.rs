@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use dixmgr_testkit::usage::{Usage, quantile};
 use futures_util::stream::{self, StreamExt};
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, WorkflowGetResultOptions, WorkflowHandle,
-    WorkflowSignalOptions, WorkflowStartOptions, WorkflowTerminateOptions,
+    Client, ClientOptions, Connection, ConnectionOptions, WorkflowGetResultOptions, WorkflowHandle, WorkflowSignalOptions,
+    WorkflowStartOptions, WorkflowTerminateOptions,
 };
 use temporalio_sdk::runtime::{PollerBehavior, RuntimeOptions};
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};

@@ -49,8 +49,7 @@ pub(crate) fn measure(table: &mut Table, closed: usize, alone: f64) {
 
 /// Starts executions that nobody works on, and ends most of them.
 fn fill(path: &Path, open: usize, closed: usize) {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let engine = Engine::open(options(path.to_owned())).expect("an engine");
         let client = connect(&engine).await;

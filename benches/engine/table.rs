@@ -91,12 +91,6 @@ fn write_row(f: &mut fmt::Formatter<'_>, [what, theirs, ours, ratio, promise, ke
 
 /// Three digits that count.
 fn quantity(value: f64, unit: &str) -> String {
-    let decimals = if value >= 100.0 {
-        0
-    } else if value >= 10.0 {
-        1
-    } else {
-        2
-    };
+    let decimals = if value >= 100.0 { 0 } else if value >= 10.0 { 1 } else { 2 };
     format!("{value:.decimals$} {unit}")
 }
