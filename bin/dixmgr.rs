@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dixmgr::cli::{EngineArgs, Invocation, RunRequest};
+use dixmgr::cli::{EngineArgs, Invocation, RunRequest, WorkflowArgs};
 use dixmgr::config::{self, ConfigError, LoadOptions, LogFormat};
 use dixmgr::settings::Settings;
+use dixmgr::workflow::{self, WorkflowError};
 use dixmgr::{cli, daemon, demo, logging, standalone, tree};
 
 /// Gives memory back after the burst of a start, which the C library's allocator does not: half as much stays resident.
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let outcome = match invocation {
         Invocation::Check { conf, options } => return check(&conf, &options),
         Invocation::Engine(args) => engine(*args),
+        Invocation::Workflow(args) => return look(&args),
         Invocation::DemoServer(listen) => demo_server(listen),
         Invocation::Run(request) => run(&request),
     };
@@ -73,6 +75,17 @@ fn engine(args: EngineArgs) -> anyhow::Result<()> {
     logging::start(args.log_format, None)?;
     block_on(standalone::serve(args.settings()))?;
     Ok(())
+}
+
+fn look(args: &WorkflowArgs) -> ExitCode {
+    match block_on(workflow::run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => match error.downcast_ref::<WorkflowError>() {
+            Some(WorkflowError::ReaderLeft) => ExitCode::SUCCESS,
+            Some(WorkflowError::Wrong(_)) => report(&error, WRONG),
+            _ => report(&error, FAILED),
+        },
+    }
 }
 
 fn demo_server(listen: SocketAddr) -> anyhow::Result<()> {

@@ -13,6 +13,7 @@ pub mod logging;
 pub mod settings;
 pub mod standalone;
 pub mod tree;
+pub mod workflow;
 
 mod data_dir;
 mod health;

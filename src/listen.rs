@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dixmgr_activities::secret;
 use dixmgr_engine::wire::{TlsOptions, WireOptions};
+use secrecy::SecretString;
 
 use crate::error::RunError;
 
@@ -44,16 +45,21 @@ impl ListenSettings {
 
 impl TlsFiles {
     fn read(&self) -> Result<TlsOptions, RunError> {
-        let reference = if secret::is_reference(&self.key) { self.key.clone() } else { format!("file:{}", self.key) };
-        let key = secret::resolve(&reference);
         Ok(TlsOptions {
             certificate: read(&self.certificate)?,
-            key: key.map_err(RunError::Secret)?,
+            key: private_key(&self.key)?,
             client_ca: self.client_ca.as_deref().map(read).transpose()?,
         })
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, RunError> {
+/// A private key: a file's, or what a reference leads to.
+pub(crate) fn private_key(key: &str) -> Result<SecretString, RunError> {
+    let reference = if secret::is_reference(key) { key.to_owned() } else { format!("file:{key}") };
+    secret::resolve(&reference).map_err(RunError::Secret)
+}
+
+/// A file as it is.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, RunError> {
     std::fs::read(path).map_err(|detail| RunError::File { path: path.to_owned(), detail })
 }

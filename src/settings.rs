@@ -11,7 +11,7 @@ use crate::home::{EXEC_DATABASE, WATCH_DATABASE};
 use crate::listen::ListenSettings;
 
 /// Temporal namespace unless something else is asked for, as operators' clusters have it.
-const NAMESPACE: &str = "dotidx";
+pub(crate) const NAMESPACE: &str = "dotidx";
 /// Task queue unless the file names another.
 const TASK_QUEUE: &str = "dotidx-watcher";
 /// Added to the task queue of a dry run, so that it never answers for a real one.

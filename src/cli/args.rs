@@ -47,6 +47,8 @@ pub enum Sub {
     /// Serve Temporal's API from the embedded engine alone: durable workflows for workers and clients of any Temporal SDK,
     /// and nothing to watch.
     Engine(EngineArgs),
+    /// Look into workflows, on the embedded engine or on any Temporal cluster, and act on one.
+    Workflow(Box<super::WorkflowArgs>),
     /// Serve /healthz for the demonstration configuration.
     #[command(hide = true)]
     DemoServer(DemoServerArgs),
@@ -117,7 +119,7 @@ pub struct EngineArgs {
     pub log_format: Option<LogFormat>,
 }
 
-fn secret_reference(text: &str) -> Result<String, &'static str> {
+pub(super) fn secret_reference(text: &str) -> Result<String, &'static str> {
     // The text may be the secret, and everyone may read a command line.
     let refused = "not a reference to a secret; write env:NAME, file:/path or credential:NAME";
     dixmgr_activities::secret::is_reference(text).then(|| text.to_owned()).ok_or(refused)

@@ -3,6 +3,7 @@
 mod args;
 mod argv;
 mod table;
+mod workflow;
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use dixmgr_model::Mode;
 
 pub use args::{CheckArgs, CommandLine, DemoServerArgs, EngineArgs, LaterArgs, RunArgs, Sub};
 pub use table::flags_table;
+pub use workflow::{Action, ChangeArgs, PlaceArgs, Target, WorkflowArgs};
 
 use crate::config::{LoadOptions, ManagerKind};
 
@@ -34,6 +36,8 @@ pub enum Invocation {
     },
     /// Serve Temporal's API from the engine alone.
     Engine(Box<EngineArgs>),
+    /// Look into workflows, or act on one.
+    Workflow(Box<WorkflowArgs>),
     /// Serve `/healthz` for the demonstration.
     DemoServer(SocketAddr),
 }
@@ -76,6 +80,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
             Ok(Invocation::Check { conf: check.conf, options })
         }
         Some(Sub::Engine(engine)) => Ok(Invocation::Engine(Box::new(engine))),
+        Some(Sub::Workflow(workflow)) => Ok(Invocation::Workflow(workflow)),
         Some(Sub::DemoServer(demo)) => Ok(Invocation::DemoServer(demo.listen)),
         None => run_request(&matches, line.run).map(|request| Invocation::Run(Box::new(request))),
     }

@@ -22,3 +22,4 @@ mod watch;
 mod wire;
 mod wire_schedules;
 mod wire_visibility;
+mod workflow;

@@ -20,8 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
-#[cfg(test)]
-pub(crate) use self::reflection::DESCRIPTORS;
+pub use self::reflection::DESCRIPTORS;
 
 use self::connections::connections;
 use self::frontend::Frontend;

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use crate::service::{HEALTH_SERVICE, OPERATOR_SERVICE, WORKFLOW_SERVICE};
 
 /// Descriptions of Temporal's services and messages, as the protobuf compiler wrote them.
-pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(env!("TEMPORAL_DESCRIPTORS"));
+pub const DESCRIPTORS: &[u8] = include_bytes!(env!("TEMPORAL_DESCRIPTORS"));
 
 /// What all reflection services are named.
 const PREFIX: &str = "grpc.reflection.";
