@@ -79,11 +79,26 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
                 LoadOptions { mode: Mode::Exec, manager: check.process_manager, resources: true, max_restarts: None };
             Ok(Invocation::Check { conf: check.conf, options })
         }
-        Some(Sub::Engine(engine)) => Ok(Invocation::Engine(Box::new(engine))),
-        Some(Sub::Workflow(workflow)) => Ok(Invocation::Workflow(workflow)),
+        Some(Sub::Engine(engine)) => {
+            check_secret(engine.api_key.as_deref())?;
+            Ok(Invocation::Engine(Box::new(engine)))
+        }
+        Some(Sub::Workflow(workflow)) => {
+            check_secret(workflow.place.api_key.as_deref())?;
+            Ok(Invocation::Workflow(workflow))
+        }
         Some(Sub::DemoServer(demo)) => Ok(Invocation::DemoServer(demo.listen)),
         None => run_request(&matches, line.run).map(|request| Invocation::Run(Box::new(request))),
     }
+}
+
+/// Checks that a key is a reference to one. Not by clap's own means: its errors repeat what was written, which may be the key.
+fn check_secret(api_key: Option<&str>) -> Result<(), clap::Error> {
+    if api_key.is_none_or(dixmgr_activities::secret::is_reference) {
+        return Ok(());
+    }
+    let text = "-api-key is not a reference to a secret; write env:NAME, file:/path or credential:NAME\n";
+    Err(CommandLine::command().error(clap::error::ErrorKind::ValueValidation, text))
 }
 
 fn run_request(matches: &ArgMatches, args: RunArgs) -> Result<RunRequest, clap::Error> {

@@ -100,3 +100,14 @@ fn the_readme_has_exactly_these_flags() {
     let (table, _) = rest.split_once("<!-- end of flags -->").unwrap();
     assert_eq!(table.trim(), flags_table().trim(), "put this into the README:\n{}", flags_table());
 }
+
+#[test]
+fn a_key_is_never_repeated() {
+    for args in [&["engine"][..], &["workflow", "list", "-address", "127.0.0.1:7233"]] {
+        let line = ["dixmgr"].iter().chain(args).chain(&["-api-key", "hunter2"]).map(OsString::from);
+        let error = parse(line).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("-api-key") && !text.contains("hunter2"), "{text}");
+    }
+}

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::args::secret_reference;
-
 /// What `dixmgr workflow -help` says after the flags.
 const AFTER_HELP: &str = "\
 Examples:
@@ -64,7 +62,7 @@ pub struct PlaceArgs {
     #[arg(long, value_name = "FILE", global = true, requires = "tls_certificate")]
     pub tls_key: Option<String>,
     /// Key that is sent as `authorization: Bearer KEY`: `env:NAME`, `file:/path` or `credential:NAME`.
-    #[arg(long, value_name = "REFERENCE", global = true, value_parser = secret_reference)]
+    #[arg(long, value_name = "REFERENCE", global = true)]
     pub api_key: Option<String>,
 }
 
