@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dixmgr_activities::secret;
-use dixmgr_engine::{Engine, EngineOptions};
+use dixmgr_engine::Engine;
 use dixmgr_model::Mode;
 use secrecy::ExposeSecret as _;
 use temporalio_client::errors::ClientConnectError;
@@ -16,10 +16,10 @@ use url::Url;
 
 use super::error::WorkflowError;
 use crate::cli::PlaceArgs;
-use crate::config::{self, LoadOptions, ManagerKind};
+use crate::config::{self, LoadOptions, ManagerKind, Synchronous};
 use crate::data_dir::DataDir;
 use crate::error::RunError;
-use crate::home::{EXEC_DATABASE, Identity};
+use crate::home::{EXEC_DATABASE, Identity, open_engine};
 use crate::listen;
 use crate::settings::NAMESPACE;
 use crate::worker::chain;
@@ -181,7 +181,7 @@ fn open(directory: &Path) -> Result<OwnEngine, WorkflowError> {
         )),
         error => error.into(),
     })?;
-    let engine = Engine::open(EngineOptions::new(database)).map_err(|error| RunError::Engine(error.to_string()))?;
+    let engine = open_engine(database, Synchronous::Full)?;
     Ok(OwnEngine { engine, _data: data })
 }
 

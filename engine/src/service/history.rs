@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tonic::Status;
 
 use super::{
-    HISTORY_POLL, Service, execution,
+    HISTORY_POLL, Service, execution, page_size,
     token::{HistoryToken, Token as _},
 };
 use crate::{
@@ -71,8 +71,7 @@ impl Service {
     /// Finds the run that is meant and where the reading begins.
     async fn reading(&self, request: GetWorkflowExecutionHistoryRequest) -> Result<Reading, Status> {
         let target = execution(request.execution.clone())?;
-        let page_size =
-            usize::try_from(request.maximum_page_size).ok().filter(|size| *size > 0).unwrap_or(MAX_PAGE).min(MAX_PAGE);
+        let page_size = page_size(request.maximum_page_size, MAX_PAGE);
         let close_only = request.history_event_filter_type() == HistoryEventFilterType::CloseEvent;
         let wait = request.wait_new_event;
         if !request.next_page_token.is_empty() {
@@ -97,8 +96,7 @@ impl Service {
         request: GetWorkflowExecutionHistoryReverseRequest,
     ) -> Result<GetWorkflowExecutionHistoryReverseResponse, Status> {
         let target = execution(request.execution.clone())?;
-        let size =
-            usize::try_from(request.maximum_page_size).ok().filter(|size| *size > 0).unwrap_or(MAX_PAGE).min(MAX_PAGE);
+        let size = page_size(request.maximum_page_size, MAX_PAGE);
         self.core
             .call(move |core, reply| {
                 core.reply_with(reply, move |core| {

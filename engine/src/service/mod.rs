@@ -190,6 +190,11 @@ fn execution(execution: Option<WorkflowExecution>) -> Result<WorkflowExecution, 
     Ok(execution)
 }
 
+/// Entries of one page: as many as the client asks for, but no more than `most`, which is also what it gets without asking.
+fn page_size(asked: i32, most: usize) -> usize {
+    usize::try_from(asked).ok().filter(|size| *size > 0).unwrap_or(most).min(most)
+}
+
 fn require_id(id: &str, field: &str) -> Result<(), Status> {
     if id.is_empty() {
         return Err(Status::invalid_argument(format!("{field} is not set on request.")));

@@ -11,7 +11,7 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 
 use super::{
-    Service,
+    Service, page_size,
     search_attributes::{self, registered},
     visibility::MAX_PAGE,
 };
@@ -39,8 +39,7 @@ struct PageToken {
 
 impl Service {
     pub(super) async fn list_schedules(&self, request: ListSchedulesRequest) -> Result<ListSchedulesResponse, Status> {
-        let size = usize::try_from(request.maximum_page_size).ok().filter(|size| *size > 0);
-        let size = size.unwrap_or(MAX_PAGE).min(MAX_PAGE);
+        let size = page_size(request.maximum_page_size, MAX_PAGE);
         let after = page_token(&request.next_page_token)?;
         self.core
             .call(move |core, reply| {

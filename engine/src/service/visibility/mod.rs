@@ -16,7 +16,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::{Service, search_attributes};
+use super::{Service, page_size, search_attributes};
 use crate::{
     core::Core,
     history::time::{duration, timestamp},
@@ -109,9 +109,10 @@ fn listed(
     core.require_namespace(&page.namespace)?;
     let schema = core.schema(&page.namespace);
     let query = query(&schema)?;
-    let size = usize::try_from(page.size).ok().filter(|size| *size > 0).unwrap_or(MAX_PAGE).min(MAX_PAGE);
-    let found =
-        core.store.list(&page.namespace, &query, size, &page.token).map_err(|error| crate::core::status_of(&error))?;
+    let found = core
+        .store
+        .list(&page.namespace, &query, page_size(page.size, MAX_PAGE), &page.token)
+        .map_err(|error| crate::core::status_of(&error))?;
     let executions = found.hits.into_iter().map(|hit| info(hit, &schema)).collect();
     Ok((executions, found.next_page_token))
 }
