@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dixmgr::cli::{EngineArgs, Invocation, RunRequest, WorkflowArgs};
+use dixmgr::cli::{Invocation, RunRequest, WorkflowArgs};
 use dixmgr::config::{self, ConfigError, LoadOptions, LogFormat};
 use dixmgr::settings::Settings;
 use dixmgr::workflow::{self, WorkflowError};
-use dixmgr::{cli, daemon, demo, logging, standalone, tree};
+use dixmgr::{cli, daemon, demo, engine, logging, tree};
 
 /// Gives memory back after the burst of a start, which the C library's allocator does not: half as much stays resident.
 #[global_allocator]
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     };
     let outcome = match invocation {
         Invocation::Check { conf, options } => return check(&conf, &options),
-        Invocation::Engine(args) => engine(*args),
+        Invocation::Engine(args) => block_on(engine::run(*args)),
         Invocation::Workflow(args) => return look(&args),
         Invocation::DemoServer(listen) => demo_server(listen),
         Invocation::Run(request) => run(&request),
@@ -68,12 +68,6 @@ fn run(request: &RunRequest) -> anyhow::Result<()> {
     let settings = Settings::resolve(request, &config.settings);
     logging::start(settings.log_format, settings.log_filter.as_deref())?;
     block_on(daemon::run(settings, config.plan))?;
-    Ok(())
-}
-
-fn engine(args: EngineArgs) -> anyhow::Result<()> {
-    logging::start(args.log_format, None)?;
-    block_on(standalone::serve(args.settings()))?;
     Ok(())
 }
 

@@ -17,11 +17,11 @@ use crate::data_dir::DataDir;
 use crate::error::RunError;
 use crate::health::{Milestone, Progress};
 use crate::home::{Home, Identity};
-use crate::http::{self, Surfaces};
+use crate::http::{self, Pages, Surfaces};
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::units::Units;
-use crate::{notify, reclaim, root, worker};
+use crate::{control, notify, reclaim, root, worker};
 
 /// Longest time that a drain gives to what is under way on a cluster; with the rest of the drain it stays below 2 s.
 const DRAIN_CLUSTER: Duration = Duration::from_millis(1_500);
@@ -84,15 +84,19 @@ impl Daemon {
         };
         let metrics = metrics(&settings, &plan)?;
         let units = Units::open(&settings, &data)?;
-        let home = Home::open(&settings, data.path()).await?;
+        let home = Home::open(&settings, data.path(), &metrics).await?;
         let progress = Progress::default();
         let (client, client_seen) = watch::channel(None);
         let mut tasks = JoinSet::new();
         if let Some(listener) = listener {
             let (metrics, progress, manager) = (metrics.clone(), progress.clone(), units.manager());
-            tasks.spawn(http::serve(listener, Surfaces { metrics, progress, manager, client: client_seen }));
+            let pages = Pages { metrics, engine: home.engine() };
+            tasks.spawn(http::serve(listener, Surfaces { pages, progress, manager, client: client_seen }));
         }
         tasks.spawn(notify::watchdog());
+        if let Some(engine) = home.engine() {
+            tasks.spawn(control::serve(data.path().to_owned(), engine));
+        }
         let (plan, identity) = (Arc::new(plan), Identity::own());
         Ok(Self { settings, plan, _data: data, metrics, progress, units, home, identity, client, tasks })
     }

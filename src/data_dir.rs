@@ -38,6 +38,12 @@ impl DataDir {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Where the data directory is, without making or taking it: the one asked for, or the first of the default ones that is there.
+    pub(crate) fn existing(wanted: Option<&Path>) -> PathBuf {
+        let default = || if Path::new(SYSTEM).is_dir() { SYSTEM } else { LOCAL };
+        wanted.map_or_else(|| PathBuf::from(default()), Path::to_owned)
+    }
+
     /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -52,6 +52,20 @@ pub enum RunError {
     /// The embedded engine cannot be opened.
     #[error("cannot open the embedded engine: {0}")]
     Engine(String),
+    /// The engine's file, or a copy of it, cannot be used.
+    #[error("{0}")]
+    EngineFile(String),
+    /// The engine's file is damaged.
+    #[error(
+        "{} is not sound ({faults} findings); restore it from a backup, or save what can be read with \
+         `dixmgr engine export`", file.display()
+    )]
+    Unsound {
+        /// The file.
+        file: PathBuf,
+        /// What was found.
+        faults: u64,
+    },
     /// The embedded engine cannot be reached from outside as it was asked to be.
     #[error("cannot serve the engine: {0}")]
     Wire(#[from] dixmgr_engine::wire::WireError),

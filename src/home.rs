@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dixmgr_activities::metrics::Metrics;
 use dixmgr_engine::wire::Listener;
-use dixmgr_engine::{Engine, EngineOptions, store};
+use dixmgr_engine::{Engine, EngineMetrics, EngineOptions, store};
 use temporalio_client::tonic::{Code, IntoRequest};
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, RegisterNamespaceOptions, RetryOptions};
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
@@ -49,9 +50,10 @@ pub(crate) enum Home {
 
 impl Home {
     /// Opens the engine, or notes where the cluster is.
-    pub(crate) async fn open(settings: &Settings, data_dir: &Path) -> Result<Self, RunError> {
+    pub(crate) async fn open(settings: &Settings, data_dir: &Path, metrics: &Metrics) -> Result<Self, RunError> {
         let Some(host) = &settings.temporal_host else {
-            let engine = open_engine(data_dir.join(settings.database()), settings.synchronous)?;
+            let metrics = engine_metrics(metrics)?;
+            let engine = open_engine(data_dir.join(settings.database()), settings.synchronous, metrics)?;
             let listener = match &settings.listen {
                 Some(listen) => Some(engine.listen(listen.options()?).await?),
                 None => None,
@@ -68,6 +70,14 @@ impl Home {
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Embedded(_, listener) => listener.as_ref().map(Listener::address),
+            Self::Cluster(_) => None,
+        }
+    }
+
+    /// The embedded engine, where it is ours.
+    pub(crate) fn engine(&self) -> Option<Engine> {
+        match self {
+            Self::Embedded(engine, _) => Some(engine.clone()),
             Self::Cluster(_) => None,
         }
     }
@@ -178,7 +188,7 @@ async fn make_namespace(client: &Client) -> Result<(), String> {
 }
 
 /// Opens the embedded engine's file, the same way for whoever does.
-pub(crate) fn open_engine(file: PathBuf, synchronous: Synchronous) -> Result<Engine, RunError> {
+pub(crate) fn open_engine(file: PathBuf, synchronous: Synchronous, metrics: EngineMetrics) -> Result<Engine, RunError> {
     let mut options = EngineOptions::new(file);
     options.store.synchronous = match synchronous {
         Synchronous::Full => store::Synchronous::Full,
@@ -186,7 +196,14 @@ pub(crate) fn open_engine(file: PathBuf, synchronous: Synchronous) -> Result<Eng
         Synchronous::Off => store::Synchronous::Off,
     };
     options.store.cache_bytes = PAGE_CACHE;
+    options.metrics = metrics;
     Engine::open(options).map_err(|error| RunError::Engine(error.to_string()))
+}
+
+/// The engine's series, on the page of `metrics`.
+pub(crate) fn engine_metrics(metrics: &Metrics) -> Result<EngineMetrics, RunError> {
+    EngineMetrics::register(metrics.namespace(), metrics.registry())
+        .map_err(|error| RunError::Setup { what: "the engine's metrics", detail: error.to_string() })
 }
 
 /// Asks for the namespace: whether the service answers, and whether we can work there.

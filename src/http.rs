@@ -1,4 +1,5 @@
 //! `/metrics`, `/healthz`, `/readyz`. Bound before anything is started, so that a taken port costs nothing.
+//! An engine that runs alone has the first two.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use dixmgr_activities::manager::UnitManager;
 use dixmgr_activities::metrics::Metrics;
+use dixmgr_engine::Engine;
 use temporalio_client::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -22,10 +24,21 @@ use crate::home;
 /// Longest time that a health question may take; a probe that waits longer has given up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the pages are made from.
+/// Said when a health question gets no answer.
+const SILENT: &str = "durable execution does not answer";
+
+/// What `/metrics` is made from.
+#[derive(Clone)]
+pub(crate) struct Pages {
+    pub(crate) metrics: Metrics,
+    /// The engine of this process, whose gauges are brought up to date for each page.
+    pub(crate) engine: Option<Engine>,
+}
+
+/// What the pages of a daemon are made from.
 #[derive(Clone)]
 pub(crate) struct Surfaces {
-    pub(crate) metrics: Metrics,
+    pub(crate) pages: Pages,
     pub(crate) progress: Progress,
     pub(crate) manager: Arc<dyn UnitManager>,
     /// The client, once there is one.
@@ -37,22 +50,55 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
     TcpListener::bind(address).await.map_err(|detail| RunError::Listen { address, detail })
 }
 
-/// Serves until the task is dropped.
+/// Serves a daemon's pages until the task is dropped.
 pub(crate) async fn serve(listener: TcpListener, surfaces: Surfaces) {
-    let router = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .with_state(surfaces);
+    let health =
+        Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(surfaces.clone());
+    run(listener, health.merge(metrics_page(surfaces.pages))).await;
+}
+
+/// Serves the pages of an engine that runs alone until the task is dropped.
+pub(crate) async fn serve_engine(listener: TcpListener, pages: Pages) {
+    let health = Router::new().route("/healthz", get(engine_healthz)).with_state(pages.clone());
+    run(listener, health.merge(metrics_page(pages))).await;
+}
+
+fn metrics_page(pages: Pages) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(pages)
+}
+
+async fn run(listener: TcpListener, router: Router) {
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the HTTP surface has ended; /metrics is gone until dixmgr is started again: {error}");
     }
 }
 
-async fn metrics(State(surfaces): State<Surfaces>) -> Response {
-    match surfaces.metrics.encode() {
+async fn metrics(State(pages): State<Pages>) -> Response {
+    if let Err(error) = pages.measure().await {
+        // The page is worth having without the engine's gauges, more than ever when the engine does not answer.
+        tracing::debug!(%error, "the engine's gauges are as they were");
+    }
+    match pages.metrics.encode() {
         Ok(page) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+impl Pages {
+    /// Brings the engine's gauges up to date, where the engine is in this process.
+    async fn measure(&self) -> Result<(), String> {
+        let Some(engine) = &self.engine else { return Ok(()) };
+        match tokio::time::timeout(PATIENCE, engine.measure()).await {
+            Ok(answer) => answer.map_err(|status| status.message().to_owned()),
+            Err(_) => Err(SILENT.to_owned()),
+        }
+    }
+}
+
+async fn engine_healthz(State(pages): State<Pages>) -> Response {
+    match pages.measure().await {
+        Ok(()) => "ok\n".into_response(),
+        Err(detail) => unavailable(&[detail]),
     }
 }
 
@@ -77,7 +123,7 @@ async fn engine_answers(surfaces: &Surfaces) -> Result<(), String> {
     let Some(client) = surfaces.client.borrow().clone() else { return Err("not connected yet".to_owned()) };
     match tokio::time::timeout(PATIENCE, home::ping(&client)).await {
         Ok(answer) => answer,
-        Err(_) => Err("durable execution does not answer".to_owned()),
+        Err(_) => Err(SILENT.to_owned()),
     }
 }
 

@@ -19,7 +19,7 @@ const WATCH_SUFFIX: &str = "-watch";
 /// Where `/metrics` listens.
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9090);
 /// First word of every metric's name.
-const METRICS_NAMESPACE: &str = "dixmgr";
+pub(crate) const METRICS_NAMESPACE: &str = "dixmgr";
 
 /// How the daemon runs.
 #[derive(Debug, Clone)]

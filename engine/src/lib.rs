@@ -12,7 +12,9 @@ pub mod clock;
 mod core;
 mod cron;
 pub mod history;
+pub mod inspect;
 mod matching;
+mod metrics;
 mod outlook;
 mod schedule;
 mod service;
@@ -25,6 +27,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use temporalio_client::callback_based::{CallbackBasedGrpcService, GrpcRequest, GrpcSuccessResponse};
 
+pub use crate::metrics::EngineMetrics;
 pub use crate::outlook::{Outlook, RunningActivity};
 
 use crate::{
@@ -42,12 +45,19 @@ pub struct EngineOptions {
     pub store: StoreOptions,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
+    /// Where the engine records what it does.
+    pub metrics: EngineMetrics,
 }
 
 impl EngineOptions {
     /// The usual options for a database file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), store: StoreOptions::default(), clock: Arc::new(SystemClock::default()) }
+        Self {
+            path: path.into(),
+            store: StoreOptions::default(),
+            clock: Arc::new(SystemClock::default()),
+            metrics: EngineMetrics::default(),
+        }
     }
 }
 
@@ -101,9 +111,10 @@ impl Engine {
     /// # Errors
     /// The store is locked, damaged, newer than this release, or cannot be read.
     pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
-        let store = Store::open(&options.path, &options.store)?;
-        let core = Core::spawn(store, options.clock)?;
-        let service = |in_process| Arc::new(Service::new(core.clone(), Caller { in_process }));
+        let (path, store) = (options.path, options.store);
+        let open = move || Store::open(&path, &store);
+        let core = Core::spawn(open, options.clock, options.metrics.clone())?;
+        let service = |in_process| Arc::new(Service::new(core.clone(), Caller { in_process }, options.metrics.clone()));
         let (service, remote) = (service(true), service(false));
         Ok(Self { core, service, remote })
     }
@@ -133,6 +144,23 @@ impl Engine {
     /// `RESOURCE_EXHAUSTED` when too many requests wait, `UNAVAILABLE` after shutdown.
     pub async fn outlook(&self) -> Result<Outlook, tonic::Status> {
         self.core.call(|core, reply| core.reply_with(reply, |core| Ok(core.outlook()))).await
+    }
+
+    /// Brings the gauges of [`EngineMetrics`] up to date.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when too many requests wait, `UNAVAILABLE` after shutdown.
+    pub async fn measure(&self) -> Result<(), tonic::Status> {
+        self.core.measure().await
+    }
+
+    /// Copies the store to a new file at `to`, while work goes on. The copy is the store as it was at the end. Answers its bytes.
+    ///
+    /// # Errors
+    /// `ALREADY_EXISTS` while another backup is under way; `RESOURCE_EXHAUSTED` when there is no room for it; `UNAVAILABLE` when
+    /// it cannot be written, or after shutdown.
+    pub async fn backup(&self, to: PathBuf) -> Result<u64, tonic::Status> {
+        self.core.backup(to).await
     }
 
     /// Stops the engine once what it has accepted is durable. Requests after that are refused.

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{LogFormat, ManagerKind, Synchronous};
-use crate::listen::{ListenSettings, TlsFiles};
-use crate::standalone::EngineSettings;
+use crate::config::{LogFormat, ManagerKind};
 
 /// What `-help` says after the flags.
 const AFTER_HELP: &str = "\
@@ -45,8 +43,8 @@ pub enum Sub {
     /// Read the configuration, and print what it means as a tree: exit code 0, or 2 with all its faults.
     Check(CheckArgs),
     /// Serve Temporal's API from the embedded engine alone: durable workflows for workers and clients of any Temporal SDK,
-    /// and nothing to watch.
-    Engine(EngineArgs),
+    /// and nothing to watch. Its commands look after the engine's file.
+    Engine(Box<super::EngineArgs>),
     /// Look into workflows, on the embedded engine or on any Temporal cluster, and act on one.
     Workflow(Box<super::WorkflowArgs>),
     /// Serve /healthz for the demonstration configuration.
@@ -63,73 +61,6 @@ pub struct CheckArgs {
     /// Who runs the services: systemd, or dixmgr itself.
     #[arg(long, value_name = "WHO", value_enum, default_value_t = ManagerKind::Systemd, env = "DIXMGR_PROCESS_MANAGER")]
     pub process_manager: ManagerKind,
-}
-
-/// Flags of `dixmgr engine`.
-#[derive(Debug, Args)]
-#[command(max_term_width = 120)]
-pub struct EngineArgs {
-    /// Address and port of the gRPC service. One that other machines can reach needs TLS, and -api-key or -tls-client-ca.
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:7233",
-        env = "DIXMGR_ENGINE_LISTEN",
-        hide_env_values = true
-    )]
-    pub listen: SocketAddr,
-    /// Where the database is kept [default: /var/lib/dixmgr, or ./dixmgr-data where that cannot be written].
-    #[arg(long, value_name = "DIR", env = "DIXMGR_DATA_DIR", hide_env_values = true)]
-    pub data_dir: Option<PathBuf>,
-    /// What a commit waits for: full (nothing acknowledged is lost with the machine's power), normal, or off (for tests).
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Synchronous::Full)]
-    pub synchronous: Synchronous,
-    /// Certificate in PEM form, with those between it and the authority.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "tls_key",
-        env = "DIXMGR_ENGINE_TLS_CERTIFICATE",
-        hide_env_values = true
-    )]
-    pub tls_certificate: Option<PathBuf>,
-    /// Its private key: a file, env:NAME or credential:NAME.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "tls_certificate",
-        env = "DIXMGR_ENGINE_TLS_KEY",
-        hide_env_values = true
-    )]
-    pub tls_key: Option<String>,
-    /// Authority of the clients' certificates; a client without one is then refused.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "tls_certificate",
-        env = "DIXMGR_ENGINE_TLS_CLIENT_CA",
-        hide_env_values = true
-    )]
-    pub tls_client_ca: Option<PathBuf>,
-    /// Key that clients send as `authorization: Bearer KEY`: `env:NAME`, `file:/path` or `credential:NAME`.
-    #[arg(long, value_name = "REFERENCE", env = "DIXMGR_ENGINE_API_KEY", hide_env_values = true)]
-    pub api_key: Option<String>,
-    /// Form of the log [default: human; journald fields under systemd].
-    #[arg(long, value_name = "FORM", value_enum, env = "DIXMGR_LOG_FORMAT", hide_env_values = true)]
-    pub log_format: Option<LogFormat>,
-}
-
-impl EngineArgs {
-    /// How the engine is to run.
-    pub fn settings(self) -> EngineSettings {
-        let tls = self.tls_certificate.zip(self.tls_key);
-        let tls = tls.map(|(certificate, key)| TlsFiles { certificate, key, client_ca: self.tls_client_ca });
-        EngineSettings {
-            data_dir: self.data_dir,
-            synchronous: self.synchronous,
-            listen: ListenSettings { listen: self.listen, tls, api_key: self.api_key },
-        }
-    }
 }
 
 /// Flags of the demonstration server.

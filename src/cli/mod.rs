@@ -2,6 +2,7 @@
 
 mod args;
 mod argv;
+mod engine;
 mod table;
 mod workflow;
 
@@ -16,7 +17,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use dixmgr_model::Mode;
 
-pub use args::{CheckArgs, CommandLine, DemoServerArgs, EngineArgs, LaterArgs, RunArgs, Sub};
+pub use args::{CheckArgs, CommandLine, DemoServerArgs, LaterArgs, RunArgs, Sub};
+pub use engine::{BackupArgs, EngineArgs, EngineCommand, ExportArgs, FileArgs};
 pub use table::flags_table;
 pub use workflow::{Action, ChangeArgs, PlaceArgs, Target, WorkflowArgs};
 
@@ -81,7 +83,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
         }
         Some(Sub::Engine(engine)) => {
             check_secret(engine.api_key.as_deref())?;
-            Ok(Invocation::Engine(Box::new(engine)))
+            Ok(Invocation::Engine(engine))
         }
         Some(Sub::Workflow(workflow)) => {
             check_secret(workflow.place.api_key.as_deref())?;

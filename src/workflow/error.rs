@@ -2,9 +2,9 @@
 
 use temporalio_client::tonic::{Code, Status};
 
-use super::protojson::Malformed;
 use crate::config::ConfigError;
 use crate::error::RunError;
+use crate::protojson::Malformed;
 
 /// Something that ends a command.
 #[derive(Debug, thiserror::Error)]

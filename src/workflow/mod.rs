@@ -1,7 +1,7 @@
 //! `dixmgr workflow`: looking into workflows, on the embedded engine or on any Temporal cluster, and acting on one.
 //!
 //! It speaks the API that every client speaks, and knows nothing of which of the two answers. What comes back is turned into
-//! JSON once ([`protojson`]); tables and lines are views of that.
+//! JSON once ([`crate::protojson`]); tables and lines are views of that.
 
 mod act;
 mod error;
@@ -9,7 +9,7 @@ mod event;
 mod look;
 mod output;
 mod place;
-mod protojson;
+
 mod table;
 mod text;
 
@@ -22,9 +22,9 @@ use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
 pub use error::WorkflowError;
 
 use crate::cli::{Action, Target, WorkflowArgs};
+use crate::protojson::Schema;
 use output::Output;
 use place::Place;
-use protojson::Schema;
 
 /// Longest time for one answer; a query waits for a worker.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dixmgr_activities::secret;
-use dixmgr_engine::Engine;
+use dixmgr_engine::{Engine, EngineMetrics};
 use dixmgr_model::Mode;
 use secrecy::ExposeSecret as _;
 use temporalio_client::errors::ClientConnectError;
@@ -181,7 +181,7 @@ fn open(directory: &Path) -> Result<OwnEngine, WorkflowError> {
         )),
         error => error.into(),
     })?;
-    let engine = open_engine(database, Synchronous::Full)?;
+    let engine = open_engine(database, Synchronous::Full, EngineMetrics::default())?;
     Ok(OwnEngine { engine, _data: data })
 }
 

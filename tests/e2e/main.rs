@@ -9,6 +9,7 @@ mod demo;
 mod dependencies;
 mod direct;
 mod dotidx;
+mod engine_file;
 mod exec;
 mod installed;
 mod life;

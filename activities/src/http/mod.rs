@@ -192,7 +192,8 @@ fn kept(body: &[u8]) -> String {
     text
 }
 
-fn client_builder() -> reqwest::ClientBuilder {
+/// How every HTTP client of dixmgr begins: no redirect is followed, no proxy used, the TLS provider is there.
+pub fn client_builder() -> reqwest::ClientBuilder {
     // Taken by whoever comes first; all of dixmgr uses the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()

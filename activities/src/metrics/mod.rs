@@ -110,6 +110,11 @@ impl Metrics {
         })
     }
 
+    /// What every name begins with.
+    pub fn namespace(&self) -> &str {
+        &self.inner.namespace
+    }
+
     /// Where others register series of their own (the SDK's worker metrics, the engine's). They appear on the page of
     /// [`Metrics::encode`]; the services' series do not appear in what this registry gathers.
     pub fn registry(&self) -> &Registry {

@@ -1,6 +1,6 @@
 //! Writing a batch: what the touched executions have changed becomes rows of one transaction.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 use prost::Message as _;
 use temporalio_common::protos::temporal::api::history::v1::History;
@@ -27,12 +27,15 @@ impl Core {
             return Some(status);
         }
         let batch = self.batch();
+        let (began, executions) = (Instant::now(), self.touched.len());
         match self.store.commit(&batch) {
             Ok(()) => {
+                self.metrics.commit(executions, began.elapsed(), self.store.last_sync());
                 self.saved();
                 None
             }
             Err(error) => {
+                self.metrics.commit_error(&error);
                 tracing::error!(%error, "cannot commit; the requests of this batch are refused: {error}");
                 self.revert();
                 Some(status_of(&error))

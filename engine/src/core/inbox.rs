@@ -49,6 +49,11 @@ impl InboxSender {
         self.sender.send(message).map_err(|_| Refused::Ended)
     }
 
+    /// How many requests wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Puts a message in that must not be refused.
     pub(super) fn insist(&self, message: Message) -> Result<(), Refused> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -57,13 +62,9 @@ impl InboxSender {
 }
 
 impl Inbox {
-    /// The next message; waits for it, no longer than `wait` where that is given.
-    pub(super) fn next(&self, wait: Option<Duration>) -> Result<Message, RecvTimeoutError> {
-        let message = match wait {
-            Some(wait) => self.receiver.recv_timeout(wait),
-            None => self.receiver.recv().map_err(RecvTimeoutError::from),
-        };
-        message.inspect(|_| self.taken())
+    /// The next message; waits for it, no longer than `wait`.
+    pub(super) fn next(&self, wait: Duration) -> Result<Message, RecvTimeoutError> {
+        self.receiver.recv_timeout(wait).inspect(|_| self.taken())
     }
 
     /// The next message, if one is there.

@@ -5,11 +5,13 @@
 //! many requests share one fsync, and nothing is seen that a crash could take back. When the commit fails, what the
 //! batch touched is loaded anew and every answer becomes the error.
 
+mod backup;
 mod commit;
 mod dispatch;
 mod effects;
 mod inbox;
 mod lookup;
+mod measure;
 mod namespaces;
 mod query;
 mod reset;
@@ -42,6 +44,7 @@ pub(crate) use update::{Progress, Reached, UpdateWait, WaitFor};
 
 use self::inbox::{Inbox, InboxSender, Refused};
 use crate::{
+    EngineError,
     clock::{Clock, Timestamp},
     history::{
         Changes, Execution,
@@ -49,7 +52,8 @@ use crate::{
         time::Nanos,
     },
     matching::{QueueKey, Queues},
-    store::{ExecutionKey, Store},
+    metrics::EngineMetrics,
+    store::{ExecutionKey, Store, StoreError},
     timers::Deadlines,
 };
 
@@ -60,6 +64,9 @@ const MAX_RECENT_EVENTS: usize = 256;
 /// Executions whose latest events are kept in memory. Those of the others, most of which rest for days, are read back.
 const MAX_WARM_EXECUTIONS: usize = 256;
 
+/// Longest time without a look at what is due.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
 /// A request, as the core thread runs it.
 type Job = Box<dyn FnOnce(&mut Core) + Send>;
 /// What happens once the batch is durable, or has failed with that status.
@@ -69,6 +76,15 @@ enum Message {
     Run(Job),
     Wake,
     Stop(oneshot::Sender<()>),
+}
+
+/// How a turn of the core thread ended.
+enum Turn {
+    Done,
+    /// It is to stop, and to say so here when it has.
+    Stop(oneshot::Sender<()>),
+    /// Nobody can ask anything any more.
+    Abandoned,
 }
 
 /// Sends requests to the core thread.
@@ -112,6 +128,7 @@ pub(crate) struct HistoryWaiter {
 pub(crate) struct Core {
     pub(crate) store: Store,
     clock: Arc<dyn Clock>,
+    metrics: EngineMetrics,
     pub(crate) live: HashMap<i64, Box<Live>>,
     /// Open (or just closed, until the commit) execution of each workflow id.
     current: HashMap<(String, String), i64>,
@@ -141,6 +158,9 @@ pub(crate) struct Core {
     /// Tasks whose worker had gone when they were to be handed over; the next one gets them.
     undelivered: HashMap<QueueKey, VecDeque<dispatch::Delivery>>,
     pub(crate) schedules: Schedules,
+    /// A copy of the store that is asked for, and whether one is being made.
+    backup: Option<backup::BackupRequest>,
+    backing_up: bool,
 }
 
 impl CoreHandle {
@@ -186,7 +206,11 @@ impl Core {
     ///
     /// # Errors
     /// The store cannot be read, or the thread cannot be started.
-    pub(crate) fn spawn(store: Store, clock: Arc<dyn Clock>) -> Result<CoreHandle, crate::EngineError> {
+    pub(crate) fn spawn(
+        open: impl FnOnce() -> Result<Store, StoreError> + Send + 'static,
+        clock: Arc<dyn Clock>,
+        metrics: EngineMetrics,
+    ) -> Result<CoreHandle, EngineError> {
         let (sender, inbox) = inbox::inbox();
         let sender = Arc::new(sender);
         // The clock may outlive the engine, and must not keep it running.
@@ -195,25 +219,26 @@ impl Core {
             // With a full inbox, the thread is awake.
             let _ = wake.upgrade().map(|wake| wake.offer(Message::Wake));
         }));
-        let mut core = Self::load(store, clock)?;
-        std::thread::Builder::new()
-            .name("engine".to_owned())
-            .spawn(move || {
-                let stopped = core.run(&inbox);
-                // Whoever waits for the stop may open the file next.
-                drop(core);
-                if let Some(stopped) = stopped {
-                    let _ = stopped.send(());
-                }
-            })
-            .map_err(|error| crate::EngineError::Thread(error.to_string()))?;
-        Ok(CoreHandle { sender })
+        let (opened, answer) = mpsc::channel();
+        // The store belongs to the thread, and is opened there.
+        let work = move || match open().map_err(EngineError::from).and_then(|store| Self::load(store, clock, metrics)) {
+            Ok(core) => {
+                let _ = opened.send(Ok(()));
+                core.work(&inbox);
+            }
+            Err(error) => drop(opened.send(Err(error))),
+        };
+        let thread = std::thread::Builder::new().name("engine".to_owned());
+        thread.spawn(work).map_err(|error| EngineError::Thread(error.to_string()))?;
+        let ended = |_| EngineError::Thread("it has ended before it began to work".to_owned());
+        answer.recv().map_err(ended)?.map(|()| CoreHandle { sender })
     }
 
-    fn load(store: Store, clock: Arc<dyn Clock>) -> Result<Self, crate::EngineError> {
+    fn load(store: Store, clock: Arc<dyn Clock>, metrics: EngineMetrics) -> Result<Self, EngineError> {
         let mut core = Self {
             store,
             clock,
+            metrics,
             live: HashMap::new(),
             current: HashMap::new(),
             deadlines: Deadlines::default(),
@@ -235,6 +260,8 @@ impl Core {
             next_sweep: 0,
             undelivered: HashMap::new(),
             schedules: Schedules::default(),
+            backup: None,
+            backing_up: false,
         };
         core.load_namespaces()?;
         core.load_schedules()?;
@@ -242,22 +269,44 @@ impl Core {
         Ok(core)
     }
 
+    fn work(mut self, inbox: &Inbox) {
+        let stopped = self.run(inbox);
+        // Whoever waits for the stop may open the file next.
+        drop(self);
+        if let Some(stopped) = stopped {
+            let _ = stopped.send(());
+        }
+    }
+
     /// Runs until it is told to stop, and answers whom to tell that it has, or until nobody can ask anything any more.
     fn run(&mut self, inbox: &Inbox) -> Option<oneshot::Sender<()>> {
-        let mut stopping = None;
-        while stopping.is_none() {
-            match self.wait(inbox) {
-                Ok(message) => self.take(message, &mut stopping),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+        loop {
+            let turn = match self.backup.take() {
+                Some(request) => self.back_up(request, inbox),
+                None => self.turn(inbox, LONGEST_WAIT),
+            };
+            match turn {
+                Turn::Done => {}
+                Turn::Stop(stopped) => return Some(stopped),
+                Turn::Abandoned => return None,
             }
-            for _ in 1..MAX_BATCH {
-                let Ok(message) = inbox.try_next() else { break };
-                self.take(message, &mut stopping);
-            }
-            self.finish_batch();
         }
-        stopping
+    }
+
+    /// Takes one batch of messages, for the first of which it waits no longer than `patience`, and what is due.
+    fn turn(&mut self, inbox: &Inbox, patience: Duration) -> Turn {
+        let mut stopping = None;
+        match self.wait(inbox, patience) {
+            Ok(message) => self.take(message, &mut stopping),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Turn::Abandoned,
+        }
+        for _ in 1..MAX_BATCH {
+            let Ok(message) = inbox.try_next() else { break };
+            self.take(message, &mut stopping);
+        }
+        self.finish_batch();
+        stopping.map_or(Turn::Done, Turn::Stop)
     }
 
     fn take(&mut self, message: Message, stopping: &mut Option<oneshot::Sender<()>>) {
@@ -272,17 +321,17 @@ impl Core {
     }
 
     /// Waits for a message, no longer than until the next deadline.
-    fn wait(&self, inbox: &Inbox) -> Result<Message, mpsc::RecvTimeoutError> {
-        const LONGEST: Duration = Duration::from_hours(1);
+    fn wait(&self, inbox: &Inbox, patience: Duration) -> Result<Message, mpsc::RecvTimeoutError> {
         let deadlines = [self.deadlines.next(), self.schedules.next_deadline(), self.next_deletion()];
         let deadline = deadlines.into_iter().flatten().fold(self.next_sweep, Nanos::min);
-        inbox.next(self.clock.real_wait(Timestamp(deadline)).map(|wait| wait.min(LONGEST)))
+        inbox.next(self.clock.real_wait(Timestamp(deadline)).map_or(patience, |wait| wait.min(patience)))
     }
 
     /// Fires what is due, commits, and lets the answers go.
     fn finish_batch(&mut self) {
         let now = self.now();
-        while let Some(key) = self.deadlines.pop_due(now) {
+        while let Some((deadline, key)) = self.deadlines.pop_due(now) {
+            self.metrics.timer(Duration::from_nanos(now.abs_diff(deadline)));
             if self.orphaned.contains(&key) {
                 self.update(key, Execution::abandon_in_process_workers);
             }

@@ -304,6 +304,20 @@ impl Execution {
         }
     }
 
+    /// Ids of what is pending of a kind.
+    pub fn pending_ids(&self, kind: PendingKind) -> Vec<i64> {
+        match kind {
+            PendingKind::Activity => self.activities.keys().copied().collect(),
+            PendingKind::Timer => self.timers.keys().copied().collect(),
+            PendingKind::Child => self.children.keys().copied().collect(),
+            PendingKind::Signal => self.signals.keys().copied().collect(),
+            PendingKind::Cancel => self.cancels.keys().copied().collect(),
+            PendingKind::Buffered => self.buffered.keys().copied().collect(),
+            PendingKind::Update => self.updates.keys().copied().collect(),
+            PendingKind::SeenRequest => self.seen_requests.keys().copied().collect(),
+        }
+    }
+
     /// Puts back a pending thing that [`Self::encode_pending`] wrote.
     ///
     /// # Errors

@@ -309,6 +309,12 @@ pub enum PendingKind {
     Update = 8,
 }
 
+impl PendingKind {
+    /// The kinds of which a history says all: what is pending of them follows from it.
+    pub const OF_HISTORY: [Self; 6] =
+        [Self::Activity, Self::Timer, Self::Child, Self::Signal, Self::Cancel, Self::Update];
+}
+
 impl WorkflowTask {
     /// Whether the history does not hold its events, as those of a transient and of a speculative task.
     pub fn is_unwritten(&self) -> bool {

@@ -162,6 +162,18 @@ impl<P> Queues<P> {
         (queue.identities.iter().map(|(identity, time)| (identity.clone(), *time)).collect(), queue.tasks.len())
     }
 
+    /// Tasks and workers that wait in all queues together, by [`TaskKind`].
+    pub(crate) fn waiting(&self) -> ([usize; 2], [usize; 2]) {
+        self.queues.iter().fold(
+            Default::default(),
+            |(mut tasks, mut pollers): ([usize; 2], [usize; 2]), (key, queue)| {
+                tasks[key.kind as usize] += queue.tasks.len();
+                pollers[key.kind as usize] += queue.pollers.len();
+                (tasks, pollers)
+            },
+        )
+    }
+
     /// Forgets pollers not heard of since `before`, and queues that nothing and nobody waits on.
     pub(crate) fn prune(&mut self, before: Nanos) {
         self.queues.retain(|_, queue| {

@@ -26,15 +26,18 @@ mod workflow_task;
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use prost::Message;
 use temporalio_client::callback_based::GrpcRequest;
 use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
-use tonic::Status;
+use tonic::{Code, Status};
 
-use crate::core::CoreHandle;
+use crate::{
+    core::CoreHandle,
+    metrics::{EngineMetrics, OTHER_METHOD},
+};
 
 /// Full name of the service.
 pub(crate) const WORKFLOW_SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
@@ -64,17 +67,26 @@ pub(crate) struct Caller {
 pub(crate) struct Service {
     core: CoreHandle,
     caller: Caller,
+    metrics: EngineMetrics,
     next_poll_id: AtomicU64,
 }
 
 /// Makes the dispatcher from the table of methods.
 macro_rules! methods {
-    ($service:ident, $supported:ident, $dispatch:ident: $($name:literal => $handler:ident,)*) => {
+    ($service:ident, $supported:ident, $known:ident, $dispatch:ident: $($name:literal => $handler:ident,)*) => {
         /// Names of the methods in the table.
         #[cfg(test)]
         pub(crate) const $supported: &[&str] = &[$($name),*];
 
         impl Service {
+            /// That method's name, if it is in the table.
+            fn $known(method: &str) -> Option<&'static str> {
+                match method {
+                    $($name => Some($name),)*
+                    _ => None,
+                }
+            }
+
             async fn $dispatch(&self, method: &str, body: &[u8]) -> Result<Vec<u8>, Status> {
                 match method {
                     $($name => Ok(self.$handler(decode(body)?).await?.encode_to_vec()),)*
@@ -86,7 +98,7 @@ macro_rules! methods {
 }
 
 methods! {
-    WORKFLOW_SERVICE, SUPPORTED, dispatch:
+    WORKFLOW_SERVICE, SUPPORTED, known, dispatch:
     "GetSystemInfo" => get_system_info,
     "GetClusterInfo" => get_cluster_info,
     "DescribeNamespace" => describe_namespace,
@@ -143,7 +155,7 @@ methods! {
 }
 
 methods! {
-    OPERATOR_SERVICE, OPERATOR_SUPPORTED, dispatch_operator:
+    OPERATOR_SERVICE, OPERATOR_SUPPORTED, known_of_operator, dispatch_operator:
     "AddSearchAttributes" => add_search_attributes,
     "RemoveSearchAttributes" => remove_search_attributes,
     "ListSearchAttributes" => list_search_attributes,
@@ -152,8 +164,8 @@ methods! {
 }
 
 impl Service {
-    pub(crate) fn new(core: CoreHandle, caller: Caller) -> Self {
-        Self { core, caller, next_poll_id: AtomicU64::new(1) }
+    pub(crate) fn new(core: CoreHandle, caller: Caller, metrics: EngineMetrics) -> Self {
+        Self { core, caller, metrics, next_poll_id: AtomicU64::new(1) }
     }
 
     /// Answers one request.
@@ -161,6 +173,14 @@ impl Service {
     /// # Errors
     /// The gRPC status, as Temporal's frontend would give it.
     pub(crate) async fn handle(&self, request: &GrpcRequest) -> Result<Vec<u8>, Status> {
+        let began = Instant::now();
+        let answer = self.answer(request).await;
+        let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
+        self.metrics.request(method_label(request), code, began.elapsed());
+        answer
+    }
+
+    async fn answer(&self, request: &GrpcRequest) -> Result<Vec<u8>, Status> {
         match (request.service.as_str(), request.rpc.as_str()) {
             (WORKFLOW_SERVICE, method) => self.dispatch(method, &request.proto).await,
             (OPERATOR_SERVICE, method) => self.dispatch_operator(method, &request.proto).await,
@@ -174,6 +194,16 @@ impl Service {
     fn poll_id(&self) -> u64 {
         self.next_poll_id.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// The method as a label's value: of a closed set, whatever a client asks for.
+fn method_label(request: &GrpcRequest) -> &'static str {
+    let known = match request.service.as_str() {
+        WORKFLOW_SERVICE => Service::known(&request.rpc),
+        OPERATOR_SERVICE => Service::known_of_operator(&request.rpc),
+        _ => None,
+    };
+    known.unwrap_or(OTHER_METHOD)
 }
 
 fn decode<M: Message + Default>(body: &[u8]) -> Result<M, Status> {

@@ -4,6 +4,7 @@
 //! opaque to it. No other module of the engine knows SQL.
 
 mod attributes;
+pub(crate) mod backup;
 mod batch;
 mod commit;
 mod error;
@@ -11,6 +12,7 @@ mod listing;
 mod open;
 mod options;
 mod read;
+mod reader;
 mod schedules;
 mod schema;
 #[cfg(test)]
@@ -20,14 +22,19 @@ mod types;
 pub use batch::Batch;
 pub use error::StoreError;
 pub use options::{IntegrityCheck, StoreOptions, Synchronous};
+pub use reader::StoreReader;
 pub use types::{
     Count, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch, HistoryLimit, NamespaceRow, OpenExecution, Page,
     PendingKind, PendingRow, RunRef, ScheduleRow, SearchValue, VisibilityHit, VisibilityRow,
 };
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use self::{
     error::{Fault, explain},
@@ -38,9 +45,10 @@ use crate::{clock::Timestamp, visibility::Query};
 /// An open store. Dropping it moves the write-ahead log into the file and frees the file for others.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
+    connection: Rc<Connection>,
     path: PathBuf,
     last_key: i64,
+    last_sync: Duration,
 }
 
 impl Store {
@@ -63,7 +71,7 @@ impl Store {
 
     fn start(connection: Connection, path: &Path) -> Result<Self, StoreError> {
         let last_key = read::largest_key(&connection).map_err(|error| explain(path, &error))?;
-        Ok(Self { connection, path: path.to_owned(), last_key })
+        Ok(Self { connection: Rc::new(connection), path: path.to_owned(), last_key, last_sync: Duration::ZERO })
     }
 
     /// A key that no run in the store has.
@@ -106,16 +114,43 @@ impl Store {
     /// Runs `work` in one transaction, which is rolled back unless it succeeds.
     fn transact<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
         let transacted = || {
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
             let done = work(&transaction)?;
+            let began = Instant::now();
             transaction.commit()?;
-            Ok(done)
+            Ok((done, began.elapsed()))
         };
-        let done = transacted().map_err(|fault: Fault| fault.explain(&self.path));
-        if matches!(done, Err(StoreError::Full { .. })) {
+        match transacted() {
+            Ok((done, sync)) => {
+                self.last_sync = sync;
+                Ok(done)
+            }
+            Err(fault) => Err(self.failed(fault)),
+        }
+    }
+
+    fn failed(&self, fault: Fault) -> StoreError {
+        let error = fault.explain(&self.path);
+        if matches!(error, StoreError::Full { .. }) {
             self.shrink_log();
         }
-        done
+        error
+    }
+
+    /// The connection, for a copy that is made while the store is in use.
+    pub(crate) fn source(&self) -> Rc<Connection> {
+        Rc::clone(&self.connection)
+    }
+
+    /// How long the log was written and synced for the last commit.
+    pub(crate) fn last_sync(&self) -> Duration {
+        self.last_sync
+    }
+
+    /// Bytes of the database file and of its log.
+    pub(crate) fn file_bytes(&self) -> (u64, u64) {
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        (bytes(&self.path), bytes(&open::with_suffix(&self.path, "-wal")))
     }
 
     /// Moves the log into the file, most of which overwrites what is there, and gives the log's room back: on a full

@@ -1,6 +1,12 @@
 //! Opening the file: whose it is, whether it is free and sound, and how it is written from then on.
 
-use std::{fs::OpenOptions, io::ErrorKind, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{
+    fs::OpenOptions,
+    io::ErrorKind,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
@@ -34,13 +40,20 @@ pub(super) fn open_in_memory(options: &StoreOptions) -> Result<Connection, Store
 
 /// Creates a missing file readable by its owner alone: histories hold what workflows were told. `SQLite` gives its
 /// log the same mode.
-fn create_private(path: &Path) -> Result<(), StoreError> {
+pub(super) fn create_private(path: &Path) -> Result<(), StoreError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) if error.kind() == ErrorKind::StorageFull => Err(StoreError::Full { path: path.to_owned() }),
         Err(error) => Err(StoreError::Io { path: path.to_owned(), detail: error.to_string() }),
     }
+}
+
+/// `path` with `suffix` after its name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn prepare(connection: &mut Connection, path: &Path, options: &StoreOptions) -> Result<(), StoreError> {

@@ -28,12 +28,12 @@ impl Deadlines {
         self.ordered.first().map(|(deadline, _)| *deadline)
     }
 
-    /// Takes out one execution whose deadline is at or before `now`, the earliest first.
-    pub(crate) fn pop_due(&mut self, now: Nanos) -> Option<i64> {
+    /// Takes out one execution whose deadline is at or before `now`, the earliest first, with that deadline.
+    pub(crate) fn pop_due(&mut self, now: Nanos) -> Option<(Nanos, i64)> {
         let (deadline, key) = *self.ordered.first().filter(|(deadline, _)| *deadline <= now)?;
         self.ordered.remove(&(deadline, key));
         self.by_key.remove(&key);
-        Some(key)
+        Some((deadline, key))
     }
 }
 
@@ -51,8 +51,8 @@ mod tests {
         deadlines.set(3, 0);
         assert_eq!(deadlines.next(), Some(30));
         assert_eq!(deadlines.pop_due(29), None);
-        assert_eq!(deadlines.pop_due(50), Some(1));
-        assert_eq!(deadlines.pop_due(50), Some(2));
+        assert_eq!(deadlines.pop_due(50), Some((30, 1)));
+        assert_eq!(deadlines.pop_due(50), Some((40, 2)));
         assert_eq!(deadlines.pop_due(50), None);
         assert_eq!(deadlines.next(), None);
     }

@@ -188,6 +188,11 @@ impl Embedded {
         self.engine = open(&self.file, store, &self.clock);
     }
 
+    /// Its file.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The engine itself.
     pub(crate) fn handle(&self) -> &Engine {
         &self.engine
@@ -195,5 +200,5 @@ impl Embedded {
 }
 
 fn open(path: &Path, store: StoreOptions, clock: &VirtualClock) -> Engine {
-    Engine::open(EngineOptions { path: path.to_owned(), store, clock: Arc::new(clock.clone()) }).unwrap()
+    Engine::open(EngineOptions { store, clock: Arc::new(clock.clone()), ..EngineOptions::new(path) }).unwrap()
 }

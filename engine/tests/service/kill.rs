@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use dixmgr_engine::{Engine, EngineOptions, history::Execution};
+use dixmgr_engine::{Engine, EngineOptions, history::Execution, inspect};
 use dixmgr_testkit::Random;
 use prost::Message;
 use temporalio_client::callback_based::GrpcRequest;
@@ -184,6 +184,7 @@ fn one_life(file: &Path, life: usize, pause: Duration) -> Acknowledged {
 
 /// Opens the file and looks for everything.
 async fn verify(file: &Path, acknowledged: &Acknowledged) {
+    assert_eq!(inspect::check(file).unwrap().findings, [] as [String; 0]);
     let engine = Engine::open(EngineOptions::new(file)).unwrap();
     for (id, run_id) in &acknowledged.run_ids {
         let execution = Some(WorkflowExecution { workflow_id: id.clone(), run_id: run_id.clone() });

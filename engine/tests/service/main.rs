@@ -6,6 +6,7 @@
 
 mod attributes;
 mod deletion;
+mod file;
 mod full;
 mod hand;
 mod home;

@@ -23,7 +23,7 @@ pub mod wait;
 pub use component::{Component, python_program, require};
 pub use daemon::Daemon;
 pub use engine::EngineServer;
-pub use http::{HttpFixture, Reply};
+pub use http::{HttpFixture, Reply, get as http_get};
 pub use metrics::Metrics;
 pub use namespace::{Namespace, ProcessNamespace};
 pub use port::free_port;

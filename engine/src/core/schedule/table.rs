@@ -126,7 +126,7 @@ impl Schedules {
 
     /// Schedules that are due, each of them once, at most so many of them.
     pub(crate) fn take_due(&mut self, now: Nanos, most: usize) -> Vec<i64> {
-        std::iter::from_fn(|| self.deadlines.pop_due(now)).take(most).collect()
+        std::iter::from_fn(|| self.deadlines.pop_due(now).map(|(_, key)| key)).take(most).collect()
     }
 
     pub(crate) fn has_changes(&self) -> bool {

@@ -23,14 +23,14 @@ const DEPTH: u8 = 100;
 pub struct Malformed(String);
 
 /// The messages and enumerations that are known, by their full names with a dot before them.
-pub(super) struct Schema {
+pub(crate) struct Schema {
     messages: HashMap<String, DescriptorProto>,
     enums: HashMap<String, HashMap<i32, String>>,
 }
 
 impl Schema {
     /// Reads the descriptions of Temporal's API.
-    pub(super) fn of_temporal() -> Result<Self, Malformed> {
+    pub(crate) fn of_temporal() -> Result<Self, Malformed> {
         let set = FileDescriptorSet::decode(dixmgr_engine::wire::DESCRIPTORS).map_err(malformed)?;
         let mut schema = Self { messages: HashMap::new(), enums: HashMap::new() };
         for file in set.file {
@@ -62,7 +62,7 @@ impl Schema {
     }
 
     /// A message as JSON.
-    pub(super) fn json<M: Message + prost::Name>(&self, message: &M) -> Result<Value, Malformed> {
+    pub(crate) fn json<M: Message + prost::Name>(&self, message: &M) -> Result<Value, Malformed> {
         self.message(&format!(".{}", M::full_name()), &message.encode_to_vec(), DEPTH)
     }
 
