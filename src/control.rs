@@ -50,15 +50,15 @@ struct Refusal {
 /// It cannot be made, such as for a path that is too long for a socket.
 pub(crate) fn bind(data_dir: &Path) -> io::Result<UnixListener> {
     let directory = data_dir.join(DIRECTORY);
-    match DirBuilder::new().mode(0o700).create(&directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+    unless(io::ErrorKind::AlreadyExists, DirBuilder::new().mode(0o700).create(&directory))?;
     let socket = directory.join(SOCKET);
-    match fs::remove_file(&socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => UnixListener::bind(socket),
-    }
+    unless(io::ErrorKind::NotFound, fs::remove_file(&socket))?;
+    UnixListener::bind(socket)
+}
+
+/// The error, unless it is of the kind that does no harm.
+fn unless(harmless: io::ErrorKind, done: io::Result<()>) -> io::Result<()> {
+    done.or_else(|error| if error.kind() == harmless { Ok(()) } else { Err(error) })
 }
 
 /// Answers commands until the task is dropped. Without a socket the daemon works all the same.

@@ -111,6 +111,10 @@ pub trait Clock: Send + Sync + 'static {
     /// The wait may turn out too short: the caller compares with [`Clock::now`] again when it ends.
     fn real_wait(&self, deadline: Timestamp) -> Option<Duration>;
 
+    /// Has the clock never show less than `floor`, which an earlier one has shown: the machine's clock may have been set back
+    /// between two lives of the process.
+    fn not_before(&self, floor: Timestamp);
+
     /// Registers `wake`, called after every jump of a clock that real time does not drive.
     fn subscribe(&self, wake: Wake);
 }
@@ -160,6 +164,11 @@ impl Clock for SystemClock {
 
     fn real_wait(&self, deadline: Timestamp) -> Option<Duration> {
         Some(deadline.since(self.now()))
+    }
+
+    fn not_before(&self, floor: Timestamp) {
+        let mut last = lock(&self.last);
+        last.time = last.time.max(floor);
     }
 
     fn subscribe(&self, _wake: Wake) {}
@@ -220,6 +229,11 @@ impl Clock for VirtualClock {
         (deadline <= self.now()).then_some(Duration::ZERO)
     }
 
+    fn not_before(&self, floor: Timestamp) {
+        let mut time = lock(&self.shared);
+        time.now = time.now.max(floor);
+    }
+
     fn subscribe(&self, wake: Wake) {
         lock(&self.shared).wakes.push(Arc::new(wake));
     }
@@ -232,6 +246,10 @@ impl<C: Clock> Clock for Arc<C> {
 
     fn real_wait(&self, deadline: Timestamp) -> Option<Duration> {
         (**self).real_wait(deadline)
+    }
+
+    fn not_before(&self, floor: Timestamp) {
+        (**self).not_before(floor);
     }
 
     fn subscribe(&self, wake: Wake) {
@@ -300,6 +318,21 @@ mod tests {
         let readings: Vec<_> = (0..1_000).map(|_| clock.now()).collect();
         assert!(readings.is_sorted());
         assert_eq!(clock.real_wait(Timestamp::EPOCH), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn time_goes_on_from_where_an_earlier_life_has_left_it() {
+        let clock = SystemClock::new();
+        let ahead = clock.now().saturating_add(Duration::from_hours(1));
+        clock.not_before(ahead);
+        assert!(clock.now() >= ahead);
+        clock.not_before(Timestamp::EPOCH);
+        assert!(clock.now() >= ahead);
+        let virtual_clock = VirtualClock::new(Timestamp::from_secs(10));
+        virtual_clock.not_before(Timestamp::from_secs(7));
+        assert_eq!(virtual_clock.now(), Timestamp::from_secs(10));
+        virtual_clock.not_before(Timestamp::from_secs(17));
+        assert_eq!(virtual_clock.now(), Timestamp::from_secs(17));
     }
 
     #[test]

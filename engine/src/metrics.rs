@@ -4,7 +4,7 @@
 //! to date when somebody asks for the page ([`crate::Engine::measure`]), and cost nothing otherwise. Label values come from
 //! closed sets: names of methods, gRPC's codes, kinds of tasks.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
@@ -24,9 +24,14 @@ const BATCH_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256
 /// Method of everything that is not in the tables of methods.
 pub(crate) const OTHER_METHOD: &str = "other";
 
-/// The engine's series. Cheap to clone; clones share everything.
-#[derive(Debug, Clone)]
+/// The engine's series. Cheap to clone; clones share everything. The default records nothing.
+#[derive(Debug, Clone, Default)]
 pub struct EngineMetrics {
+    series: Option<Arc<Series>>,
+}
+
+#[derive(Debug)]
+struct Series {
     requests: IntCounterVec,
     request_duration: HistogramVec,
     commit_duration: Histogram,
@@ -55,26 +60,56 @@ pub(crate) struct Gauges {
     pub(crate) log_bytes: u64,
 }
 
-impl Default for EngineMetrics {
-    /// Series that nobody reads.
-    fn default() -> Self {
-        Self::named("").expect("constant names and buckets are valid")
-    }
-}
-
 impl EngineMetrics {
     /// The series `<namespace>_engine_…`, on the page of `registry`.
     ///
     /// # Errors
     /// The namespace cannot begin a metric's name, or the registry has an engine's series already.
     pub fn register(namespace: &str, registry: &Registry) -> prometheus::Result<Self> {
-        let metrics = Self::named(namespace)?;
-        for collector in metrics.collectors() {
+        let series = Series::named(namespace)?;
+        for collector in series.collectors() {
             registry.register(collector)?;
         }
-        Ok(metrics)
+        Ok(Self { series: Some(Arc::new(series)) })
     }
 
+    /// Notes an answered request; `method` is one of the table's names or [`OTHER_METHOD`].
+    pub(crate) fn request(&self, method: &str, code: Code, elapsed: Duration) {
+        let Some(series) = &self.series else { return };
+        series.requests.with_label_values(&[method, code_name(code)]).inc();
+        series.request_duration.with_label_values(&[method]).observe(elapsed.as_secs_f64());
+    }
+
+    /// Notes a commit of changes of that many executions.
+    pub(crate) fn commit(&self, executions: usize, elapsed: Duration, sync: Duration) {
+        let Some(series) = &self.series else { return };
+        series.commit_duration.observe(elapsed.as_secs_f64());
+        series.commit_sync.observe(sync.as_secs_f64());
+        #[allow(clippy::cast_precision_loss, reason = "a batch is of some hundred executions")]
+        series.commit_executions.observe(executions as f64);
+    }
+
+    /// Notes a commit that failed.
+    pub(crate) fn commit_error(&self, error: &StoreError) {
+        let Some(series) = &self.series else { return };
+        series.commit_errors.with_label_values(&[reason(error)]).inc();
+    }
+
+    /// Notes that something due was acted on that long after its time.
+    pub(crate) fn timer(&self, lag: Duration) {
+        let Some(series) = &self.series else { return };
+        series.timer_lag.observe(lag.as_secs_f64());
+    }
+
+    /// Sets what is there at the moment.
+    pub(crate) fn set(&self, gauges: Gauges) {
+        if let Some(series) = &self.series {
+            series.set(gauges);
+        }
+    }
+}
+
+impl Series {
     fn collectors(&self) -> [Box<dyn Collector>; 12] {
         [
             Box::new(self.requests.clone()),
@@ -97,7 +132,7 @@ impl EngineMetrics {
         let histogram = |name: &str, help: &str, buckets: &[f64]| {
             Histogram::with_opts(HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec()))
         };
-        let metrics = Self {
+        let series = Self {
             requests: IntCounterVec::new(
                 opts("requests_total", "Requests that the engine has answered, by method and gRPC code."),
                 &["method", "code"],
@@ -152,39 +187,14 @@ impl EngineMetrics {
                 &["part"],
             )?,
         };
-        metrics.set(Gauges::default());
+        series.set(Gauges::default());
         for reason in REASONS {
-            metrics.commit_errors.with_label_values(&[reason]);
+            series.commit_errors.with_label_values(&[reason]);
         }
-        Ok(metrics)
+        Ok(series)
     }
 
-    /// Notes an answered request; `method` is one of the table's names or [`OTHER_METHOD`].
-    pub(crate) fn request(&self, method: &str, code: Code, elapsed: Duration) {
-        self.requests.with_label_values(&[method, code_name(code)]).inc();
-        self.request_duration.with_label_values(&[method]).observe(elapsed.as_secs_f64());
-    }
-
-    /// Notes a commit of changes of that many executions.
-    pub(crate) fn commit(&self, executions: usize, elapsed: Duration, sync: Duration) {
-        self.commit_duration.observe(elapsed.as_secs_f64());
-        self.commit_sync.observe(sync.as_secs_f64());
-        #[allow(clippy::cast_precision_loss, reason = "a batch is of some hundred executions")]
-        self.commit_executions.observe(executions as f64);
-    }
-
-    /// Notes a commit that failed.
-    pub(crate) fn commit_error(&self, error: &StoreError) {
-        self.commit_errors.with_label_values(&[reason(error)]).inc();
-    }
-
-    /// Notes that something due was acted on that long after its time.
-    pub(crate) fn timer(&self, lag: Duration) {
-        self.timer_lag.observe(lag.as_secs_f64());
-    }
-
-    /// Sets what is there at the moment.
-    pub(crate) fn set(&self, gauges: Gauges) {
+    fn set(&self, gauges: Gauges) {
         self.open_executions.set(number(gauges.open_executions));
         self.requests_waiting.set(number(gauges.requests_waiting));
         for kind in [TaskKind::Workflow, TaskKind::Activity] {

@@ -10,6 +10,7 @@ mod dependencies;
 mod direct;
 mod dotidx;
 mod engine_file;
+mod engine_storm;
 mod exec;
 mod installed;
 mod life;

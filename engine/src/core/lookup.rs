@@ -12,10 +12,11 @@ use tonic::Status;
 
 use super::{Core, Live, commit, reset::ClosedChange};
 use crate::{
+    clock::Timestamp,
     history::{
         Execution,
         state::ExecutionInfo,
-        time::{Nanos, from_duration},
+        time::{Nanos, from_duration, from_timestamp},
     },
     store::{ExecutionKey, HistoryLimit, OpenExecution},
 };
@@ -140,6 +141,20 @@ impl Core {
         }
         let events = self.events(key, id, id, HistoryLimit { batches: 1, bytes: usize::MAX })?;
         events.into_iter().next().ok_or_else(|| Status::data_loss(format!("event {id} is missing from the history")))
+    }
+
+    /// Sees to it that time goes on from where it was when the engine last worked. What waits would otherwise wait for as long
+    /// as the machine's clock was set back.
+    pub(super) fn resume_clock(&mut self) -> Result<(), crate::EngineError> {
+        const BATCHES: u32 = 16;
+        let times = self.store.latest_events(BATCHES)?.into_iter().filter_map(|events| {
+            let history = History::decode(events.as_slice()).ok()?;
+            Some(from_timestamp(history.events.last()?.event_time.as_ref()))
+        });
+        if let Some(last) = times.max() {
+            self.clock.not_before(Timestamp(last));
+        }
+        Ok(())
     }
 
     /// Loads every open execution, takes back what died workers of the last process held, and queues what there is to do.

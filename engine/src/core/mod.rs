@@ -263,6 +263,7 @@ impl Core {
             backup: None,
             backing_up: false,
         };
+        core.resume_clock()?;
         core.load_namespaces()?;
         core.load_schedules()?;
         core.load_open()?;

@@ -185,6 +185,14 @@ impl Store {
         schedules::find(&self.connection, namespace, schedule_id).map_err(|error| self.explain(&error))
     }
 
+    /// The batches of events that were stored last, of whatever runs.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn latest_events(&self, batches: u32) -> Result<Vec<Vec<u8>>, StoreError> {
+        read::latest_events(&self.connection, batches).map_err(|error| self.explain(&error))
+    }
+
     /// Hands every open run to `each`, in the order of their keys.
     ///
     /// # Errors

@@ -188,6 +188,14 @@ pub(super) fn history(
     batches(statement, key, from_event_id, limit)
 }
 
+/// The events that were stored last, of whatever run.
+pub(super) fn latest_events(connection: &Connection, batches: u32) -> rusqlite::Result<Vec<Vec<u8>>> {
+    connection
+        .prepare("SELECT events FROM history NOT INDEXED ORDER BY rowid DESC LIMIT ?1")?
+        .query_map([batches], |row| row.get(0))?
+        .collect()
+}
+
 /// Batches last first, from the one that holds `to_event_id`.
 pub(super) fn history_reverse(
     connection: &Connection,

@@ -89,7 +89,7 @@ async fn a_backup_is_made_while_work_goes_on_and_is_a_whole_store() {
     let home = Arc::new(Home::engine());
     home.start("told").await;
     for _ in 0..60 {
-        let request = SignalWorkflowExecutionRequest { input: payloads(&[7; 50_000]), ..signal("told", "ballast") };
+        let request = SignalWorkflowExecutionRequest { input: payloads(&vec![7; 50_000]), ..signal("told", "ballast") };
         let _: SignalWorkflowExecutionResponse = home.call("SignalWorkflowExecution", request).await.unwrap();
     }
     let enough = Arc::new(AtomicBool::new(false));

@@ -18,6 +18,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct EngineServer {
     directory: TempDir,
+    wrapper: Vec<String>,
     binary: PathBuf,
     arguments: Vec<String>,
     address: SocketAddr,
@@ -40,11 +41,24 @@ impl EngineServer {
     /// As [`Self::start`].
     #[must_use]
     pub fn start_with(binary: &str, arguments: &[&str], prepare: impl FnOnce(&Path)) -> Self {
+        Self::launched(&[], binary, arguments, prepare)
+    }
+
+    /// [`Self::start`], with a program and its arguments before the binary, such as `env` with variables.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_under(wrapper: &[String], binary: &str, arguments: &[&str]) -> Self {
+        Self::launched(wrapper, binary, arguments, |_| {})
+    }
+
+    fn launched(wrapper: &[String], binary: &str, arguments: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let directory = tempfile::Builder::new().prefix("dixmgr-engine-").tempdir().expect("a temporary directory");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let (wrapper, arguments) = (wrapper.to_vec(), arguments.iter().map(ToString::to_string).collect());
         prepare(directory.path());
-        let mut this = Self { directory, binary: binary.into(), arguments, address, server: None };
+        let mut this = Self { directory, wrapper, binary: binary.into(), arguments, address, server: None };
         this.launch();
         this
     }
@@ -91,7 +105,8 @@ impl EngineServer {
 
     fn launch(&mut self) {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("open the log");
-        let mut command = vec![self.binary.display().to_string(), "engine".to_owned()];
+        let mut command = self.wrapper.clone();
+        command.extend([self.binary.display().to_string(), "engine".to_owned()]);
         command.extend(["-listen".to_owned(), self.address()]);
         command.extend(["-data-dir".to_owned(), self.directory.path().display().to_string()]);
         command.extend(self.arguments.iter().cloned());
