@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR
 CARGO_DENY = 0.20.2
 DEMO_DATA = ./dixmgr-data
 
-.PHONY: run test build watcher release lint compatibility bench bench-engine
+.PHONY: run test build watcher release lint compatibility bench bench-engine fuzz
 
 # The main job on any machine: small supervised processes, one of which crashes now and then. Ctrl-C stops dixmgr; the
 # processes end with it, since this is only a demonstration. More flags: make run ARGS="-metrics-port 9190".
@@ -62,3 +62,19 @@ bench:
 bench-engine:
 	sh tests/setup.sh
 	cargo bench --bench engine
+
+# Feeds the parsers and the requests' decoder with bytes from anywhere, each for so many seconds. What it finds is in
+# fuzz/artifacts, what it has learnt in fuzz/corpus. No sanitizer: there is no unsafe code to watch, a panic is what counts.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS = list_filter cron_schedule specification requests
+CARGO_FUZZ = 0.13.2
+
+fuzz: export CARGO_TARGET_DIR := $(CARGO_TARGET_DIR)/fuzz
+fuzz: export RUSTC_BOOTSTRAP = 1
+fuzz:
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked --version $(CARGO_FUZZ) cargo-fuzz
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=512 -timeout=10 -print_final_stats=1 || exit 1; \
+	done

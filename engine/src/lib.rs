@@ -11,6 +11,9 @@
 pub mod clock;
 mod core;
 mod cron;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::expect_used, reason = "a fuzzer wants to hear of it")]
+pub mod fuzzing;
 pub mod history;
 pub mod inspect;
 mod matching;

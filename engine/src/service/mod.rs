@@ -75,7 +75,7 @@ pub(crate) struct Service {
 macro_rules! methods {
     ($service:ident, $supported:ident, $known:ident, $dispatch:ident: $($name:literal => $handler:ident,)*) => {
         /// Names of the methods in the table.
-        #[cfg(test)]
+        #[cfg(any(test, feature = "fuzzing"))]
         pub(crate) const $supported: &[&str] = &[$($name),*];
 
         impl Service {

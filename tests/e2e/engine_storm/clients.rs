@@ -1,8 +1,8 @@
 //! Who uses the engine in the storm: a worker of the official SDK, and clients that do not give up.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use temporalio_client::tonic::{IntoRequest, Status};
 use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions};
 use temporalio_common::protos::temporal::api::common::v1::{Payload, Payloads, WorkflowExecution, WorkflowType};
 use temporalio_common::protos::temporal::api::enums::v1::HistoryEventFilterType;
-use temporalio_common::protos::temporal::api::history::v1::history_event::Attributes;
+use temporalio_common::protos::temporal::api::history::v1::{History, history_event::Attributes};
 use temporalio_common::protos::temporal::api::taskqueue::v1::TaskQueue;
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     GetWorkflowExecutionHistoryRequest, SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest,
@@ -20,7 +20,7 @@ use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 use tokio::runtime::{self, Builder};
 use url::Url;
 
-use super::workflows::{Book, Deeds, Page};
+use super::workflows::{Book, Deeds, LOST, Page};
 
 const NAMESPACE: &str = "dotidx";
 const QUEUE: &str = "storm";
@@ -33,12 +33,24 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Longest time for one attempt: the engine may die with it.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest time for a request, and for a book, to come to an end once it is asked for.
-const ENOUGH: Duration = Duration::from_mins(1);
+const ENOUGH: Duration = Duration::from_mins(3);
+
+/// What refusals have said, each once.
+type Refusals = Arc<Mutex<BTreeSet<String>>>;
+
+/// How it went.
+pub(super) struct Outcome {
+    /// Numbers entered, in all books.
+    pub(super) entered: usize,
+    /// What refusals have said.
+    pub(super) refusals: BTreeSet<String>,
+}
 
 /// The clients and their worker.
 pub(super) struct Clients {
     runtime: runtime::Runtime,
     over: Arc<AtomicBool>,
+    refusals: Refusals,
     clients: Vec<tokio::task::JoinHandle<usize>>,
     stop_worker: Box<dyn FnOnce() + Send>,
     worker: thread::JoinHandle<()>,
@@ -47,19 +59,19 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn start(address: &str) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-        let over = Arc::new(AtomicBool::new(false));
+        let (over, refusals) = (Arc::new(AtomicBool::new(false)), Refusals::default());
         let client = runtime.block_on(connect(address));
         let (stop_worker, worker) = start_worker(client.clone());
         let clients = (0..CLIENTS).map(|number| {
-            let (client, over) = (client.clone(), Arc::clone(&over));
-            runtime.spawn(async move { write_books(&client, number, &over).await })
+            let author = Author { client: client.clone(), over: Arc::clone(&over), refusals: Arc::clone(&refusals) };
+            runtime.spawn(async move { author.write_books(number).await })
         });
         let clients = clients.collect();
-        Self { runtime, over, clients, stop_worker, worker }
+        Self { runtime, over, refusals, clients, stop_worker, worker }
     }
 
-    /// Lets the clients finish the books that they have begun. Answers how many numbers were entered in all.
-    pub(super) fn finish(self) -> usize {
+    /// Lets the clients finish the books that they have begun.
+    pub(super) fn finish(self) -> Outcome {
         self.over.store(true, Ordering::Relaxed);
         let entered = self.runtime.block_on(async {
             let mut entered = 0;
@@ -72,12 +84,14 @@ impl Clients {
             let _entered = self.runtime.enter();
             (self.stop_worker)();
         }
-        self.worker.join().expect("the worker has worked to its end");
-        entered
+        // What the SDK makes of polls that were cut off, some of which it counts as under way for good, is not the matter here.
+        drop(self.worker.join());
+        let refusals = std::mem::take(&mut *self.refusals.lock().expect("no panic before"));
+        Outcome { entered, refusals }
     }
 }
 
-async fn connect(address: &str) -> Client {
+pub(super) async fn connect(address: &str) -> Client {
     let url = Url::parse(&format!("http://{address}")).expect("an address");
     let connection = Connection::connect(ConnectionOptions::new(url).identity("storm").build()).await;
     Client::new(connection.expect("a connection"), ClientOptions::new(NAMESPACE).build()).expect("a client")
@@ -108,37 +122,50 @@ fn start_worker(client: Client) -> (Box<dyn FnOnce() + Send>, thread::JoinHandle
     (handle.recv_timeout(Duration::from_secs(30)).expect("the worker starts"), worker)
 }
 
-/// Has one book after the other written until it is over. Answers how many numbers were entered.
-async fn write_books(client: &Client, number: usize, over: &AtomicBool) -> usize {
-    let mut entered = 0;
-    for edition in 0.. {
-        let id = format!("book-{number}-{edition}");
-        insist(|| start(client, &id)).await;
-        for number in 0..SIZE {
-            insist(|| tell(client, &id, number)).await;
-        }
-        let written = insist(|| result(client, &id)).await;
-        assert_eq!(written, (0..SIZE).collect::<Vec<_>>(), "{id}");
-        entered += written.len();
-        if over.load(Ordering::Relaxed) {
-            break;
-        }
-    }
-    entered
+/// A client that has books written.
+struct Author {
+    client: Client,
+    over: Arc<AtomicBool>,
+    refusals: Refusals,
 }
 
-/// Asks until there is an answer: whoever got none does not know whether it was heard.
-async fn insist<T, F: Future<Output = Result<Option<T>, Status>>>(ask: impl Fn() -> F) -> T {
-    let began = Instant::now();
-    loop {
-        let status = match tokio::time::timeout(PATIENCE, ask()).await {
-            Ok(Ok(Some(answer))) => return answer,
-            Ok(Ok(None)) => None,
-            Ok(Err(status)) => Some(status),
-            Err(_) => None,
-        };
-        assert!(began.elapsed() < ENOUGH, "no answer: {status:?}");
-        tokio::time::sleep(PAUSE).await;
+impl Author {
+    /// Has one book after the other written until it is over. Answers how many numbers were entered.
+    async fn write_books(&self, number: usize) -> usize {
+        let (client, mut entered) = (&self.client, 0);
+        for edition in 0.. {
+            let id = format!("book-{number}-{edition}");
+            self.insist(|| start(client, &id)).await;
+            for number in 0..SIZE {
+                self.insist(|| tell(client, &id, number)).await;
+            }
+            let written = self.insist(|| result(client, &id)).await;
+            assert_eq!(written, (0..SIZE).collect::<Vec<_>>(), "{id}");
+            entered += written.len();
+            if self.over.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        entered
+    }
+
+    /// Asks until there is an answer: whoever got none does not know whether it was heard.
+    async fn insist<T, F: Future<Output = Result<Option<T>, Status>>>(&self, ask: impl Fn() -> F) -> T {
+        let began = Instant::now();
+        loop {
+            match tokio::time::timeout(PATIENCE, ask()).await {
+                Ok(Ok(Some(answer))) => return answer,
+                Ok(Err(status)) => self.note(&status),
+                Ok(Ok(None)) | Err(_) => {}
+            }
+            assert!(began.elapsed() < ENOUGH, "no answer; refusals so far: {:?}", self.refusals);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn note(&self, status: &Status) {
+        let said = format!("{:?}: {}", status.code(), status.message());
+        self.refusals.lock().expect("no panic before").insert(said);
     }
 }
 
@@ -159,6 +186,7 @@ async fn start(client: &Client, id: &str) -> Result<Option<()>, Status> {
         task_queue: Some(TaskQueue { name: QUEUE.to_owned(), ..TaskQueue::default() }),
         input: payloads(&SIZE.to_string()),
         request_id: id.to_owned(),
+        workflow_task_timeout: Some(LOST.try_into().expect("seconds")),
         ..StartWorkflowExecutionRequest::default()
     };
     client.connection().workflow_service().start_workflow_execution(request.into_request()).await?;
@@ -176,6 +204,27 @@ async fn tell(client: &Client, id: &str, number: u32) -> Result<Option<()>, Stat
     };
     client.connection().workflow_service().signal_workflow_execution(request.into_request()).await?;
     Ok(Some(()))
+}
+
+/// The whole history of a run.
+pub(super) async fn history(client: &Client, workflow_id: String, run_id: String) -> History {
+    let execution = Some(WorkflowExecution { workflow_id, run_id });
+    let (mut events, mut next_page_token) = (Vec::new(), Vec::new());
+    loop {
+        let request = GetWorkflowExecutionHistoryRequest {
+            namespace: NAMESPACE.to_owned(),
+            execution: execution.clone(),
+            next_page_token,
+            ..GetWorkflowExecutionHistoryRequest::default()
+        };
+        let mut service = client.connection().workflow_service();
+        let page = service.get_workflow_execution_history(request.into_request()).await.expect("a page").into_inner();
+        events.extend(page.history.into_iter().flat_map(|history| history.events));
+        next_page_token = page.next_page_token;
+        if next_page_token.is_empty() {
+            return History { events };
+        }
+    }
 }
 
 /// What the book has returned; `None` while it is open.

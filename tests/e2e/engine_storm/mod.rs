@@ -12,6 +12,7 @@ mod clients;
 mod faults;
 mod workflows;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::Path;
@@ -21,7 +22,6 @@ use std::time::Duration;
 
 use dixmgr_testkit::{EngineServer, Random};
 use serde_json::Value;
-use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
 use self::clients::Clients;
@@ -29,8 +29,8 @@ use self::faults::{Faults, SmallDisk};
 use self::workflows::{Book, Page};
 use crate::support::BINARY;
 
-/// Longest time from one kill to the next, the start of the engine not counted.
-const LIFE: Duration = Duration::from_millis(150);
+/// Longest time from one kill to the next, the start of the engine not counted. An SDK that has lost its server waits for 200 ms.
+const LIFE: Duration = Duration::from_millis(1_200);
 /// Furthest that the clock is set from the right time.
 const WRONG: Duration = Duration::from_hours(2);
 
@@ -39,7 +39,7 @@ fn kills() -> usize {
 }
 
 /// Kills the engine so often; `trouble` happens in each of its lives, and is over at the end.
-fn rage(engine: EngineServer, mut trouble: impl FnMut(Option<&mut Random>)) -> EngineServer {
+fn rage(engine: EngineServer, mut trouble: impl FnMut(Option<&mut Random>)) -> (EngineServer, BTreeSet<String>) {
     let mut engine = engine;
     let mut random = Random::from_environment();
     let clients = Clients::start(&engine.address());
@@ -49,9 +49,9 @@ fn rage(engine: EngineServer, mut trouble: impl FnMut(Option<&mut Random>)) -> E
         engine.kill_and_restart();
     }
     trouble(None);
-    let entered = clients.finish();
-    eprintln!("{} kills, {entered} numbers entered, each once and in order", kills());
-    engine
+    let outcome = clients.finish();
+    eprintln!("{} kills, {} numbers entered, each once and in order", kills(), outcome.entered);
+    (engine, outcome.refusals)
 }
 
 /// Takes the file out of the running engine, and looks at all of it.
@@ -66,12 +66,12 @@ fn inspect(engine: &EngineServer) {
     command(&["backup", "-data-dir", &engine.directory().display().to_string(), "-to", &at("copy.db")]);
     command(&["check", "-file", &at("copy.db")]);
     command(&["export", "-file", &at("copy.db"), "-to", &at("export")]);
-    let runs = replay(&place.path().join("export"));
+    let runs = replay(&place.path().join("export"), &engine.address());
     eprintln!("{runs} histories replayed");
 }
 
-/// Replays every exported history; all of them have ended as they must.
-fn replay(export: &Path) -> usize {
+/// Replays the history of every run that was exported; all of them have ended as they must.
+fn replay(export: &Path, address: &str) -> usize {
     let options = WorkflowReplayerOptions::new()
         .register_workflow::<Book>()
         .and_then(|options| options.register_workflow::<Page>())
@@ -80,14 +80,16 @@ fn replay(export: &Path) -> usize {
     let index = fs::read_to_string(export.join("index.jsonl")).expect("a list");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
+        let client = clients::connect(address).await;
         let replayer = WorkflowReplayer::new(options).expect("a replayer");
         for line in index.lines() {
             let entry: Value = serde_json::from_str(line).expect("JSON");
             assert_eq!(entry["status"], "WORKFLOW_EXECUTION_STATUS_COMPLETED", "{entry}");
             assert_eq!(entry["lost"], Value::Null, "{entry}");
-            let history = fs::read(export.join(entry["history"].as_str().expect("a path"))).expect("a history");
-            let history = WorkflowHistory::from_json(&history).expect("a history in JSON");
-            let outcome = replayer.replay_workflow(history).await;
+            let id = |name: &str| entry[name].as_str().expect("an id").to_owned();
+            let history = clients::history(&client, id("workflowId"), id("runId")).await;
+            assert_eq!(entry["events"], history.events.len(), "{entry}");
+            let outcome = replayer.replay_workflow(history.into()).await;
             assert!(outcome.is_ok(), "{entry}: {outcome:?}");
         }
     });
@@ -96,7 +98,8 @@ fn replay(export: &Path) -> usize {
 
 #[test]
 fn nothing_is_lost_when_the_engine_is_killed() {
-    inspect(&rage(EngineServer::start(BINARY, &[]), |_| {}));
+    let (engine, _) = rage(EngineServer::start(BINARY, &[]), |_| {});
+    inspect(&engine);
 }
 
 #[test]
@@ -104,7 +107,8 @@ fn nothing_is_lost_when_its_disk_is_full_now_and_then() {
     let mut disk = None;
     let engine = EngineServer::start_with(BINARY, &[], |directory| disk = Some(SmallDisk::over(directory)));
     let disk = disk.expect("it is prepared");
-    let engine = rage(engine, |random| disk.fill(random.is_some_and(|random| random.below(2) == 0)));
+    let (engine, refusals) = rage(engine, |random| disk.fill(random.is_some_and(|random| random.below(2) == 0)));
+    assert!(refusals.iter().any(|said| said.contains("no room left")), "it was never full: {refusals:?}");
     inspect(&engine);
     drop(engine);
 }
@@ -113,7 +117,8 @@ fn nothing_is_lost_when_its_disk_is_full_now_and_then() {
 fn nothing_is_lost_when_its_disk_fails_to_sync() {
     let faults = Faults::new();
     let engine = EngineServer::start_under(&faults.wrapper(), BINARY, &[]);
-    let engine = rage(engine, |random| faults.fail_syncs(if random.is_some() { 300 } else { 0 }));
+    let (engine, refusals) = rage(engine, |random| faults.fail_syncs(if random.is_some() { 300 } else { 0 }));
+    assert!(refusals.iter().any(|said| said.contains("cannot read or write")), "no sync has failed: {refusals:?}");
     inspect(&engine);
 }
 
@@ -121,11 +126,14 @@ fn nothing_is_lost_when_its_disk_fails_to_sync() {
 fn nothing_is_lost_when_the_clock_is_set_forwards_and_back() {
     let faults = Faults::new();
     let engine = EngineServer::start_under(&faults.wrapper(), BINARY, &[]);
-    let engine = rage(engine, |random| {
+    let (engine, _) = rage(engine, |random| {
         if let Some(random) = random {
             let ahead = random.below(2) == 0;
             faults.set_clock(ahead, random.within(Duration::ZERO..WRONG));
         }
     });
+    let log = engine.log();
+    let times: Vec<&str> = log.lines().filter_map(|line| line.split_once(" INFO ")).map(|(time, _)| time).collect();
+    assert!(!times.is_sorted(), "the clock was never set back: {times:?}");
     inspect(&engine);
 }

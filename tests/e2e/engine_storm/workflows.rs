@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use temporalio_common::RetryPolicy;
 use temporalio_macros::{activities, workflow, workflow_methods};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use temporalio_sdk::{
@@ -22,11 +23,12 @@ impl Deeds {
     }
 }
 
-/// How long an activity may take: one that was handed out by an engine that died before its worker heard of it is tried again then.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a task may take: one that was handed out by an engine that died before its worker heard of it is tried again then.
+pub const LOST: Duration = Duration::from_secs(1);
 
 fn patient() -> ActivityOptions {
-    ActivityOptions::start_to_close_timeout(PATIENCE)
+    let retry = RetryPolicy::builder().initial_interval(LOST / 10).maximum_interval(LOST).build();
+    ActivityOptions::with_start_to_close_timeout(LOST).retry_policy(retry).build()
 }
 
 /// A book of the numbers that it is told, in their order. Complete when it has as many as it is asked for.
@@ -51,7 +53,10 @@ impl Book {
             let Some(number) = ctx.state_mut(|book| book.told.pop_front()) else { continue };
             ctx.timer(Duration::from_millis(1 + u64::from(number % 3))).await;
             let number = if number % 4 == 0 {
-                let options = ChildWorkflowOptions::workflow_id(format!("{}-{number}", ctx.workflow_id()));
+                let options = ChildWorkflowOptions::builder()
+                    .workflow_id(format!("{}-{number}", ctx.workflow_id()))
+                    .task_timeout(LOST)
+                    .build();
                 ctx.start_child_workflow(Page::run, number, options).await?.result().await?
             } else {
                 ctx.execute_activity(Deeds::enter, number, patient()).await?
