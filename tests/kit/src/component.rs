@@ -18,6 +18,8 @@ pub enum Component {
     ProcessNamespaces,
     /// The `temporal` command line, which holds the server.
     Temporal,
+    /// Temporal's TypeScript SDK, with its Node.js.
+    TypeScript,
     /// `monit`, which the bench measures beside us.
     Monit,
     /// `promtool`, which checks the metrics page.
@@ -30,6 +32,7 @@ impl fmt::Display for Component {
             Self::Systemd => "systemd in namespaces",
             Self::ProcessNamespaces => "process namespaces",
             Self::Temporal => "the temporal server",
+            Self::TypeScript => "the TypeScript SDK",
             Self::Monit => "monit",
             Self::Promtool => "promtool",
         })
@@ -46,6 +49,11 @@ impl Component {
             Self::Temporal => {
                 let path = temporal_program();
                 (!path.exists()).then(|| format!("{} does not exist", path.display()))
+            }
+            Self::TypeScript => {
+                let lacking = [node_program(), typescript().join("node_modules/@temporalio/worker")];
+                let lacking = lacking.iter().find(|path| !path.exists());
+                lacking.map(|path| format!("{} does not exist", path.display()))
             }
             Self::Monit => missing_programs(&["monit"]),
             Self::Promtool => missing_programs(&["promtool"]),
@@ -88,11 +96,28 @@ pub fn python_program() -> PathBuf {
     environment().join("python")
 }
 
+/// The Node.js that runs Temporal's TypeScript SDK.
+#[must_use]
+pub fn node_program() -> PathBuf {
+    environment().join("node")
+}
+
+/// Where the TypeScript SDK is installed: a directory with `node_modules`.
+#[must_use]
+pub fn typescript() -> PathBuf {
+    cache().join("typescript")
+}
+
 /// Programs of the virtual environment that `tests/setup.sh` makes.
 fn environment() -> PathBuf {
+    cache().join("venv/bin")
+}
+
+/// Where `tests/setup.sh` installs what is no package of the system.
+fn cache() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = cache.unwrap_or_else(|| Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cache"));
-    cache.join("dixmgr/venv/bin")
+    cache.join("dixmgr")
 }
 
 fn under_ci() -> bool {

@@ -20,7 +20,7 @@ pub mod units;
 pub mod usage;
 pub mod wait;
 
-pub use component::{Component, python_program, require};
+pub use component::{Component, node_program, python_program, require, typescript};
 pub use daemon::Daemon;
 pub use engine::EngineServer;
 pub use http::{HttpFixture, Reply, get as http_get};
