@@ -21,7 +21,7 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 
 use super::{
-    Service, require_id,
+    Service, limits, require_id,
     token::{TaskToken, Token as _},
 };
 use crate::{
@@ -114,8 +114,9 @@ impl Service {
         request: RespondActivityTaskFailedRequest,
     ) -> Result<RespondActivityTaskFailedResponse, Status> {
         let attempt = Attempt::token(&request.task_token)?;
-        self.end(attempt, request.identity, failed(request.failure, request.last_heartbeat_details)).await?;
-        Ok(RespondActivityTaskFailedResponse::default())
+        let outcome = failed(request.failure, request.last_heartbeat_details);
+        let failures = self.end(attempt, request.identity, outcome).await?;
+        Ok(RespondActivityTaskFailedResponse { failures })
     }
 
     pub(super) async fn respond_activity_task_failed_by_id(
@@ -123,8 +124,9 @@ impl Service {
         request: RespondActivityTaskFailedByIdRequest,
     ) -> Result<RespondActivityTaskFailedByIdResponse, Status> {
         let attempt = Attempt::id(request.namespace, request.workflow_id, request.run_id, request.activity_id)?;
-        self.end(attempt, request.identity, failed(request.failure, request.last_heartbeat_details)).await?;
-        Ok(RespondActivityTaskFailedByIdResponse::default())
+        let outcome = failed(request.failure, request.last_heartbeat_details);
+        let failures = self.end(attempt, request.identity, outcome).await?;
+        Ok(RespondActivityTaskFailedByIdResponse { failures })
     }
 
     pub(super) async fn respond_activity_task_canceled(
@@ -146,6 +148,11 @@ impl Service {
     }
 
     async fn heartbeat(&self, attempt: Attempt, details: Option<Payloads>) -> Result<bool, Status> {
+        if let Some(fault) = limits::heartbeat_fault(details.as_ref()) {
+            // The worker is to stop: its activity has failed.
+            let outcome = ActivityOutcome::Failed(Box::new(fault), None);
+            return self.end(attempt, String::new(), outcome).await.map(|_| true);
+        }
         self.core
             .call(move |core, reply| {
                 let answer = attempt.resolve(core).and_then(|(key, id, number)| {
@@ -156,12 +163,14 @@ impl Service {
             .await
     }
 
-    async fn end(&self, attempt: Attempt, identity: String, outcome: ActivityOutcome) -> Result<(), Status> {
+    /// Ends an attempt. Answers the failures that its worker is to hear of.
+    async fn end(&self, attempt: Attempt, identity: String, outcome: ActivityOutcome) -> Result<Vec<Failure>, Status> {
+        let (outcome, failures) = limits::bounded(outcome);
         self.core
             .call(move |core, reply| {
                 let answer = attempt.resolve(core).and_then(|(key, id, number)| {
                     let ended = core.update(key, |e, now| e.end_activity(now, id, number, &identity, outcome));
-                    if ended == Some(true) { Ok(()) } else { Err(gone()) }
+                    if ended == Some(true) { Ok(failures) } else { Err(gone()) }
                 });
                 core.reply(reply, answer);
             })

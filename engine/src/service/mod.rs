@@ -7,6 +7,7 @@ mod activity;
 mod compatibility;
 mod describe;
 mod history;
+mod limits;
 mod multi;
 pub(crate) mod namespace;
 mod operator;

@@ -10,7 +10,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::{MAX_ID_LENGTH, status};
+use super::{MAX_ID_LENGTH, limits::MAX_BLOB_BYTES, status};
 use crate::{
     history::retry_policy::fault_of_length,
     schedule::{Change, canonical},
@@ -22,8 +22,6 @@ const WORKFLOW_ID_PREFIX: &str = "temporal-sys-scheduler:";
 const ADDED_TO_ID: usize = "-2009-11-10T23:00:00Z".len();
 /// Longest notes of a pause, in bytes.
 const MAX_NOTES: usize = 1_000;
-/// Largest schedule, with its memo and search attributes, in bytes (`limit.blobSize.error`).
-const MAX_SIZE: usize = 2 << 20;
 
 /// Checks the length of the id of a schedule that is to be created.
 pub(super) fn check_new_id(schedule_id: &str) -> Result<(), Status> {
@@ -65,7 +63,7 @@ pub(super) fn change_of(
         memo.as_ref().map_or(0, Message::encoded_len),
         search_attributes.as_ref().map_or(0, Message::encoded_len),
     ];
-    if sizes.iter().sum::<usize>() > MAX_SIZE {
+    if sizes.iter().sum::<usize>() > MAX_BLOB_BYTES {
         return Err(Status::invalid_argument("Blob data size exceeds limit."));
     }
     let spec = canonical(schedule.spec.unwrap_or_default())

@@ -16,7 +16,7 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{MAX_ID_LENGTH, Service, refuse, require_id, status::already_started};
+use super::{MAX_ID_LENGTH, Service, limits, refuse, require_id, status::already_started};
 use crate::{
     core::{Core, closed_info},
     cron,
@@ -117,6 +117,7 @@ impl Service {
         request: SignalWithStartWorkflowExecutionRequest,
     ) -> Result<SignalWithStartWorkflowExecutionResponse, Status> {
         require_id(&request.signal_name, "SignalName")?;
+        limits::check_blob(request.signal_input.as_ref())?;
         let signal = SignalInput {
             name: request.signal_name.clone(),
             input: request.signal_input.clone(),
@@ -181,6 +182,8 @@ pub(crate) fn start_of(request: StartWorkflowExecutionRequest, default: Conflict
     if request.request_id.len() > MAX_ID_LENGTH {
         return Err(Status::invalid_argument("RequestId length exceeds limit."));
     }
+    limits::check_blob(request.input.as_ref())?;
+    limits::check_memo(request.memo.as_ref())?;
     refuse(!request.completion_callbacks.is_empty(), "CompletionCallbacks")?;
     let (reuse, conflict) = match (request.workflow_id_reuse_policy(), request.workflow_id_conflict_policy()) {
         (reuse, Conflict::Unspecified) if is_terminate_if_running(reuse) => {

@@ -13,7 +13,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::{QUERY_WAIT, Service, execution, require_id};
+use super::{QUERY_WAIT, Service, execution, limits, require_id};
 use crate::{
     core::{Core, Reply},
     history::state::SignalInput,
@@ -31,6 +31,7 @@ impl Service {
     ) -> Result<SignalWorkflowExecutionResponse, Status> {
         let target = execution(request.workflow_execution)?;
         require_id(&request.signal_name, "SignalName")?;
+        limits::check_blob(request.input.as_ref())?;
         let signal = SignalInput {
             name: request.signal_name,
             input: request.input,
@@ -138,6 +139,7 @@ fn checked(core: &Core, request: &QueryWorkflowRequest) -> Result<(i64, Option<Q
     let target = execution(request.execution.clone())?;
     let query = request.query.as_ref().ok_or_else(|| Status::invalid_argument("Query is not set on request."))?;
     require_id(&query.query_type, "QueryType")?;
+    limits::check_blob(query.query_args.as_ref())?;
     let key = core.find(&request.namespace, &target)?.key;
     let info = core.info(key)?;
     let status = WorkflowExecutionStatus::try_from(info.status).unwrap_or_default();

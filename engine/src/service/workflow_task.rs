@@ -15,7 +15,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    Caller, Service, TASK_POLL, execution, require_id,
+    Caller, Service, TASK_POLL, execution, limits, require_id,
     search_attributes::{RefusedCommand, admit_commands},
     token::{TaskToken, Token as _},
 };
@@ -183,7 +183,8 @@ fn complete(
     if request.messages.iter().any(|message| message.body.is_none()) {
         return core.reply(reply, Err(Status::invalid_argument("nil message body")));
     }
-    if let Err(refused) = admit_commands(core, key, &mut request.commands) {
+    let admitted = limits::check_commands(&request.commands);
+    if let Err(refused) = admitted.and_then(|()| admit_commands(core, key, &mut request.commands)) {
         let status = refuse_attributes(core, key, refused, &start.identity);
         return core.reply(reply, Err(status));
     }

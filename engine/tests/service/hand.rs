@@ -115,6 +115,8 @@ pub(crate) fn command(attributes: Attributes) -> Command {
         Attributes::StartChildWorkflowExecutionCommandAttributes(_) => CommandType::StartChildWorkflowExecution,
         Attributes::ProtocolMessageCommandAttributes(_) => CommandType::ProtocolMessage,
         Attributes::UpsertWorkflowSearchAttributesCommandAttributes(_) => CommandType::UpsertWorkflowSearchAttributes,
+        Attributes::SignalExternalWorkflowExecutionCommandAttributes(_) => CommandType::SignalExternalWorkflowExecution,
+        Attributes::RecordMarkerCommandAttributes(_) => CommandType::RecordMarker,
         other => panic!("no test needs {other:?}"),
     };
     Command { command_type: command_type.into(), attributes: Some(attributes), ..Default::default() }

@@ -12,6 +12,7 @@ mod hand;
 mod home;
 mod ids;
 mod kill;
+mod limits;
 mod namespaces;
 mod queries;
 mod reading;
@@ -49,8 +50,10 @@ async fn a_temporal_server_answers_the_same() {
     let updates = Box::pin(updates::scenarios(&server)).await;
     let attributes = Box::pin(attributes::scenario(&server)).await;
     let namespaces = Box::pin(namespaces::scenario(&server)).await;
+    let limits = Box::pin(limits::scenario(&server)).await;
     let ids = ids::table(&server).await;
-    let theirs = [ids, timeouts.concat(), tasks, refusals, runs, resets, updates, attributes, namespaces].concat();
+    let theirs =
+        [ids, timeouts.concat(), tasks, refusals, runs, resets, updates, attributes, namespaces, limits].concat();
     let ours = [
         ids::table(&engine).await,
         timeouts::scenarios(&engine).await.concat(),
@@ -61,6 +64,7 @@ async fn a_temporal_server_answers_the_same() {
         updates::scenarios(&engine).await,
         attributes::scenario(&engine).await,
         namespaces::scenario(&engine).await,
+        Box::pin(limits::scenario(&engine)).await,
     ]
     .concat();
     let differ = ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs);

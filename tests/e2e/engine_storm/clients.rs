@@ -51,7 +51,7 @@ pub(super) struct Clients {
     runtime: runtime::Runtime,
     over: Arc<AtomicBool>,
     refusals: Refusals,
-    clients: Vec<tokio::task::JoinHandle<usize>>,
+    authors: Vec<tokio::task::JoinHandle<usize>>,
     stop_worker: Box<dyn FnOnce() + Send>,
     worker: thread::JoinHandle<()>,
 }
@@ -62,12 +62,12 @@ impl Clients {
         let (over, refusals) = (Arc::new(AtomicBool::new(false)), Refusals::default());
         let client = runtime.block_on(connect(address));
         let (stop_worker, worker) = start_worker(client.clone());
-        let clients = (0..CLIENTS).map(|number| {
+        let authors = (0..CLIENTS).map(|number| {
             let author = Author { client: client.clone(), over: Arc::clone(&over), refusals: Arc::clone(&refusals) };
             runtime.spawn(async move { author.write_books(number).await })
         });
-        let clients = clients.collect();
-        Self { runtime, over, refusals, clients, stop_worker, worker }
+        let authors = authors.collect();
+        Self { runtime, over, refusals, authors, stop_worker, worker }
     }
 
     /// Lets the clients finish the books that they have begun.
@@ -75,8 +75,8 @@ impl Clients {
         self.over.store(true, Ordering::Relaxed);
         let entered = self.runtime.block_on(async {
             let mut entered = 0;
-            for client in self.clients {
-                entered += client.await.expect("the client has found what it expected");
+            for author in self.authors {
+                entered += author.await.expect("the client has found what it expected");
             }
             entered
         });
@@ -107,7 +107,7 @@ fn start_worker(client: Client) -> (Box<dyn FnOnce() + Send>, thread::JoinHandle
             let options = WorkerOptions::new(QUEUE)
                 .register_activities(Deeds)
                 .register_workflow::<Book>()
-                .and_then(|options| options.register_workflow::<Page>())
+                .and_then(temporalio_sdk::WorkerOptionsBuilder::register_workflow::<Page>)
                 .expect("distinct workflow types")
                 .workflow_task_poller_behavior(PollerBehavior::SimpleMaximum(4))
                 .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(4))
@@ -169,13 +169,13 @@ impl Author {
     }
 }
 
-fn payloads(data: &str) -> Option<Payloads> {
+fn payloads(data: &str) -> Payloads {
     let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
-    Some(Payloads { payloads: vec![Payload { metadata, data: data.as_bytes().to_vec(), ..Payload::default() }] })
+    Payloads { payloads: vec![Payload { metadata, data: data.as_bytes().to_vec(), ..Payload::default() }] }
 }
 
-fn execution(id: &str) -> Option<WorkflowExecution> {
-    Some(WorkflowExecution { workflow_id: id.to_owned(), run_id: String::new() })
+fn execution(id: &str) -> WorkflowExecution {
+    WorkflowExecution { workflow_id: id.to_owned(), run_id: String::new() }
 }
 
 async fn start(client: &Client, id: &str) -> Result<Option<()>, Status> {
@@ -184,7 +184,7 @@ async fn start(client: &Client, id: &str) -> Result<Option<()>, Status> {
         workflow_id: id.to_owned(),
         workflow_type: Some(WorkflowType { name: "Book".to_owned() }),
         task_queue: Some(TaskQueue { name: QUEUE.to_owned(), ..TaskQueue::default() }),
-        input: payloads(&SIZE.to_string()),
+        input: Some(payloads(&SIZE.to_string())),
         request_id: id.to_owned(),
         workflow_task_timeout: Some(LOST.try_into().expect("seconds")),
         ..StartWorkflowExecutionRequest::default()
@@ -196,9 +196,9 @@ async fn start(client: &Client, id: &str) -> Result<Option<()>, Status> {
 async fn tell(client: &Client, id: &str, number: u32) -> Result<Option<()>, Status> {
     let request = SignalWorkflowExecutionRequest {
         namespace: NAMESPACE.to_owned(),
-        workflow_execution: execution(id),
+        workflow_execution: Some(execution(id)),
         signal_name: "tell".to_owned(),
-        input: payloads(&number.to_string()),
+        input: Some(payloads(&number.to_string())),
         request_id: format!("{id}/{number}"),
         ..SignalWorkflowExecutionRequest::default()
     };
@@ -231,7 +231,7 @@ pub(super) async fn history(client: &Client, workflow_id: String, run_id: String
 async fn result(client: &Client, id: &str) -> Result<Option<Vec<u32>>, Status> {
     let request = GetWorkflowExecutionHistoryRequest {
         namespace: NAMESPACE.to_owned(),
-        execution: execution(id),
+        execution: Some(execution(id)),
         wait_new_event: true,
         history_event_filter_type: HistoryEventFilterType::CloseEvent.into(),
         ..GetWorkflowExecutionHistoryRequest::default()

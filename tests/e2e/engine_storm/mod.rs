@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use dixmgr_testkit::{EngineServer, Random};
 use serde_json::Value;
-use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
+use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions, WorkflowReplayerOptionsBuilder};
 
 use self::clients::Clients;
 use self::faults::{Faults, SmallDisk};
@@ -74,7 +74,7 @@ fn inspect(engine: &EngineServer) {
 fn replay(export: &Path, address: &str) -> usize {
     let options = WorkflowReplayerOptions::new()
         .register_workflow::<Book>()
-        .and_then(|options| options.register_workflow::<Page>())
+        .and_then(WorkflowReplayerOptionsBuilder::register_workflow::<Page>)
         .expect("distinct workflow types")
         .build();
     let index = fs::read_to_string(export.join("index.jsonl")).expect("a list");
