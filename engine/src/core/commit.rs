@@ -49,6 +49,7 @@ impl Core {
             || !self.unsaved_namespaces.is_empty()
             || !self.closed_changes.is_empty()
             || self.schedules.has_changes()
+            || self.batch_jobs.has_changes()
     }
 
     fn batch(&self) -> Batch {
@@ -66,6 +67,7 @@ impl Core {
             }
         }
         self.schedules.write(&mut batch);
+        self.batch_jobs.write(&mut batch);
         batch
     }
 
@@ -73,6 +75,7 @@ impl Core {
     fn saved(&mut self) {
         self.unsaved_namespaces.clear();
         self.schedules.take_unsaved();
+        self.batch_jobs.take_unsaved();
         self.commits += 1;
         for key in std::mem::take(&mut self.touched) {
             self.orphaned.remove(&key);
@@ -125,6 +128,7 @@ impl Core {
         self.effects.clear();
         self.closed_changes.clear();
         self.revert_schedules();
+        self.revert_batch_jobs();
         self.reload_namespaces();
         self.hold_back_deletions();
         let touched = std::mem::take(&mut self.touched);
@@ -205,6 +209,7 @@ impl Live {
 fn visibility_row(execution: &Execution) -> VisibilityRow {
     let info = &execution.info;
     let started = info.started.clone().unwrap_or_default();
+    let attributes = crate::service::search_attributes::of_run(info);
     let run = |execution: Option<temporalio_common::protos::temporal::api::common::v1::WorkflowExecution>| {
         execution.map(|e| RunRef { workflow_id: e.workflow_id, run_id: e.run_id })
     };
@@ -221,12 +226,8 @@ fn visibility_row(execution: &Execution) -> VisibilityRow {
         parent: run(started.parent_workflow_execution),
         root: run(started.root_workflow_execution),
         memo: info.memo.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default(),
-        search_attributes: crate::service::search_attributes::values(info.search_attributes.as_ref()),
-        encoded_search_attributes: info
-            .search_attributes
-            .as_ref()
-            .map(prost::Message::encode_to_vec)
-            .unwrap_or_default(),
+        search_attributes: crate::service::search_attributes::values(attributes.as_ref()),
+        encoded_search_attributes: attributes.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default(),
     }
 }
 

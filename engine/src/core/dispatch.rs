@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Core, Reply};
 use crate::{
-    history::{ActivityStart, Execution, TaskStart, time::Nanos},
+    history::{ActivityStart, Execution, TaskStart, state::PendingActivity, time::Nanos},
     matching::{QueueKey, Task, TaskKind},
 };
 
@@ -168,7 +168,8 @@ impl Core {
             tasks.push((queue, Task::Workflow { key }));
         }
         for id in activities {
-            let Some(activity) = execution.activities.get(&id).filter(|a| !a.is_started() && !a.backing_off) else {
+            let waits = |a: &&Box<PendingActivity>| !a.is_started() && !a.backing_off && !a.is_paused();
+            let Some(activity) = execution.activities.get(&id).filter(waits).filter(|_| !execution.is_paused()) else {
                 continue;
             };
             if live.queued.insert((id, activity.attempt)) {
@@ -183,6 +184,24 @@ impl Core {
         for (queue, task) in tasks {
             self.queues.add_task(&queue, task);
         }
+    }
+
+    /// Takes an activity off its queue, before it changes in a way that may put it elsewhere, or nowhere.
+    pub(crate) fn unqueue_activity(&mut self, key: i64, id: i64) {
+        let Some(live) = self.live.get_mut(&key) else { return };
+        let Some(activity) = live.execution.activities.get(&id) else { return };
+        if !live.queued.remove(&(id, activity.attempt)) {
+            return;
+        }
+        let queue = QueueKey {
+            namespace: live.execution.info.namespace.clone(),
+            name: activity.task_queue().to_owned(),
+            kind: TaskKind::Activity,
+        };
+        self.queues.remove_tasks(
+            &queue,
+            |task| matches!(task, Task::Activity { key: of, scheduled_event_id, .. } if (*of, *scheduled_event_id) == (key, id)),
+        );
     }
 
     /// Queues all that an execution has waiting for workers, after it was loaded.

@@ -6,6 +6,7 @@
 //! batch touched is loaded anew and every answer becomes the error.
 
 mod backup;
+mod batch_jobs;
 mod commit;
 mod dispatch;
 mod effects;
@@ -33,6 +34,7 @@ use tokio::sync::oneshot;
 use tonic::Status;
 use uuid::Uuid;
 
+pub(crate) use batch_jobs::{BatchJob, BatchJobs};
 pub(crate) use commit::status_of;
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
 pub(crate) use effects::SENDER;
@@ -161,6 +163,7 @@ pub(crate) struct Core {
     /// A copy of the store that is asked for, and whether one is being made.
     backup: Option<backup::BackupRequest>,
     backing_up: bool,
+    pub(crate) batch_jobs: BatchJobs,
 }
 
 impl CoreHandle {
@@ -262,10 +265,12 @@ impl Core {
             schedules: Schedules::default(),
             backup: None,
             backing_up: false,
+            batch_jobs: BatchJobs::default(),
         };
         core.resume_clock()?;
         core.load_namespaces()?;
         core.load_schedules()?;
+        core.load_batch_jobs()?;
         core.load_open()?;
         Ok(core)
     }
@@ -323,7 +328,8 @@ impl Core {
 
     /// Waits for a message, no longer than until the next deadline.
     fn wait(&self, inbox: &Inbox, patience: Duration) -> Result<Message, mpsc::RecvTimeoutError> {
-        let deadlines = [self.deadlines.next(), self.schedules.next_deadline(), self.next_deletion()];
+        let of_batches = self.batch_jobs.next_due();
+        let deadlines = [self.deadlines.next(), self.schedules.next_deadline(), self.next_deletion(), of_batches];
         let deadline = deadlines.into_iter().flatten().fold(self.next_sweep, Nanos::min);
         inbox.next(self.clock.real_wait(Timestamp(deadline)).map_or(patience, |wait| wait.min(patience)))
     }
@@ -340,6 +346,7 @@ impl Core {
             self.pump();
         }
         self.run_due_schedules();
+        self.run_batch_jobs(now);
         if now >= self.next_sweep {
             self.sweep(now);
         }

@@ -68,6 +68,7 @@ impl Core {
         self.deleted_namespaces.insert(name.to_owned(), namespace);
         self.unsaved_namespaces.insert(name.to_owned());
         self.schedules.delete_of(name);
+        self.batch_jobs.delete_of(name);
     }
 
     /// Whether a namespace of that name was deleted, and some of its executions are still there.

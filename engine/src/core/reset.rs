@@ -3,6 +3,7 @@
 use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
     common::v1::WorkflowExecution,
+    enums::v1::EventType,
     history::v1::{HistoryEvent, history_event::Attributes},
 };
 use tonic::Status;
@@ -92,6 +93,28 @@ impl Core {
         self.adopt(execution);
         self.settle(key);
         Ok(new_run_id)
+    }
+
+    /// The event to which a batch resets a run: its first or its last completed workflow task; where none has completed, the
+    /// one after the scheduling of the first.
+    ///
+    /// # Errors
+    /// There is no such run, or no workflow task in it.
+    pub(crate) fn reset_point(
+        &self,
+        namespace: &str,
+        execution: &WorkflowExecution,
+        last: bool,
+    ) -> Result<i64, Status> {
+        let key = self.find(namespace, execution)?.key;
+        let events = self.written_events(key, 1, i64::MAX)?;
+        let completed = |event: &&HistoryEvent| event.event_type() == EventType::WorkflowTaskCompleted;
+        let found = if last { events.iter().rfind(completed) } else { events.iter().find(completed) };
+        let scheduled = || events.iter().find(|event| event.event_type() == EventType::WorkflowTaskScheduled);
+        found
+            .map(|event| event.event_id)
+            .or_else(|| scheduled().map(|event| event.event_id + 1))
+            .ok_or_else(|| Status::failed_precondition("unable to find any scheduled or completed task"))
     }
 
     /// Forgets a run; ends it first when it is open.

@@ -142,6 +142,8 @@ impl Core {
         let Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) = event.attributes else {
             return Err(Status::data_loss("an activity's scheduled event is something else"));
         };
+        // They may have changed since.
+        let options = activity.options();
         let token = TaskToken {
             key,
             scheduled_event_id: activity.scheduled_event_id,
@@ -165,11 +167,11 @@ impl Core {
             current_attempt_scheduled_time: timestamp(activity.attempt_scheduled_time),
             started_time: timestamp(activity.started_time),
             attempt: activity.attempt,
-            schedule_to_close_timeout: scheduled.schedule_to_close_timeout,
-            start_to_close_timeout: scheduled.start_to_close_timeout,
-            heartbeat_timeout: scheduled.heartbeat_timeout,
-            retry_policy: scheduled.retry_policy,
-            priority: scheduled.priority,
+            schedule_to_close_timeout: options.schedule_to_close_timeout,
+            start_to_close_timeout: options.start_to_close_timeout,
+            heartbeat_timeout: options.heartbeat_timeout,
+            retry_policy: options.retry_policy,
+            priority: options.priority,
             ..Default::default()
         })
     }

@@ -13,6 +13,7 @@ impl Core {
         const QUEUE_MEMORY: Nanos = 300_000_000_000;
         self.next_sweep = now.saturating_add(SWEEP_INTERVAL);
         self.queues.prune(now.saturating_sub(QUEUE_MEMORY));
+        self.sweep_batch_jobs(now);
         let retentions: Vec<(String, Nanos)> =
             self.namespaces.iter().map(|(name, namespace)| (name.clone(), lookup::retention(namespace))).collect();
         for (namespace, retention) in retentions {

@@ -70,6 +70,10 @@ impl Core {
             let closed = || Status::not_found("workflow execution already completed");
             return self.answer_from_closed(key, wait, closed);
         }
+        if self.live.get(&key).is_some_and(|live| live.execution.is_paused()) {
+            let refused = "Workflow is paused. Cannot update the workflow.";
+            return self.reply(wait.reply, Err(Status::failed_precondition(refused)));
+        }
         match self.update(key, |e, now| e.admit_update(now, request)) {
             Some(Ok(stage)) => self.await_update(key, stage, wait),
             Some(Err(refused)) => self.reply(wait.reply, Err(update_refused(refused))),

@@ -37,6 +37,17 @@ pub struct ActivityStart {
     pub activity: Box<PendingActivity>,
 }
 
+/// What a worker is told in answer to a heartbeat.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HeartbeatNews {
+    /// The workflow has asked to cancel the activity.
+    pub cancel_requested: bool,
+    /// It is paused.
+    pub paused: bool,
+    /// It was reset, and its next attempt will be its first.
+    pub reset: bool,
+}
+
 /// How an attempt ended, as its worker reports it.
 #[derive(Debug, Clone)]
 pub enum ActivityOutcome {
@@ -92,12 +103,14 @@ impl Execution {
         attempt: i32,
         start: &TaskStart,
     ) -> Option<ActivityStart> {
+        if self.is_paused() {
+            return None;
+        }
         let activity = self.activities.get_mut(&scheduled_event_id)?;
-        if activity.is_started() || activity.backing_off || activity.attempt != attempt {
+        if activity.is_started() || activity.backing_off || activity.is_paused() || activity.attempt != attempt {
             return None;
         }
         activity.started_time = now;
-        activity.last_heartbeat_time = 0;
         activity.identity.clone_from(&start.identity);
         activity.request_id.clone_from(&start.request_id);
         activity.in_process = start.in_process;
@@ -106,14 +119,14 @@ impl Execution {
         Some(ActivityStart { activity })
     }
 
-    /// Takes a heartbeat; answers whether cancellation is wanted. `None` when the attempt is no longer under way.
+    /// Takes a heartbeat; answers what the worker is told. `None` when the attempt is no longer under way.
     pub fn heartbeat(
         &mut self,
         now: Nanos,
         scheduled_event_id: i64,
         attempt: Option<i32>,
         details: Option<Payloads>,
-    ) -> Option<bool> {
+    ) -> Option<HeartbeatNews> {
         let activity = self.activities.get_mut(&scheduled_event_id)?;
         if !activity.is_started() || attempt.is_some_and(|attempt| attempt != activity.attempt) {
             return None;
@@ -122,9 +135,13 @@ impl Execution {
         if details.is_some() {
             activity.heartbeat_details = details;
         }
-        let cancel = activity.cancel_requested_event_id != 0;
+        let news = HeartbeatNews {
+            cancel_requested: activity.cancel_requested_event_id != 0,
+            paused: activity.is_paused(),
+            reset: activity.reset,
+        };
         self.touch(PendingKind::Activity, scheduled_event_id);
-        Some(cancel)
+        Some(news)
     }
 
     /// Takes the end of an attempt. Answers whether it was under way (`attempt` `None` stands for any, when reported by id).
@@ -195,11 +212,17 @@ impl Execution {
             Err(state) => return state,
         };
         activity.attempt += 1;
-        activity.attempt_scheduled_time = now.saturating_add(backoff);
-        activity.backing_off = true;
+        if let Some(backoff) = backoff {
+            activity.attempt_scheduled_time = now.saturating_add(backoff);
+            activity.backing_off = true;
+        }
         activity.started_time = 0;
-        activity.last_heartbeat_time = 0;
         activity.last_attempt_complete_time = now;
+        if activity.reset_heartbeat {
+            activity.forget_heartbeat();
+        }
+        activity.reset = false;
+        activity.reset_heartbeat = false;
         activity.last_failure = Some(failure.clone());
         activity.request_id.clear();
         activity.in_process = false;

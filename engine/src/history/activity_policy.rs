@@ -8,22 +8,22 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{
-    retry_policy::{backoff_after, timeout_name},
+    retry_policy::{backoff_after, is_retryable_by, timeout_name},
     state::PendingActivity,
     time::{Nanos, deadline, from_duration, shorter},
 };
 
 /// The four timeouts of an activity, completed from each other as the server does (`validateActivityScheduleAttributes`);
 /// 0 means none.
-pub(super) struct Timeouts {
-    pub(super) schedule_to_close: Nanos,
-    pub(super) schedule_to_start: Nanos,
-    pub(super) start_to_close: Nanos,
-    pub(super) heartbeat: Nanos,
+pub(crate) struct Timeouts {
+    pub(crate) schedule_to_close: Nanos,
+    pub(crate) schedule_to_start: Nanos,
+    pub(crate) start_to_close: Nanos,
+    pub(crate) heartbeat: Nanos,
 }
 
 impl Timeouts {
-    pub(super) fn of(command: &ScheduleActivityTaskCommandAttributes, run_timeout: Nanos) -> Self {
+    pub(crate) fn of(command: &ScheduleActivityTaskCommandAttributes, run_timeout: Nanos) -> Self {
         let mut schedule_to_close = from_duration(command.schedule_to_close_timeout.as_ref());
         let mut schedule_to_start = from_duration(command.schedule_to_start_timeout.as_ref());
         let mut start_to_close = from_duration(command.start_to_close_timeout.as_ref());
@@ -47,7 +47,8 @@ impl Timeouts {
 
 /// The earliest time at which something happens to an activity by itself, 0 for never.
 pub(super) fn next_deadline(activity: &PendingActivity) -> Nanos {
-    let Some(limits) = activity.scheduled.as_ref() else { return 0 };
+    // No timeout ends an activity while it is paused; those that have passed meanwhile do when it is unpaused.
+    let Some(limits) = activity.scheduled.as_ref().filter(|_| !activity.is_paused()) else { return 0 };
     let schedule_to_close = deadline(activity.scheduled_time, from_duration(limits.schedule_to_close_timeout.as_ref()));
     let attempt = if activity.backing_off {
         activity.attempt_scheduled_time
@@ -84,15 +85,23 @@ pub(super) fn due_timeout(activity: &PendingActivity, now: Nanos) -> Option<Time
     Some(TimeoutType::Heartbeat)
 }
 
-/// How long to wait before the next attempt, or why there is none (`RetryActivity`).
-pub(super) fn next_backoff(activity: &PendingActivity, now: Nanos, failure: &Failure) -> Result<Nanos, RetryState> {
+/// How long to wait before the next attempt, or why there is none (`RetryActivity`). A paused activity waits until it is unpaused,
+/// whatever the number of its attempts, unless the failure itself forbids another.
+pub(super) fn next_backoff(
+    activity: &PendingActivity,
+    now: Nanos,
+    failure: &Failure,
+) -> Result<Option<Nanos>, RetryState> {
     let Some(policy) = activity.retry_policy() else { return Err(RetryState::RetryPolicyNotSet) };
     if activity.cancel_requested_event_id != 0 {
         return Err(RetryState::CancelRequested);
     }
+    if activity.is_paused() {
+        return if is_retryable_by(policy, failure) { Ok(None) } else { Err(RetryState::NonRetryableFailure) };
+    }
     let limit = activity.scheduled.as_ref().map_or(0, |s| from_duration(s.schedule_to_close_timeout.as_ref()));
     let expiration = deadline(activity.scheduled_time, limit);
-    backoff_after(policy, activity.attempt, now, expiration, Some(failure))
+    backoff_after(policy, activity.attempt, now, expiration, Some(failure)).map(Some)
 }
 
 pub(super) fn timeout_failure(timeout_type: TimeoutType) -> Failure {

@@ -55,7 +55,8 @@ impl Execution {
             }
             A::WorkflowTaskFailedEventAttributes(a) => {
                 let reset = a.cause() == WorkflowTaskFailedCause::ResetWorkflow && !a.new_run_id.is_empty();
-                self.fail_workflow_task_attempt(!reset);
+                let paused = a.cause() == WorkflowTaskFailedCause::WorkflowPauseRequestedBeforeTaskStarted;
+                self.fail_workflow_task_attempt(!reset && !paused);
                 if reset {
                     self.apply_reset(a, time);
                 }
@@ -142,6 +143,9 @@ impl Execution {
                     self.touch(PendingKind::Update, a.accepted_event_id);
                 }
             }
+            A::WorkflowExecutionPausedEventAttributes(a) => self.apply_paused(a, time),
+            A::WorkflowExecutionUnpausedEventAttributes(_) => self.apply_unpaused(),
+            A::WorkflowExecutionOptionsUpdatedEventAttributes(a) => self.apply_options(a),
             A::WorkflowExecutionCompletedEventAttributes(a) => {
                 self.apply_closed(Status::Completed, time, &a.new_execution_run_id);
             }
@@ -236,7 +240,11 @@ impl Execution {
 
     fn forget(&mut self, kind: PendingKind, id: i64) {
         match kind {
-            PendingKind::Activity => drop(self.activities.remove(&id)),
+            PendingKind::Activity => {
+                if self.activities.remove(&id).is_some_and(|activity| activity.is_paused()) {
+                    self.note_pauses();
+                }
+            }
             PendingKind::Timer => drop(self.timers.remove(&id)),
             PendingKind::Child => drop(self.children.remove(&id)),
             PendingKind::Signal => drop(self.signals.remove(&id)),

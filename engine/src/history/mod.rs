@@ -6,6 +6,7 @@
 //! where a rule is not obvious, its name there is given.
 
 mod activity;
+mod activity_control;
 mod activity_policy;
 mod apply;
 mod child;
@@ -14,6 +15,8 @@ mod effect;
 mod external;
 mod lifecycle;
 mod next_run;
+mod options;
+mod pause;
 mod protocol;
 mod reset;
 pub(crate) mod retry_policy;
@@ -34,9 +37,12 @@ use temporalio_common::protos::temporal::api::{
     sdk::v1::UserMetadata,
 };
 
-pub use activity::{ActivityOutcome, ActivityStart};
+pub use activity::{ActivityOutcome, ActivityStart, HeartbeatNews};
+pub use activity_control::{ActivityReset, ActivityUnpause, AlreadyPaused, normal_queue, options_of};
+pub(crate) use activity_policy::Timeouts;
 pub use command::{CommandError, CompletedTask, TaskOutcome};
 pub use lifecycle::{StartInput, run_timeout};
+pub use pause::{NotPaused, WorkflowPauseRequest};
 pub(crate) use reset::is_end_by_reset;
 pub use reset::{ResetError, ResetInput};
 use state::{
@@ -123,7 +129,7 @@ impl Execution {
 
     /// Whether it has not closed.
     pub fn is_open(&self) -> bool {
-        self.status() == WorkflowExecutionStatus::Running
+        matches!(self.status(), WorkflowExecutionStatus::Running | WorkflowExecutionStatus::Paused)
     }
 
     /// Whether a worker holds the workflow task, so that what comes in is buffered.
@@ -180,6 +186,7 @@ impl Execution {
             event_id: BUFFERED_EVENT_ID,
             event_time: timestamp(now),
             event_type: event_type.into(),
+            worker_may_ignore: worker_may_ignore(event_type),
             attributes: Some(attributes),
             user_metadata,
             ..Default::default()
@@ -394,7 +401,16 @@ fn is_bufferable(event_type: EventType) -> bool {
             | E::SignalExternalWorkflowExecutionFailed
             | E::ExternalWorkflowExecutionCancelRequested
             | E::RequestCancelExternalWorkflowExecutionFailed
+            | E::WorkflowExecutionOptionsUpdated
+            | E::WorkflowExecutionPaused
+            | E::WorkflowExecutionUnpaused
     )
+}
+
+/// Whether a worker that does not know an event may go on as if it were not there: it says nothing to the workflow's code.
+fn worker_may_ignore(event_type: EventType) -> bool {
+    use EventType as E;
+    matches!(event_type, E::WorkflowExecutionOptionsUpdated | E::WorkflowExecutionPaused | E::WorkflowExecutionUnpaused)
 }
 
 /// Whether an event ends an activity or a child.

@@ -102,6 +102,18 @@ pub(super) fn backoff_after(
     Ok(interval)
 }
 
+/// Whether a policy allows another attempt after that failure.
+pub(super) fn is_retryable_by(policy: &RetryPolicy, failure: &Failure) -> bool {
+    is_retryable(failure, &policy.non_retryable_error_types)
+}
+
+/// The interval that belongs to an attempt's own number, with the policy's limit.
+pub(super) fn interval_of_attempt(policy: &RetryPolicy, attempt: i32) -> Nanos {
+    let maximum = from_duration(policy.maximum_interval.as_ref());
+    let interval = exponential(policy, attempt);
+    if maximum != 0 && (interval <= 0 || interval > maximum) { maximum } else { interval }
+}
+
 /// Interval after an attempt, without a limit (`ExponentialBackoffAlgorithm`).
 #[allow(clippy::cast_possible_truncation, reason = "a float too large for i64 saturates, and is capped right after")]
 fn exponential(policy: &RetryPolicy, attempt: i32) -> Nanos {

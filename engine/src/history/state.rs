@@ -8,6 +8,7 @@ use temporalio_common::protos::temporal::api::{
     failure::v1::Failure,
     history::v1::{ActivityTaskScheduledEventAttributes, WorkflowExecutionStartedEventAttributes},
     sdk::v1::UserMetadata,
+    workflow::v1::VersioningOverride,
 };
 
 pub use super::effect::{Effect, SignalInput, Target};
@@ -117,6 +118,29 @@ pub struct ExecutionInfo {
     /// Updates of a closed run, whose pending rows are gone.
     #[prost(message, repeated, tag = "34")]
     pub updates: Vec<UpdateInfo>,
+    /// Who has paused the workflow, while it is paused; of a run that closed then, for ever.
+    #[prost(message, optional, tag = "50")]
+    pub pause: Option<WorkflowPause>,
+    /// What is paused of the run, as listings show it. Not in the history: pausing an activity is no event.
+    #[prost(string, repeated, tag = "51")]
+    pub pauses: Vec<String>,
+    /// How workers are chosen for the run's tasks, where that was overridden.
+    #[prost(message, optional, tag = "52")]
+    pub versioning_override: Option<VersioningOverride>,
+}
+
+/// Who has paused a workflow.
+#[derive(Clone, PartialEq, Eq, ::prost::Message)]
+pub struct WorkflowPause {
+    /// When.
+    #[prost(int64, tag = "1")]
+    pub time: i64,
+    /// Who.
+    #[prost(string, tag = "2")]
+    pub identity: String,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub reason: String,
 }
 
 /// A workflow task that is scheduled or started.
@@ -171,6 +195,7 @@ pub struct WorkflowTask {
 }
 
 /// An activity that is scheduled or started.
+#[allow(clippy::struct_excessive_bools, reason = "a stored message only grows")]
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PendingActivity {
     /// Scheduled event's attributes without input and header.
@@ -218,6 +243,32 @@ pub struct PendingActivity {
     /// When the last attempt ended, 0 for never.
     #[prost(int64, tag = "15")]
     pub last_attempt_complete_time: i64,
+    /// Who has paused it, while it is paused.
+    #[prost(message, optional, tag = "30")]
+    pub pause: Option<ActivityPause>,
+    /// Whether it was reset while its worker held it, which the worker is told.
+    #[prost(bool, tag = "31")]
+    pub reset: bool,
+    /// Whether the next attempt begins without the details of a heartbeat.
+    #[prost(bool, tag = "32")]
+    pub reset_heartbeat: bool,
+}
+
+/// Who has paused an activity.
+#[derive(Clone, PartialEq, Eq, ::prost::Message)]
+pub struct ActivityPause {
+    /// When.
+    #[prost(int64, tag = "1")]
+    pub time: i64,
+    /// Who.
+    #[prost(string, tag = "2")]
+    pub identity: String,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub reason: String,
+    /// The request, so that a repeated one is no second pause.
+    #[prost(string, tag = "4")]
+    pub request_id: String,
 }
 
 /// A timer that has not fired.

@@ -72,6 +72,9 @@ impl Execution {
         if self.flush_buffered() {
             self.info.workflow_task_attempt = 1;
         }
+        if self.is_paused() {
+            return;
+        }
         let attempt = self.info.workflow_task_attempt.max(1);
         let timeout = self.task_timeout(attempt);
         if attempt == 1 {
@@ -102,7 +105,7 @@ impl Execution {
 
     /// Schedules a task for updates only, unless there is one anyhow. Even a start delay does not hold it back.
     pub(super) fn schedule_speculative_task(&mut self, now: Nanos) {
-        if !self.is_open() || self.info.workflow_task.is_some() {
+        if !self.is_open() || self.is_paused() || self.info.workflow_task.is_some() {
             return;
         }
         let sticky = !self.info.sticky_queue.is_empty();

@@ -113,6 +113,13 @@ impl<P> Queues<P> {
         Ok(())
     }
 
+    /// Takes out the waiting tasks that `gone` names.
+    pub(crate) fn remove_tasks(&mut self, key: &QueueKey, mut gone: impl FnMut(&Task) -> bool) {
+        if let Some(queue) = self.queues.get_mut(key) {
+            queue.tasks.retain(|task| !gone(task));
+        }
+    }
+
     /// Takes out the waiting workers that `gone` names.
     pub(crate) fn remove_pollers(&mut self, key: &QueueKey, mut gone: impl FnMut(&P) -> bool) -> Vec<P> {
         let Some(queue) = self.queues.get_mut(key) else { return Vec::new() };

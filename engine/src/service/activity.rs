@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     core::{Core, PollReply},
-    history::{ActivityOutcome, time::timestamp},
+    history::{ActivityOutcome, HeartbeatNews, time::timestamp},
     matching::{QueueKey, TaskKind},
 };
 
@@ -78,8 +78,12 @@ impl Service {
         &self,
         request: RecordActivityTaskHeartbeatRequest,
     ) -> Result<RecordActivityTaskHeartbeatResponse, Status> {
-        let cancel_requested = self.heartbeat(Attempt::token(&request.task_token)?, request.details).await?;
-        Ok(RecordActivityTaskHeartbeatResponse { cancel_requested, ..Default::default() })
+        let news = self.heartbeat(Attempt::token(&request.task_token)?, request.details).await?;
+        Ok(RecordActivityTaskHeartbeatResponse {
+            cancel_requested: news.cancel_requested,
+            activity_paused: news.paused,
+            activity_reset: news.reset,
+        })
     }
 
     pub(super) async fn record_activity_task_heartbeat_by_id(
@@ -87,8 +91,12 @@ impl Service {
         request: RecordActivityTaskHeartbeatByIdRequest,
     ) -> Result<RecordActivityTaskHeartbeatByIdResponse, Status> {
         let attempt = Attempt::id(request.namespace, request.workflow_id, request.run_id, request.activity_id)?;
-        let cancel_requested = self.heartbeat(attempt, request.details).await?;
-        Ok(RecordActivityTaskHeartbeatByIdResponse { cancel_requested, ..Default::default() })
+        let news = self.heartbeat(attempt, request.details).await?;
+        Ok(RecordActivityTaskHeartbeatByIdResponse {
+            cancel_requested: news.cancel_requested,
+            activity_paused: news.paused,
+            activity_reset: news.reset,
+        })
     }
 
     pub(super) async fn respond_activity_task_completed(
@@ -147,11 +155,12 @@ impl Service {
         Ok(RespondActivityTaskCanceledByIdResponse {})
     }
 
-    async fn heartbeat(&self, attempt: Attempt, details: Option<Payloads>) -> Result<bool, Status> {
+    async fn heartbeat(&self, attempt: Attempt, details: Option<Payloads>) -> Result<HeartbeatNews, Status> {
         if let Some(fault) = limits::heartbeat_fault(details.as_ref()) {
             // The worker is to stop: its activity has failed.
+            let stop = HeartbeatNews { cancel_requested: true, ..HeartbeatNews::default() };
             let outcome = ActivityOutcome::Failed(Box::new(fault), None);
-            return self.end(attempt, String::new(), outcome).await.map(|_| true);
+            return self.end(attempt, String::new(), outcome).await.map(|_| stop);
         }
         self.core
             .call(move |core, reply| {

@@ -2,22 +2,30 @@
 
 use temporalio_common::protos::temporal::api::{
     common::v1::{WorkflowExecution, WorkflowType},
-    enums::v1::{PendingActivityState, PendingWorkflowTaskState, TaskQueueKind, WorkflowExecutionStatus},
+    enums::v1::{PendingActivityState, PendingWorkflowTaskState, TaskQueueKind},
     taskqueue::v1::TaskQueue,
     workflow::v1::{
         PendingActivityInfo, PendingChildExecutionInfo, PendingWorkflowTaskInfo, WorkflowExecutionConfig,
-        WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
+        WorkflowExecutionExtendedInfo, WorkflowExecutionInfo, WorkflowExecutionPauseInfo,
+        WorkflowExecutionVersioningInfo,
+        pending_activity_info::{
+            PauseInfo,
+            pause_info::{Manual, PausedBy},
+        },
     },
     workflowservice::v1::{DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse},
 };
 use tonic::Status;
 
-use super::{Service, execution, search_attributes::shown};
+use super::{
+    Service, execution,
+    search_attributes::{of_run, shown},
+};
 use crate::{
     core::{Core, closed_info},
     history::{
         Execution,
-        state::{ExecutionInfo, PendingActivity, PendingChild, WorkflowTask},
+        state::{ActivityPause, ExecutionInfo, PendingActivity, PendingChild, WorkflowTask},
         time::{deadline, duration, from_duration, timestamp},
     },
 };
@@ -88,7 +96,7 @@ fn config(info: &ExecutionInfo) -> WorkflowExecutionConfig {
 
 fn summary(info: &ExecutionInfo) -> WorkflowExecutionInfo {
     let started = info.started.clone().unwrap_or_default();
-    let closed = info.status != i32::from(WorkflowExecutionStatus::Running);
+    let closed = info.close_time != 0;
     let own = WorkflowExecution { workflow_id: info.workflow_id.clone(), run_id: info.run_id.clone() };
     WorkflowExecutionInfo {
         execution: Some(own.clone()),
@@ -101,13 +109,18 @@ fn summary(info: &ExecutionInfo) -> WorkflowExecutionInfo {
         parent_execution: started.parent_workflow_execution,
         execution_time: timestamp(info.execution_time),
         memo: Some(info.memo.clone().unwrap_or_default()),
-        search_attributes: Some(info.search_attributes.clone().unwrap_or_default()),
+        search_attributes: Some(of_run(info).unwrap_or_default()),
         task_queue: started.task_queue.map(|queue| queue.name).unwrap_or_default(),
         state_transition_count: info.state_transitions,
         history_size_bytes: info.history_size,
         execution_duration: closed.then(|| duration(info.close_time - info.execution_time)).flatten(),
         root_execution: Some(started.root_workflow_execution.unwrap_or(own)),
         first_run_id: started.first_execution_run_id,
+        priority: started.priority,
+        versioning_info: info.versioning_override.clone().map(|versioning_override| WorkflowExecutionVersioningInfo {
+            versioning_override: Some(versioning_override),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
@@ -124,6 +137,11 @@ fn extended(info: &ExecutionInfo) -> WorkflowExecutionExtendedInfo {
             info.original_start_time
         }),
         reset_run_id: info.reset_run_id.clone(),
+        pause_info: info.pause.as_ref().map(|pause| WorkflowExecutionPauseInfo {
+            identity: pause.identity.clone(),
+            paused_time: timestamp(pause.time),
+            reason: pause.reason.clone(),
+        }),
         ..Default::default()
     }
 }
@@ -132,13 +150,29 @@ fn pending_activities(execution: &Execution) -> Vec<PendingActivityInfo> {
     execution.activities.values().map(|activity| pending_activity(activity)).collect()
 }
 
+/// Who has paused an activity. There are no rules here that could have.
+fn pause_info(pause: &ActivityPause) -> PauseInfo {
+    let manual = Manual { identity: pause.identity.clone(), reason: pause.reason.clone() };
+    PauseInfo { pause_time: timestamp(pause.time), paused_by: Some(PausedBy::Manual(manual)) }
+}
+
 fn pending_activity(activity: &PendingActivity) -> PendingActivityInfo {
+    let mut options = activity.options();
+    if let Some(queue) = options.task_queue.as_mut() {
+        queue.normal_name.clone_from(&queue.name);
+    }
+    if let Some(policy) = options.retry_policy.as_mut() {
+        policy.non_retryable_error_types.clear();
+    }
     let scheduled = activity.scheduled.clone().unwrap_or_default();
-    let state = match (activity.cancel_requested_event_id != 0, activity.is_started()) {
-        (true, _) => PendingActivityState::CancelRequested,
-        (false, true) => PendingActivityState::Started,
-        (false, false) => PendingActivityState::Scheduled,
+    let state = match (activity.cancel_requested_event_id != 0, activity.is_started(), activity.is_paused()) {
+        (true, ..) => PendingActivityState::CancelRequested,
+        (false, true, true) => PendingActivityState::PauseRequested,
+        (false, true, false) => PendingActivityState::Started,
+        (false, false, true) => PendingActivityState::Paused,
+        (false, false, false) => PendingActivityState::Scheduled,
     };
+    let retries = activity.backing_off && !activity.is_paused();
     let limit = from_duration(scheduled.schedule_to_close_timeout.as_ref());
     let retry_interval = activity.attempt_scheduled_time - activity.last_attempt_complete_time;
     PendingActivityInfo {
@@ -154,14 +188,13 @@ fn pending_activity(activity: &PendingActivity) -> PendingActivityInfo {
         expiration_time: timestamp(deadline(activity.scheduled_time, limit)),
         last_failure: activity.last_failure.clone(),
         last_worker_identity: activity.identity.clone(),
-        current_retry_interval: activity.backing_off.then(|| duration(retry_interval)).flatten(),
+        current_retry_interval: retries.then(|| duration(retry_interval)).flatten(),
         last_attempt_complete_time: timestamp(activity.last_attempt_complete_time),
-        next_attempt_schedule_time: if activity.backing_off {
-            timestamp(activity.attempt_scheduled_time)
-        } else {
-            None
-        },
+        next_attempt_schedule_time: retries.then(|| timestamp(activity.attempt_scheduled_time)).flatten(),
         priority: scheduled.priority,
+        paused: activity.is_paused(),
+        pause_info: activity.pause.as_ref().map(pause_info),
+        activity_options: Some(options),
         ..Default::default()
     }
 }

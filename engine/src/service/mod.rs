@@ -3,14 +3,20 @@
 //! The tables of methods in this file are the one list of what is supported; everything else answers `UNIMPLEMENTED` with its name.
 
 mod activity;
+mod activity_control;
+mod activity_options;
+pub(crate) mod batch;
 #[cfg(test)]
 mod compatibility;
 mod describe;
 mod history;
 mod limits;
+mod masks;
 mod multi;
 pub(crate) mod namespace;
 mod operator;
+mod options;
+mod pause;
 mod reset;
 mod schedule;
 mod schedule_check;
@@ -120,6 +126,9 @@ methods! {
     "ExecuteMultiOperation" => execute_multi_operation,
     "UpdateWorkflowExecution" => update_workflow_execution,
     "PollWorkflowExecutionUpdate" => poll_workflow_execution_update,
+    "PauseWorkflowExecution" => pause_workflow_execution,
+    "UnpauseWorkflowExecution" => unpause_workflow_execution,
+    "UpdateWorkflowExecutionOptions" => update_workflow_execution_options,
     "QueryWorkflow" => query_workflow,
     "ListWorkflowExecutions" => list_workflow_executions,
     "CountWorkflowExecutions" => count_workflow_executions,
@@ -142,9 +151,17 @@ methods! {
     "RespondActivityTaskFailedById" => respond_activity_task_failed_by_id,
     "RespondActivityTaskCanceled" => respond_activity_task_canceled,
     "RespondActivityTaskCanceledById" => respond_activity_task_canceled_by_id,
+    "PauseActivity" => pause_activity,
+    "UnpauseActivity" => unpause_activity,
+    "ResetActivity" => reset_activity,
+    "UpdateActivityOptions" => update_activity_options,
     "ShutdownWorker" => shutdown_worker,
     "DescribeTaskQueue" => describe_task_queue,
     "ListTaskQueuePartitions" => list_task_queue_partitions,
+    "StartBatchOperation" => start_batch_operation,
+    "StopBatchOperation" => stop_batch_operation,
+    "DescribeBatchOperation" => describe_batch_operation,
+    "ListBatchOperations" => list_batch_operations,
     "CreateSchedule" => create_schedule,
     "DescribeSchedule" => describe_schedule,
     "UpdateSchedule" => update_schedule,
@@ -219,6 +236,14 @@ fn execution(execution: Option<WorkflowExecution>) -> Result<WorkflowExecution, 
         return Err(Status::invalid_argument("Invalid RunId."));
     }
     Ok(execution)
+}
+
+/// Checks a run id that need not be given, in the words of the newer methods.
+fn require_run_id(run_id: &str) -> Result<(), Status> {
+    if run_id.is_empty() || uuid::Uuid::parse_str(run_id).is_ok() {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("RunId is not valid UUID."))
 }
 
 /// Entries of one page: as many as the client asks for, but no more than `most`, which is also what it gets without asking.

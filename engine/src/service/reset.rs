@@ -10,33 +10,16 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 
 use super::{MAX_ID_LENGTH, Service, execution, refuse};
-use crate::core::ResetRequest;
+use crate::core::{Core, ResetRequest};
 
 impl Service {
     pub(super) async fn reset_workflow_execution(
         &self,
         request: ResetWorkflowExecutionRequest,
     ) -> Result<ResetWorkflowExecutionResponse, Status> {
-        let signals = takes_signals(&request);
-        let execution = execution(request.workflow_execution)?;
-        if request.request_id.is_empty() {
-            return Err(Status::invalid_argument("RequestId is not set on request."));
-        }
-        if request.request_id.len() > MAX_ID_LENGTH {
-            return Err(Status::invalid_argument("RequestId length exceeds limit."));
-        }
-        refuse(!request.post_reset_operations.is_empty(), "PostResetOperations")?;
-        let request = ResetRequest {
-            namespace: request.namespace,
-            execution,
-            reason: request.reason,
-            finish_event_id: request.workflow_task_finish_event_id,
-            request_id: request.request_id,
-            signals,
-        };
         self.core
             .call(move |core, reply| {
-                let answer = core.reset(&request).map(|run_id| ResetWorkflowExecutionResponse { run_id });
+                let answer = reset(core, request);
                 core.reply(reply, answer);
             })
             .await
@@ -54,6 +37,34 @@ impl Service {
             })
             .await
     }
+}
+
+/// Resets an execution.
+///
+/// # Errors
+/// There is no such run, it cannot be reset to that point, or the request is wrong.
+pub(super) fn reset(
+    core: &mut Core,
+    request: ResetWorkflowExecutionRequest,
+) -> Result<ResetWorkflowExecutionResponse, Status> {
+    let signals = takes_signals(&request);
+    let execution = execution(request.workflow_execution)?;
+    if request.request_id.is_empty() {
+        return Err(Status::invalid_argument("RequestId is not set on request."));
+    }
+    if request.request_id.len() > MAX_ID_LENGTH {
+        return Err(Status::invalid_argument("RequestId length exceeds limit."));
+    }
+    refuse(!request.post_reset_operations.is_empty(), "PostResetOperations")?;
+    let request = ResetRequest {
+        namespace: request.namespace,
+        execution,
+        reason: request.reason,
+        finish_event_id: request.workflow_task_finish_event_id,
+        request_id: request.request_id,
+        signals,
+    };
+    core.reset(&request).map(|run_id| ResetWorkflowExecutionResponse { run_id })
 }
 
 /// Whether later signals are taken over (`GetResetReapplyExcludeTypes`). The other kinds that can be excluded have no events

@@ -21,9 +21,10 @@ use crate::{
     core::{Core, closed_info},
     cron,
     history::{
-        StartInput,
+        StartInput, TaskStart, TaskStarted,
         retry_policy::{check_policy, complete_policy, fault_of_length},
         state::{ExecutionInfo, SignalInput},
+        time::from_duration,
     },
 };
 
@@ -68,6 +69,8 @@ pub(crate) struct Start {
     reuse: Reuse,
     conflict: Conflict,
     input: StartInput,
+    /// Who wants the first workflow task with the answer, if anybody does.
+    eager: Option<TaskStart>,
 }
 
 impl Start {
@@ -89,6 +92,8 @@ pub(crate) struct Started {
     pub(crate) run_id: String,
     pub(super) first_run_id: String,
     new: bool,
+    /// The run and its first workflow task, for the client that has started it.
+    eager: Option<(i64, TaskStarted)>,
 }
 
 impl Service {
@@ -97,17 +102,16 @@ impl Service {
         request: StartWorkflowExecutionRequest,
     ) -> Result<StartWorkflowExecutionResponse, Status> {
         let default = Conflict::Fail;
-        let start = start_of(request, default)?;
+        let eager = request.request_eager_execution.then(|| TaskStart {
+            identity: request.identity.clone(),
+            request_id: request.request_id.clone(),
+            in_process: self.caller.in_process,
+        });
+        let start = Start { eager, ..start_of(request, default)? };
         self.core
-            .call(move |core, reply| {
-                let answer = begin(core, start, None).map(|started| StartWorkflowExecutionResponse {
-                    run_id: started.run_id,
-                    first_execution_run_id: started.first_run_id,
-                    started: started.new,
-                    status: RunStatus::Running.into(),
-                    ..Default::default()
-                });
-                core.reply(reply, answer);
+            .call(move |core, reply| match begin(core, start, None) {
+                Ok(started) => core.reply_with(reply, move |core| answer(core, started)),
+                Err(status) => core.reply(reply, Err(status)),
             })
             .await
     }
@@ -138,6 +142,19 @@ impl Service {
             })
             .await
     }
+}
+
+/// What a client is told of its start, with the first workflow task where it wanted that.
+fn answer(core: &Core, started: Started) -> Result<StartWorkflowExecutionResponse, Status> {
+    let task = started.eager.map(|(key, task)| core.workflow_task_response(key, &task, false)).transpose()?;
+    Ok(StartWorkflowExecutionResponse {
+        run_id: started.run_id,
+        first_execution_run_id: started.first_run_id,
+        started: started.new,
+        status: RunStatus::Running.into(),
+        eager_workflow_task: task,
+        ..Default::default()
+    })
 }
 
 fn as_start(request: SignalWithStartWorkflowExecutionRequest) -> StartWorkflowExecutionRequest {
@@ -216,6 +233,7 @@ pub(crate) fn start_of(request: StartWorkflowExecutionRequest, default: Conflict
             user_metadata: request.user_metadata,
             ..StartInput::default()
         },
+        eager: None,
     })
 }
 
@@ -289,8 +307,11 @@ pub(crate) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInpu
     core.require_registered(&start.namespace)?;
     let attributes = start.input.attributes.search_attributes.take();
     start.input.attributes.search_attributes = core.admit_search_attributes(&start.namespace, attributes)?;
-    if let Some(info) = asked_before(core, &start)? {
-        return Ok(existing(&info, true));
+    if let Some((key, info)) = asked_before(core, &start)? {
+        let held = core.live.get(&key).and_then(|live| live.execution.started_task());
+        // The answer with the task was lost; it is still the client's.
+        let eager = start.eager.and(held).filter(|task| task.task.request_id == start.request_id);
+        return Ok(Started { eager: eager.map(|task| (key, task)), ..existing(&info, true) });
     }
     if let Admission::Running(key) = admit(core, &start.namespace, &start.workflow_id, start.reuse)? {
         let info = core.info(key)?;
@@ -318,19 +339,28 @@ pub(crate) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInpu
     start.input.namespace_id = core.namespace_id(&start.namespace);
     start.input.namespace = start.namespace;
     let run_id = start.input.attributes.original_execution_run_id.clone();
+    start.eager = start.eager.filter(|_| begins_at_once(&start.input.attributes));
+    start.input.attributes.eager_execution_accepted = start.eager.is_some();
     let key = core.start_execution(start.input);
-    core.update(key, |e, now| {
+    let eager = start.eager;
+    let task = core.update(key, |e, now| {
         if let Some(signal) = signal {
             e.signal(now, signal, None);
         }
         e.schedule_workflow_task(now);
+        eager.and_then(|eager| e.start_workflow_task(now, &eager))
     });
-    Ok(Started { first_run_id: run_id.clone(), run_id, new: true })
+    Ok(Started { first_run_id: run_id.clone(), run_id, new: true, eager: task.flatten().map(|task| (key, task)) })
+}
+
+/// Whether nothing holds the first workflow task back.
+fn begins_at_once(attributes: &WorkflowExecutionStartedEventAttributes) -> bool {
+    attributes.cron_schedule.is_empty() && from_duration(attributes.first_workflow_task_backoff.as_ref()) == 0
 }
 
 /// The current run, when this very request started it: the answer was lost, and the client asks again. It may have closed
 /// meanwhile.
-fn asked_before(core: &Core, start: &Start) -> Result<Option<ExecutionInfo>, Status> {
+fn asked_before(core: &Core, start: &Start) -> Result<Option<(i64, ExecutionInfo)>, Status> {
     if start.request_id.is_empty() {
         return Ok(None);
     }
@@ -341,10 +371,10 @@ fn asked_before(core: &Core, start: &Start) -> Result<Option<ExecutionInfo>, Sta
         Err(status) => return Err(status),
     };
     let info = core.info(found.key)?;
-    Ok((info.start_request_id == start.request_id).then_some(info))
+    Ok((info.start_request_id == start.request_id).then_some((found.key, info)))
 }
 
 fn existing(info: &ExecutionInfo, new: bool) -> Started {
     let first_run_id = info.started.as_ref().map(|s| s.first_execution_run_id.clone()).unwrap_or_default();
-    Started { run_id: info.run_id.clone(), first_run_id, new }
+    Started { run_id: info.run_id.clone(), first_run_id, new, eager: None }
 }

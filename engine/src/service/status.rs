@@ -78,6 +78,15 @@ pub(crate) fn update_refused(refused: UpdateRefused) -> Status {
     }
 }
 
+/// As many batch operations are under way in the namespace as may be.
+pub(crate) fn too_many_batches() -> Status {
+    let (cause, scope) = (ResourceExhaustedCause::ConcurrentLimit, ResourceExhaustedScope::Namespace);
+    let detail = ResourceExhaustedFailure { cause: cause.into(), scope: scope.into() };
+    let (message, name) =
+        ("Max concurrent batch operations is reached", "temporal.api.errordetails.v1.ResourceExhaustedFailure");
+    with_detail(Code::ResourceExhausted, message, name, &detail)
+}
+
 /// The workflow id is taken.
 pub(crate) fn already_started(workflow_id: &str, run_id: &str, request_id: &str, running: bool) -> Status {
     let message = if running {

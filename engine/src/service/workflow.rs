@@ -144,6 +144,8 @@ fn checked(core: &Core, request: &QueryWorkflowRequest) -> Result<(i64, Option<Q
     let info = core.info(key)?;
     let status = WorkflowExecutionStatus::try_from(info.status).unwrap_or_default();
     let rejected = match request.query_reject_condition() {
+        // No workflow task goes out, nor does a query.
+        _ if status == WorkflowExecutionStatus::Paused => true,
         QueryRejectCondition::NotOpen => status != WorkflowExecutionStatus::Running,
         QueryRejectCondition::NotCompletedCleanly => {
             !matches!(status, WorkflowExecutionStatus::Running | WorkflowExecutionStatus::Completed)

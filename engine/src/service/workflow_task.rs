@@ -175,6 +175,11 @@ fn complete(
         return core.reply(reply, Err(status));
     }
     let key = token.key;
+    let paused = core.live.get(&key).is_some_and(|live| live.execution.is_paused());
+    if paused && request.force_create_new_workflow_task {
+        let refused = "Workflow is paused and force create new workflow task is not allowed.";
+        return core.reply(reply, Err(Status::failed_precondition(refused)));
+    }
     let start = TaskStart {
         identity: request.identity.clone(),
         request_id: Uuid::now_v7().to_string(),

@@ -6,6 +6,7 @@
 mod attributes;
 pub(crate) mod backup;
 mod batch;
+mod batch_jobs;
 mod commit;
 mod error;
 mod listing;
@@ -24,8 +25,8 @@ pub use error::StoreError;
 pub use options::{IntegrityCheck, StoreOptions, Synchronous};
 pub use reader::StoreReader;
 pub use types::{
-    Count, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch, HistoryLimit, NamespaceRow, OpenExecution, Page,
-    PendingKind, PendingRow, RunRef, ScheduleRow, SearchValue, VisibilityHit, VisibilityRow,
+    BatchJobRow, Count, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch, HistoryLimit, NamespaceRow,
+    OpenExecution, Page, PendingKind, PendingRow, RunRef, ScheduleRow, SearchValue, VisibilityHit, VisibilityRow,
 };
 
 use std::{
@@ -191,6 +192,22 @@ impl Store {
     /// When the file cannot be read.
     pub(crate) fn latest_events(&self, batches: u32) -> Result<Vec<Vec<u8>>, StoreError> {
         read::latest_events(&self.connection, batches).map_err(|error| self.explain(&error))
+    }
+
+    /// All batch operations, by namespace and id.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load_batch_jobs(&self) -> Result<Vec<BatchJobRow>, StoreError> {
+        batch_jobs::all(&self.connection).map_err(|error| self.explain(&error))
+    }
+
+    /// The batch operation of that id.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn find_batch_job(&self, namespace: &str, job_id: &str) -> Result<Option<BatchJobRow>, StoreError> {
+        batch_jobs::find(&self.connection, namespace, job_id).map_err(|error| self.explain(&error))
     }
 
     /// Hands every open run to `each`, in the order of their keys.

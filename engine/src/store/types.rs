@@ -207,6 +207,17 @@ pub struct ScheduleRow {
     pub data: Vec<u8>,
 }
 
+/// A batch operation. The caller keeps all of them in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchJobRow {
+    /// Name of the namespace it is in.
+    pub namespace: String,
+    /// Its id, unique in its namespace.
+    pub job_id: String,
+    /// Its state, encoded by the caller.
+    pub data: Vec<u8>,
+}
+
 /// A namespace. All of them are small and few; the caller keeps them in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceRow {

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use prost::Message as _;
-use temporalio_common::protos::temporal::api::{enums::v1::EventType, history::v1::history_event::Attributes};
+use temporalio_common::protos::temporal::api::{
+    enums::v1::EventType,
+    history::v1::{ActivityTaskScheduledEventAttributes, history_event::Attributes},
+};
 
 use super::model::Model;
 use crate::history::{
@@ -22,6 +25,24 @@ impl Model {
         self.is_the_fold_of_its_history();
         self.survives_being_stored();
         self.updates_are_bounded_and_told_of();
+        self.what_is_paused_is_held_and_noted();
+    }
+
+    /// A paused workflow has no task that a worker could still get, a paused activity is not due, and listings know of both.
+    fn what_is_paused_is_held_and_noted(&self) {
+        let execution = &self.execution;
+        if !execution.is_open() {
+            return;
+        }
+        if execution.is_paused() {
+            let waiting = execution.info.workflow_task.as_ref().filter(|task| task.started_event_id == 0);
+            assert_eq!(waiting, None);
+        }
+        assert_eq!(execution.info.pause.is_some(), execution.is_paused());
+        let paused = execution.activities.values().filter(|activity| activity.is_paused()).count();
+        assert_eq!(execution.info.pauses.is_empty(), paused == 0 && !execution.is_paused());
+        let wanted = usize::from(paused != 0) + if execution.is_paused() { 2 } else { 0 };
+        assert_eq!(execution.info.pauses.len(), wanted, "the model's activities are of one type");
     }
 
     fn ids_are_consecutive(&self) {
@@ -143,7 +164,7 @@ impl Model {
         let open = self.execution.updates.values().filter(|update| update.completed_event_id == 0).count();
         assert!(self.execution.admitted.len() + open <= MAX_IN_FLIGHT_UPDATES);
         assert!(self.execution.is_open() || self.execution.admitted.is_empty());
-        let waits = self.execution.info.workflow_task.is_some();
+        let waits = self.execution.info.workflow_task.is_some() || self.execution.is_paused();
         assert!(self.execution.admitted.is_empty() || waits, "a workflow task brings updates to a worker");
         for update in self.execution.updates.values() {
             let told = |what: fn(&UpdateChange) -> bool| {
@@ -191,13 +212,20 @@ fn determined(info: &ExecutionInfo) -> ExecutionInfo {
         sticky_queue: String::new(),
         sticky_timeout: 0,
         next_buffer_id: 0,
+        pauses: Vec::new(),
         ..info.clone()
     }
 }
 
 fn activities(execution: &Execution) -> BTreeMap<i64, PendingActivity> {
+    // Options that operators have changed are not in the history; what they cannot change is.
     let lasting = |activity: &PendingActivity| PendingActivity {
-        scheduled: activity.scheduled.clone(),
+        scheduled: activity.scheduled.as_ref().map(|scheduled| ActivityTaskScheduledEventAttributes {
+            activity_id: scheduled.activity_id.clone(),
+            activity_type: scheduled.activity_type.clone(),
+            workflow_task_completed_event_id: scheduled.workflow_task_completed_event_id,
+            ..Default::default()
+        }),
         scheduled_event_id: activity.scheduled_event_id,
         scheduled_time: activity.scheduled_time,
         cancel_requested_event_id: activity.cancel_requested_event_id,

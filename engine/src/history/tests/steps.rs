@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use crate::history::{ActivityReset, ActivityUnpause};
+
 /// One thing that happens. A number picks among what is there (modulo how many there are).
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -29,6 +31,18 @@ pub(super) enum Step {
     CancelArrives(u8, bool),
     /// An update, whose id is the number: a repeated number is a repeated request.
     Update(u8),
+    /// The workflow is paused, or goes on.
+    Pause,
+    Unpause,
+    /// Other options; the number is the priority.
+    Options(u8),
+    /// An activity is paused, by the request of that number.
+    PauseActivity(u8, u8),
+    UnpauseActivity(u8, ActivityUnpause),
+    /// An activity is reset, with its first options where that is said.
+    ResetActivity(u8, ActivityReset, bool),
+    /// An activity gets other timeouts.
+    ActivityOptions(u8, Limits),
     /// Seconds go by, and what is due happens.
     Pass(u16),
 }
@@ -129,7 +143,26 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => (which, any::<bool>()).prop_map(|(which, ok)| Step::SignalArrives(which, ok)),
         2 => (which, any::<bool>()).prop_map(|(which, ok)| Step::CancelArrives(which, ok)),
         6 => (0_u8..30).prop_map(Step::Update),
+        3 => control(),
         6 => (0_u16..30).prop_map(Step::Pass),
+    ]
+}
+
+/// What operators do.
+fn control() -> impl Strategy<Value = Step> {
+    let (which, flag) = (any::<u8>(), any::<bool>());
+    prop_oneof![
+        2 => Just(Step::Pause),
+        5 => Just(Step::Unpause),
+        1 => (0_u8..4).prop_map(Step::Options),
+        4 => (which, 0_u8..4).prop_map(|(which, request)| Step::PauseActivity(which, request)),
+        4 => (which, flag, flag).prop_map(|(which, reset_attempts, reset_heartbeat)| {
+            Step::UnpauseActivity(which, ActivityUnpause { reset_attempts, reset_heartbeat })
+        }),
+        3 => (which, flag, flag, flag).prop_map(|(which, reset_heartbeat, keep_paused, restore)| {
+            Step::ResetActivity(which, ActivityReset { reset_heartbeat, keep_paused }, restore)
+        }),
+        2 => (which, limits()).prop_map(|(which, limits)| Step::ActivityOptions(which, limits)),
     ]
 }
 

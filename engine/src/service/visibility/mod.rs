@@ -117,7 +117,11 @@ fn listed(
     Ok((executions, found.next_page_token))
 }
 
-fn parse(query: &str, schema: &Schema) -> Result<Query, Status> {
+/// Reads the text of a list filter.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`, with the place of the fault.
+pub(super) fn parse(query: &str, schema: &Schema) -> Result<Query, Status> {
     let query = Query::parse(query, schema).map_err(|error| Status::invalid_argument(error.to_string()))?;
     Ok(query.outside_of_divisions())
 }

@@ -1,0 +1,108 @@
+//! Options of a running workflow: its priority, and how workers are chosen for it.
+
+use temporalio_common::protos::temporal::api::{
+    workflow::v1::{
+        VersioningOverride, WorkflowExecutionOptions,
+        versioning_override::{Override, PinnedOverrideBehavior},
+    },
+    workflowservice::v1::{UpdateWorkflowExecutionOptionsRequest, UpdateWorkflowExecutionOptionsResponse},
+};
+use tonic::Status;
+
+use super::{
+    Service,
+    masks::{camel_case, has_part_of, merge_priority},
+    refuse, require_id, require_run_id,
+};
+use crate::{core::Core, history::state::ExecutionInfo};
+
+/// Paths that a mask may have, besides those below a priority.
+const FIELDS: [&str; 3] = ["versioningOverride", "priority", "timeSkippingConfig"];
+
+impl Service {
+    pub(super) async fn update_workflow_execution_options(
+        &self,
+        request: UpdateWorkflowExecutionOptionsRequest,
+    ) -> Result<UpdateWorkflowExecutionOptionsResponse, Status> {
+        self.core
+            .call(move |core, reply| {
+                let answer = update(core, request);
+                core.reply(reply, answer);
+            })
+            .await
+    }
+}
+
+/// Gives a running workflow other options.
+///
+/// # Errors
+/// There is no such run, or the options cannot be.
+pub(super) fn update(
+    core: &mut Core,
+    request: UpdateWorkflowExecutionOptionsRequest,
+) -> Result<UpdateWorkflowExecutionOptionsResponse, Status> {
+    let execution = request.workflow_execution.unwrap_or_default();
+    require_id(&execution.workflow_id, "WorkflowId")?;
+    require_run_id(&execution.run_id)?;
+    let from = request
+        .workflow_execution_options
+        .ok_or_else(|| Status::invalid_argument("WorkflowExecutionOptions is required"))?;
+    let mask = request.update_mask.ok_or_else(|| Status::invalid_argument("UpdateMask is required"))?.paths;
+    let mask = known(&mask)?;
+    let has_skipping = from.time_skipping_config.is_some() && has_part_of(&mask, "timeSkippingConfig");
+    refuse(has_skipping, "TimeSkippingConfig")?;
+    core.require_namespace(&request.namespace)?;
+    let key = core.find_open(&request.namespace, &execution)?;
+    let merged = merged(&core.info(key)?, &from, &mask)?;
+    core.update(key, |e, now| e.update_options(now, merged.clone(), &request.identity));
+    Ok(UpdateWorkflowExecutionOptionsResponse { workflow_execution_options: Some(merged), update_time: None })
+}
+
+/// The paths of a mask, unless one is of no field.
+fn known(mask: &[String]) -> Result<Vec<String>, Status> {
+    let camel: Vec<String> = mask.iter().map(|path| camel_case(path)).collect();
+    let unknown = camel.iter().position(|path| !FIELDS.iter().any(|field| has_part_of(&[path.clone()], field)));
+    match unknown.and_then(|at| mask.get(at)) {
+        None => Ok(camel),
+        Some(path) => Err(Status::invalid_argument(format!(
+            "error parsing UpdateMask: proto:\u{a0}invalid path {path:?} for message \"temporal.api.workflow.v1.WorkflowExecutionOptions\""
+        ))),
+    }
+}
+
+fn merged(
+    info: &ExecutionInfo,
+    from: &WorkflowExecutionOptions,
+    mask: &[String],
+) -> Result<WorkflowExecutionOptions, Status> {
+    let mut options = info.options();
+    if has_part_of(mask, "versioningOverride") {
+        let queue = info.started.as_ref().and_then(|started| started.task_queue.as_ref());
+        check_override(from.versioning_override.as_ref(), queue.map_or("", |queue| &queue.name))?;
+        options.versioning_override.clone_from(&from.versioning_override);
+    }
+    merge_priority(&mut options.priority, from.priority.as_ref(), mask)?;
+    Ok(options)
+}
+
+/// An override to a version needs workers of that version, and this engine's queues know none.
+fn check_override(given: Option<&VersioningOverride>, queue: &str) -> Result<(), Status> {
+    let version = match given.and_then(|given| given.r#override.as_ref()) {
+        None | Some(Override::AutoUpgrade(_)) => return Ok(()),
+        Some(Override::Pinned(pinned)) => {
+            if pinned.behavior() == PinnedOverrideBehavior::Unspecified {
+                let message = "must specify pinned override behavior if override is pinned.";
+                return Err(Status::invalid_argument(message));
+            }
+            pinned.version.as_ref()
+        }
+        Some(Override::OneTime(once)) => once.target_deployment_version.as_ref(),
+    };
+    let Some(version) = version else {
+        return Err(Status::invalid_argument("must provide version if override is pinned."));
+    };
+    Err(Status::failed_precondition(format!(
+        "Pinned version '{}:{}' is not present in task queue '{queue}' of type 'Workflow'",
+        version.deployment_name, version.build_id
+    )))
+}
