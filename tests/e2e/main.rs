@@ -22,6 +22,7 @@ mod support;
 mod troubles;
 mod watch;
 mod wire;
+mod wire_acting;
 mod wire_schedules;
 mod wire_visibility;
 mod workflow;

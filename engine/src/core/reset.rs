@@ -83,9 +83,7 @@ impl Core {
             self.fail_batch(status.clone());
             return Err(status);
         }
-        if request.signals
-            && let Err(status) = self.reapply(&mut execution, now, base.key, finish)
-        {
+        if let Err(status) = self.reapply(&mut execution, now, (base.key, finish), request.signals) {
             self.fail_batch(status.clone());
             return Err(status);
         }
@@ -176,13 +174,19 @@ impl Core {
         Ok(())
     }
 
-    /// Takes over the signals of the run `key` from the event `from` on, and those of the runs as which it continued.
-    fn reapply(&self, execution: &mut Execution, now: Nanos, key: i64, from: i64) -> Result<(), Status> {
-        let (mut key, mut from) = (key, from);
+    /// Takes over what came to the run `key` from the event `from` on, and to the runs as which it continued: signals where they
+    /// are wanted, and options.
+    fn reapply(
+        &self,
+        execution: &mut Execution,
+        now: Nanos,
+        (mut key, mut from): (i64, i64),
+        signals: bool,
+    ) -> Result<(), Status> {
         for _ in 0..MAX_CHAIN {
             let events = self.written_events(key, from, i64::MAX)?;
             for event in &events {
-                execution.reapply(now, event);
+                execution.reapply(now, event, signals);
             }
             let Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(a)) =
                 events.last().and_then(|event| event.attributes.as_ref())

@@ -142,7 +142,7 @@ impl Core {
         let Some(Attributes::ActivityTaskScheduledEventAttributes(scheduled)) = event.attributes else {
             return Err(Status::data_loss("an activity's scheduled event is something else"));
         };
-        // They may have changed since.
+        // It may have changed since. Of the timeouts the worker is told what the workflow once asked for, as by the server.
         let options = activity.options();
         let token = TaskToken {
             key,
@@ -167,9 +167,9 @@ impl Core {
             current_attempt_scheduled_time: timestamp(activity.attempt_scheduled_time),
             started_time: timestamp(activity.started_time),
             attempt: activity.attempt,
-            schedule_to_close_timeout: options.schedule_to_close_timeout,
-            start_to_close_timeout: options.start_to_close_timeout,
-            heartbeat_timeout: options.heartbeat_timeout,
+            schedule_to_close_timeout: scheduled.schedule_to_close_timeout,
+            start_to_close_timeout: scheduled.start_to_close_timeout,
+            heartbeat_timeout: scheduled.heartbeat_timeout,
             retry_policy: options.retry_policy,
             priority: options.priority,
             ..Default::default()

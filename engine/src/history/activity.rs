@@ -132,9 +132,7 @@ impl Execution {
             return None;
         }
         activity.last_heartbeat_time = now;
-        if details.is_some() {
-            activity.heartbeat_details = details;
-        }
+        activity.heartbeat_details = details;
         let news = HeartbeatNews {
             cancel_requested: activity.cancel_requested_event_id != 0,
             paused: activity.is_paused(),

@@ -18,6 +18,15 @@ impl ExecutionInfo {
     }
 }
 
+/// The options that an event says.
+pub(super) fn options_of_event(a: &WorkflowExecutionOptionsUpdatedEventAttributes) -> WorkflowExecutionOptions {
+    WorkflowExecutionOptions {
+        versioning_override: a.versioning_override.clone(),
+        priority: a.priority.clone(),
+        ..WorkflowExecutionOptions::default()
+    }
+}
+
 impl Execution {
     /// Gives the run other options. Those that it has already are no event.
     pub fn update_options(&mut self, now: Nanos, options: WorkflowExecutionOptions, identity: &str) {

@@ -9,6 +9,8 @@
 //! Signals, cancellations and what activities report are written meanwhile, timers fire, and timeouts of the run go on. No activity
 //! is handed out.
 
+use std::collections::BTreeSet;
+
 use temporalio_common::protos::temporal::api::{
     enums::v1::{WorkflowExecutionStatus as Status, WorkflowTaskFailedCause},
     history::v1::{
@@ -114,23 +116,24 @@ impl Execution {
         self.info.pause = None;
         self.info.status = Status::Running.into();
         self.info.workflow_task_attempt = 1;
+        // It goes on at once, whatever its first task has waited for.
+        self.info.first_task_delayed = false;
         self.changes.visibility = true;
     }
 
     /// Notes for listings what is paused (`updatePauseInfoSearchAttribute`): the workflow, and the types of activities.
     pub(super) fn note_pauses(&mut self) {
-        let mut pauses: Vec<String> = self
-            .activities
-            .values()
-            .filter(|activity| activity.is_paused())
-            .map(|activity| format!("property:activityType={}", activity.activity_type().map_or("", |kind| &kind.name)))
-            .collect();
+        let mut pauses = Vec::new();
         if let Some(pause) = &self.info.pause {
             pauses.push(format!("Workflow:{}", self.info.workflow_id));
-            pauses.push(format!("Reason:{}", pause.reason));
+            if !pause.reason.is_empty() {
+                pauses.push(format!("Reason:{}", pause.reason));
+            }
         }
-        pauses.sort();
-        pauses.dedup();
+        let paused = self.activities.values().filter(|activity| activity.is_paused());
+        let kinds: BTreeSet<&str> =
+            paused.filter_map(|activity| activity.activity_type()).map(|kind| kind.name.as_str()).collect();
+        pauses.extend(kinds.into_iter().map(|kind| format!("property:activityType={kind}")));
         if self.info.pauses != pauses {
             self.info.pauses = pauses;
             self.changes.visibility = true;

@@ -10,6 +10,7 @@ use temporalio_common::protos::temporal::api::{
     history::v1::{HistoryEvent, WorkflowTaskFailedEventAttributes, history_event::Attributes},
 };
 
+use super::options::options_of_event;
 use super::{
     Execution, TaskStart,
     lifecycle::SERVER,
@@ -90,9 +91,17 @@ impl Execution {
         Ok(execution)
     }
 
-    /// Takes over from the run that was reset what the workflow would else not hear of: signals.
-    pub fn reapply(&mut self, now: Nanos, event: &HistoryEvent) {
-        let Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) = event.attributes.as_ref() else { return };
+    /// Takes over from the run that was reset what the workflow would else not hear of: signals, where they are wanted, and
+    /// the options that it was given.
+    pub fn reapply(&mut self, now: Nanos, event: &HistoryEvent, signals: bool) {
+        if let Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a)) = event.attributes.as_ref() {
+            return self.update_options(now, options_of_event(a), &a.identity);
+        }
+        let Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) =
+            event.attributes.as_ref().filter(|_| signals)
+        else {
+            return;
+        };
         let signal = SignalInput {
             name: a.signal_name.clone(),
             input: a.input.clone(),

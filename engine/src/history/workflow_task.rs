@@ -97,7 +97,7 @@ impl Execution {
     /// Schedules a workflow task, and the first one before its time if need be. A speculative task that is there ends the delay
     /// itself, once its events are written.
     pub fn schedule_workflow_task_early(&mut self, now: Nanos) {
-        if self.info.workflow_task.is_none() {
+        if self.info.workflow_task.is_none() && !self.is_paused() {
             self.info.first_task_delayed = false;
         }
         self.schedule_workflow_task(now);
@@ -261,7 +261,7 @@ impl Execution {
             Some(task) if task.started_event_id != 0 => deadline(task.started_time, task.timeout),
             Some(task) if task.sticky => deadline(task.scheduled_time, self.info.sticky_timeout),
             Some(task) if task.speculative => deadline(task.scheduled_time, SPECULATIVE_TIMEOUT),
-            None if self.info.first_task_delayed => self.info.execution_time,
+            None if self.info.first_task_delayed && !self.is_paused() => self.info.execution_time,
             _ => 0,
         }
     }

@@ -22,7 +22,12 @@ pub(super) fn camel_case(path: &str) -> String {
 
 /// Whether a mask names `field`, or a part of it.
 pub(super) fn has_part_of(mask: &[String], field: &str) -> bool {
-    mask.iter().any(|path| path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    mask.iter().any(|path| is_part_of(path, field))
+}
+
+/// Whether a path is that of `field`, or of a part of it.
+pub(super) fn is_part_of(path: &str, field: &str) -> bool {
+    path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Takes over a priority, or those of its fields that the mask names.

@@ -11,13 +11,13 @@ use tonic::Status;
 
 use super::{
     Service,
-    masks::{camel_case, has_part_of, merge_priority},
+    masks::{camel_case, has_part_of, is_part_of, merge_priority},
     refuse, require_id, require_run_id,
 };
 use crate::{core::Core, history::state::ExecutionInfo};
 
 /// Paths that a mask may have, besides those below a priority.
-const FIELDS: [&str; 3] = ["versioningOverride", "priority", "timeSkippingConfig"];
+const FIELDS: [&str; 3] = ["versioning_override", "priority", "time_skipping_config"];
 
 impl Service {
     pub(super) async fn update_workflow_execution_options(
@@ -60,10 +60,9 @@ pub(super) fn update(
 
 /// The paths of a mask, unless one is of no field.
 fn known(mask: &[String]) -> Result<Vec<String>, Status> {
-    let camel: Vec<String> = mask.iter().map(|path| camel_case(path)).collect();
-    let unknown = camel.iter().position(|path| !FIELDS.iter().any(|field| has_part_of(&[path.clone()], field)));
-    match unknown.and_then(|at| mask.get(at)) {
-        None => Ok(camel),
+    let unknown = mask.iter().find(|path| !FIELDS.iter().any(|field| is_part_of(path, field)));
+    match unknown {
+        None => Ok(mask.iter().map(|path| camel_case(path)).collect()),
         Some(path) => Err(Status::invalid_argument(format!(
             "error parsing UpdateMask: proto:\u{a0}invalid path {path:?} for message \"temporal.api.workflow.v1.WorkflowExecutionOptions\""
         ))),

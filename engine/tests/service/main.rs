@@ -4,7 +4,9 @@
 #![allow(clippy::large_futures, reason = "a test's futures live once")]
 #![allow(clippy::unnecessary_wraps, reason = "protobuf fields are optional")]
 
+mod acting;
 mod attributes;
+mod batches;
 mod deletion;
 mod file;
 mod full;

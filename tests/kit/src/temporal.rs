@@ -25,6 +25,7 @@ pub const NAMESPACE: &str = "dotidx";
 pub struct TemporalServer {
     directory: TempDir,
     port: u16,
+    options: Vec<String>,
     server: Option<Guarded>,
 }
 
@@ -49,11 +50,21 @@ impl TemporalServer {
     /// When the server does not come up; the message holds its log.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same, with these options more, such as `["--dynamic-config-value", "frontend.WorkflowPauseEnabled=true"]`.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_with(options: &[&str]) -> Option<Self> {
         if !require(Component::Temporal) {
             return None;
         }
         let directory = tempfile::Builder::new().prefix("dixmgr-temporal-").tempdir().expect("a temporary directory");
-        let mut this = Self { directory, port: free_port(), server: None };
+        let options = options.iter().map(ToString::to_string).collect();
+        let mut this = Self { directory, port: free_port(), options, server: None };
         this.launch();
         Some(this)
     }
@@ -121,6 +132,7 @@ impl TemporalServer {
         let options = ["server", "start-dev", "--headless", "--log-level", "error", "--namespace", NAMESPACE];
         arguments.extend(options.map(OsStr::new));
         arguments.extend([OsStr::new("--port"), port.as_ref(), OsStr::new("--db-filename"), database.as_ref()]);
+        arguments.extend(self.options.iter().map(OsStr::new));
         Guarded::spawn(&arguments, log)
     }
 

@@ -41,8 +41,12 @@ impl Model {
         assert_eq!(execution.info.pause.is_some(), execution.is_paused());
         let paused = execution.activities.values().filter(|activity| activity.is_paused()).count();
         assert_eq!(execution.info.pauses.is_empty(), paused == 0 && !execution.is_paused());
-        let wanted = usize::from(paused != 0) + if execution.is_paused() { 2 } else { 0 };
-        assert_eq!(execution.info.pauses.len(), wanted, "the model's activities are of one type");
+        let wanted = usize::from(paused != 0) + usize::from(execution.is_paused());
+        assert_eq!(
+            execution.info.pauses.len(),
+            wanted,
+            "the model's activities are of one type, its pauses without a reason"
+        );
     }
 
     fn ids_are_consecutive(&self) {
@@ -139,7 +143,7 @@ impl Model {
                 continue;
             }
             let Ok(mut reset) = reset else { continue };
-            self.events[length..].iter().for_each(|event| reset.reapply(now, event));
+            self.events[length..].iter().for_each(|event| reset.reapply(now, event, true));
             reset.schedule_workflow_task(now);
             let changes = reset.take_changes();
             assert_eq!(changes.events[..length], self.events[..length]);

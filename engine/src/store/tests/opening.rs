@@ -35,7 +35,7 @@ fn a_file_without_schedules_gets_room_for_them_and_keeps_the_rest() {
     let before = dump(&store);
     drop(store);
     let connection = Connection::open(&path).unwrap();
-    connection.execute_batch("DROP TABLE schedules").unwrap();
+    connection.execute_batch("DROP TABLE schedules; DROP TABLE batch_jobs").unwrap();
     connection.pragma_update(None, "user_version", 1).unwrap();
     drop(connection);
 
