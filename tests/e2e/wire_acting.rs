@@ -95,7 +95,8 @@ fn the_temporal_command_line_runs_batches() {
         for differs in ["jobId", "startTime", "closeTime", "identity"] {
             described.as_object_mut().expect("an object").remove(differs);
         }
-        let late = temporal(&address, &["batch", "terminate", "--job-id", &job, "--reason", "late"]);
+        let late = temporal(&address, &["batch", "terminate", "--job-id", &job, "--reason", "late"])
+            .map_err(|error| error.replace(&job, "job"));
         (events(&address, "cli-0"), listed.as_array().map(Vec::len), described, late)
     });
     assert_eq!(found[1], found[0]);

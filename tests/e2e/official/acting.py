@@ -192,7 +192,8 @@ class Server:
             "describe_workflow_execution", api.DescribeWorkflowExecutionRequest, execution=run_of(workflow_id)
         )
         fields = described.workflow_execution_info.search_attributes.indexed_fields
-        return json.loads(fields["TemporalPauseInfo"].data) if "TemporalPauseInfo" in fields else None
+        # In the order of a map, some of them.
+        return sorted(json.loads(fields["TemporalPauseInfo"].data)) if "TemporalPauseInfo" in fields else None
 
     async def described(self, workflow_id: str):
         found = await self.ask("describe_workflow_execution", api.DescribeWorkflowExecutionRequest, execution=run_of(workflow_id))
@@ -308,8 +309,9 @@ async def paused_activities(server: Server) -> dict:
     b = activity("b", name + "-b", "B", heartbeat_timeout=seconds(30))
     c = activity("c", name + "-c", "B", schedule_to_close_timeout=seconds(600), schedule_to_start_timeout=seconds(500))
     once = activity("once", name + "-once", "C", retry_policy=RetryPolicy(maximum_attempts=1))
-    late = activity("late", name + "-late", "C", schedule_to_start_timeout=seconds(1))
+    late = activity("late", name + "-late", "C", schedule_to_start_timeout=seconds(4))
     await server.with_activities(name, activity("a", name), b, c, once, late)
+    await server.pause_activity(name, id="late")
     found["scheduled"] = await server.activities(name)
     found["unknown"] = [await server.pause_activity(name, id="z"), await server.pause_activity(name, type="Z")]
     manual = {"identity": "me", "reason": "why", "request_id": "r"}
@@ -321,7 +323,6 @@ async def paused_activities(server: Server) -> dict:
         (await server.activities(name))["a"],
         await server.paused_in_listings(name),
     ]
-    await server.pause_activity(name, id="late")
 
     task = await server.work(name + "-b")
     found["with a worker"] = [
