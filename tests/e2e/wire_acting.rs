@@ -14,12 +14,12 @@ use crate::{
 /// What the development server leaves off.
 const PAUSES: [&str; 2] = ["--dynamic-config-value", "frontend.WorkflowPauseEnabled=true"];
 
-#[test]
-fn the_python_sdk_sees_no_difference_between_what_operators_do() {
+/// Runs a script against both, and compares what it finds case by case.
+fn no_difference_in(script: &'static str) {
     let Some(server) = TemporalServer::start_with(&PAUSES) else { return };
     let engine = EngineServer::start(BINARY, &[]);
     let [server, engine] = [server.address(), engine.address()];
-    let ask = |address: String| std::thread::spawn(move || found_by("acting.py", &address));
+    let ask = |address: String| std::thread::spawn(move || found_by(script, &address));
     let [from_server, from_engine] = [server, engine].map(ask).map(|found| found.join().expect("the script runs"));
     let parts = from_server.as_object().expect("the script writes an object");
     for (part, expected) in parts {
@@ -31,6 +31,16 @@ fn the_python_sdk_sees_no_difference_between_what_operators_do() {
         }
         assert_eq!(found.len(), expected.len(), "{part}");
     }
+}
+
+#[test]
+fn the_python_sdk_sees_no_difference_between_what_operators_do() {
+    no_difference_in("acting.py");
+}
+
+#[test]
+fn the_python_sdk_sees_no_difference_between_batches() {
+    no_difference_in("batches.py");
 }
 
 fn start(address: &str, id: &str) {
@@ -52,7 +62,7 @@ fn count(address: &str, query: &str) -> usize {
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "not in time: {what}");
+        assert!(begun.elapsed() < Duration::from_mins(1), "not in time: {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

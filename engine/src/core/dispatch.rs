@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Core, Reply};
 use crate::{
-    history::{ActivityStart, Execution, TaskStart, state::PendingActivity, time::Nanos},
+    history::{ActivityStart, Execution, TaskStart, time::Nanos},
     matching::{QueueKey, Task, TaskKind},
 };
 
@@ -168,8 +168,7 @@ impl Core {
             tasks.push((queue, Task::Workflow { key }));
         }
         for id in activities {
-            let waits = |a: &&Box<PendingActivity>| !a.is_started() && !a.backing_off && !a.is_paused();
-            let Some(activity) = execution.activities.get(&id).filter(waits).filter(|_| !execution.is_paused()) else {
+            let Some(activity) = execution.activities.get(&id).filter(|a| a.is_due() && !execution.is_paused()) else {
                 continue;
             };
             if live.queued.insert((id, activity.attempt)) {

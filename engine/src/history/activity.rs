@@ -107,7 +107,7 @@ impl Execution {
             return None;
         }
         let activity = self.activities.get_mut(&scheduled_event_id)?;
-        if activity.is_started() || activity.backing_off || activity.is_paused() || activity.attempt != attempt {
+        if !activity.is_due() || activity.attempt != attempt {
             return None;
         }
         activity.started_time = now;

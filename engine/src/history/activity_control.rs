@@ -16,9 +16,26 @@ use temporalio_common::protos::temporal::api::{
 use super::{
     Execution,
     retry_policy::interval_of_attempt,
-    state::{ActivityPause, PendingActivity, PendingKind},
+    state::{PendingActivity, PendingKind},
     time::Nanos,
 };
+
+/// Who has paused an activity, in the form in which it is stored.
+#[derive(Clone, PartialEq, Eq, ::prost::Message)]
+pub struct ActivityPause {
+    /// When.
+    #[prost(int64, tag = "1")]
+    pub time: i64,
+    /// Who.
+    #[prost(string, tag = "2")]
+    pub identity: String,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub reason: String,
+    /// The request, so that a repeated one is no second pause.
+    #[prost(string, tag = "4")]
+    pub request_id: String,
+}
 
 /// What unpausing does besides.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,7 +105,8 @@ impl Execution {
             activity.set_options(options_of(original));
         }
         let running = activity.is_started() && activity.cancel_requested_event_id == 0;
-        if !running && !(activity.pause.is_some() && how.keep_paused) {
+        let stays_paused = activity.is_paused() && how.keep_paused;
+        if !running && !stays_paused {
             activity.pause = None;
             if activity.is_waiting() {
                 activity.schedule_at(now, now.saturating_add(delay));
@@ -122,6 +140,11 @@ impl PendingActivity {
     /// Whether it is paused.
     pub fn is_paused(&self) -> bool {
         self.pause.is_some()
+    }
+
+    /// Whether its next attempt could go to a worker.
+    pub fn is_due(&self) -> bool {
+        !self.is_started() && !self.backing_off && !self.is_paused()
     }
 
     /// Its options as they are now.

@@ -12,6 +12,7 @@ mod apply;
 mod child;
 mod command;
 mod effect;
+mod event_kinds;
 mod external;
 mod lifecycle;
 mod next_run;
@@ -32,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
-    enums::v1::{EventType, WorkflowExecutionStatus},
+    enums::v1::WorkflowExecutionStatus,
     history::v1::{HistoryEvent, history_event::Attributes},
     sdk::v1::UserMetadata,
 };
@@ -41,6 +42,7 @@ pub use activity::{ActivityOutcome, ActivityStart, HeartbeatNews};
 pub use activity_control::{ActivityReset, ActivityUnpause, AlreadyPaused, normal_queue, options_of};
 pub(crate) use activity_policy::Timeouts;
 pub use command::{CommandError, CompletedTask, TaskOutcome};
+use event_kinds::{ends_pending, is_bufferable, worker_may_ignore};
 pub use lifecycle::{StartInput, run_timeout};
 pub use pause::{NotPaused, WorkflowPauseRequest};
 pub(crate) use reset::is_end_by_reset;
@@ -374,58 +376,4 @@ impl Execution {
 fn encoded_size(event: &HistoryEvent) -> i64 {
     let length = event.encoded_len();
     i64::try_from(length + prost::length_delimiter_len(length) + 1).unwrap_or(i64::MAX)
-}
-
-/// Whether an event waits while a worker holds the workflow task (`bufferEvent`): those that the outside causes do,
-/// those that a workflow task's commands or its own life cause do not.
-fn is_bufferable(event_type: EventType) -> bool {
-    use EventType as E;
-    matches!(
-        event_type,
-        E::ActivityTaskStarted
-            | E::ActivityTaskCompleted
-            | E::ActivityTaskFailed
-            | E::ActivityTaskTimedOut
-            | E::ActivityTaskCanceled
-            | E::TimerFired
-            | E::WorkflowExecutionCancelRequested
-            | E::WorkflowExecutionSignaled
-            | E::StartChildWorkflowExecutionFailed
-            | E::ChildWorkflowExecutionStarted
-            | E::ChildWorkflowExecutionCompleted
-            | E::ChildWorkflowExecutionFailed
-            | E::ChildWorkflowExecutionCanceled
-            | E::ChildWorkflowExecutionTimedOut
-            | E::ChildWorkflowExecutionTerminated
-            | E::ExternalWorkflowExecutionSignaled
-            | E::SignalExternalWorkflowExecutionFailed
-            | E::ExternalWorkflowExecutionCancelRequested
-            | E::RequestCancelExternalWorkflowExecutionFailed
-            | E::WorkflowExecutionOptionsUpdated
-            | E::WorkflowExecutionPaused
-            | E::WorkflowExecutionUnpaused
-    )
-}
-
-/// Whether a worker that does not know an event may go on as if it were not there: it says nothing to the workflow's code.
-fn worker_may_ignore(event_type: EventType) -> bool {
-    use EventType as E;
-    matches!(event_type, E::WorkflowExecutionOptionsUpdated | E::WorkflowExecutionPaused | E::WorkflowExecutionUnpaused)
-}
-
-/// Whether an event ends an activity or a child.
-fn ends_pending(event_type: EventType) -> bool {
-    use EventType as E;
-    matches!(
-        event_type,
-        E::ActivityTaskCompleted
-            | E::ActivityTaskFailed
-            | E::ActivityTaskTimedOut
-            | E::ActivityTaskCanceled
-            | E::ChildWorkflowExecutionCompleted
-            | E::ChildWorkflowExecutionFailed
-            | E::ChildWorkflowExecutionCanceled
-            | E::ChildWorkflowExecutionTimedOut
-            | E::ChildWorkflowExecutionTerminated
-    )
 }

@@ -19,12 +19,21 @@ use temporalio_common::protos::temporal::api::{
     },
 };
 
-use super::{
-    Execution,
-    lifecycle::SERVER,
-    state::{PendingKind, WorkflowPause},
-    time::Nanos,
-};
+use super::{Execution, lifecycle::SERVER, state::PendingKind, time::Nanos};
+
+/// Who has paused a workflow, in the form in which it is stored.
+#[derive(Clone, PartialEq, Eq, ::prost::Message)]
+pub struct WorkflowPause {
+    /// When.
+    #[prost(int64, tag = "1")]
+    pub time: i64,
+    /// Who.
+    #[prost(string, tag = "2")]
+    pub identity: String,
+    /// Why.
+    #[prost(string, tag = "3")]
+    pub reason: String,
+}
 
 /// Who wants a workflow paused or unpaused.
 #[derive(Debug, Clone, Default)]
@@ -123,19 +132,19 @@ impl Execution {
 
     /// Notes for listings what is paused (`updatePauseInfoSearchAttribute`): the workflow, and the types of activities.
     pub(super) fn note_pauses(&mut self) {
-        let mut pauses = Vec::new();
+        let mut noted = Vec::new();
         if let Some(pause) = &self.info.pause {
-            pauses.push(format!("Workflow:{}", self.info.workflow_id));
+            noted.push(format!("Workflow:{}", self.info.workflow_id));
             if !pause.reason.is_empty() {
-                pauses.push(format!("Reason:{}", pause.reason));
+                noted.push(format!("Reason:{}", pause.reason));
             }
         }
         let paused = self.activities.values().filter(|activity| activity.is_paused());
         let kinds: BTreeSet<&str> =
             paused.filter_map(|activity| activity.activity_type()).map(|kind| kind.name.as_str()).collect();
-        pauses.extend(kinds.into_iter().map(|kind| format!("property:activityType={kind}")));
-        if self.info.pauses != pauses {
-            self.info.pauses = pauses;
+        noted.extend(kinds.into_iter().map(|kind| format!("property:activityType={kind}")));
+        if self.info.pauses != noted {
+            self.info.pauses = noted;
             self.changes.visibility = true;
             self.changes.dirty = true;
         }

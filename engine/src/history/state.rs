@@ -11,7 +11,11 @@ use temporalio_common::protos::temporal::api::{
     workflow::v1::VersioningOverride,
 };
 
-pub use super::effect::{Effect, SignalInput, Target};
+pub use super::{
+    activity_control::ActivityPause,
+    effect::{Effect, SignalInput, Target},
+    pause::WorkflowPause,
+};
 
 /// Everything of an execution that is not one of its pending things.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -129,20 +133,6 @@ pub struct ExecutionInfo {
     pub versioning_override: Option<VersioningOverride>,
 }
 
-/// Who has paused a workflow.
-#[derive(Clone, PartialEq, Eq, ::prost::Message)]
-pub struct WorkflowPause {
-    /// When.
-    #[prost(int64, tag = "1")]
-    pub time: i64,
-    /// Who.
-    #[prost(string, tag = "2")]
-    pub identity: String,
-    /// Why.
-    #[prost(string, tag = "3")]
-    pub reason: String,
-}
-
 /// A workflow task that is scheduled or started.
 #[allow(clippy::struct_excessive_bools, reason = "a stored message only grows")]
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -252,23 +242,6 @@ pub struct PendingActivity {
     /// Whether the next attempt begins without the details of a heartbeat.
     #[prost(bool, tag = "32")]
     pub reset_heartbeat: bool,
-}
-
-/// Who has paused an activity.
-#[derive(Clone, PartialEq, Eq, ::prost::Message)]
-pub struct ActivityPause {
-    /// When.
-    #[prost(int64, tag = "1")]
-    pub time: i64,
-    /// Who.
-    #[prost(string, tag = "2")]
-    pub identity: String,
-    /// Why.
-    #[prost(string, tag = "3")]
-    pub reason: String,
-    /// The request, so that a repeated one is no second pause.
-    #[prost(string, tag = "4")]
-    pub request_id: String,
 }
 
 /// A timer that has not fired.

@@ -94,7 +94,7 @@ async fn a_paused_activity_stays_so_over_a_crash_and_does_not_time_out() {
     with_activity(&home, "paused", limits).await;
     pause(&home, "paused").await;
     home.crash().await;
-    home.pass(Duration::from_secs(600)).await;
+    home.pass(Duration::from_mins(10)).await;
     let found = pending(&home, "paused").await;
     assert!(found.paused && found.state() == State::Paused, "{found:?}");
     assert!(waits(&home, "paused").await);
@@ -114,7 +114,7 @@ async fn the_failure_of_a_paused_attempt_waits_for_its_retry_until_it_is_unpause
     assert!(told.activity_paused && !told.activity_reset && !told.cancel_requested);
     home.fail_activity(task.task_token, "no").await.unwrap();
     home.crash().await;
-    home.pass(Duration::from_secs(60)).await;
+    home.pass(Duration::from_mins(1)).await;
     assert!(waits(&home, "failing").await);
     unpause(&home, "failing", 0).await;
     assert_eq!(home.activity_task("failing").await.attempt, 2);
@@ -129,7 +129,7 @@ async fn jitter_spreads_what_is_unpaused_over_its_time() {
     let found = pending(&home, "spread").await;
     assert!(found.state() == State::Scheduled && found.next_attempt_schedule_time.is_some(), "{found:?}");
     assert!(waits(&home, "spread").await);
-    home.pass(Duration::from_secs(3_600)).await;
+    home.pass(Duration::from_hours(1)).await;
     home.activity_task("spread").await;
 }
 
@@ -180,7 +180,7 @@ async fn a_paused_workflow_stays_so_over_a_crash_and_goes_on_with_what_came_mean
     pause_workflow(&home, "stopped").await;
     home.signal("stopped", "hello").await.unwrap();
     home.crash().await;
-    home.pass(Duration::from_secs(60)).await;
+    home.pass(Duration::from_mins(1)).await;
     assert!(waits(&home, "stopped").await, "its activities are not handed out");
     let found = home.describe("stopped").await;
     assert_eq!(found.workflow_execution_info.unwrap().status(), Status::Paused);

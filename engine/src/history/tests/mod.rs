@@ -2,6 +2,7 @@
 //! fold.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by panicking")]
 
+mod control;
 mod model;
 mod parts;
 mod sound;

@@ -1,7 +1,6 @@
 //! An execution with everything around it that the engine has: a clock, a history that grows, workers, children.
 
 use temporalio_common::protos::temporal::api::{
-    activity::v1::ActivityOptions,
     command::v1::{
         CancelTimerCommandAttributes, CancelWorkflowExecutionCommandAttributes, Command,
         CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
@@ -11,7 +10,7 @@ use temporalio_common::protos::temporal::api::{
         SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
         StartTimerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C,
     },
-    common::v1::{ActivityType, Memo, Priority, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
+    common::v1::{ActivityType, Memo, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
     enums::v1::{
         CancelExternalWorkflowExecutionFailedCause, SignalExternalWorkflowExecutionFailedCause,
         StartChildWorkflowExecutionFailedCause, WorkflowTaskFailedCause,
@@ -30,14 +29,13 @@ use super::{
     steps::{Beginning, Deed, Failing, Limits, Step},
 };
 use crate::history::{
-    ActivityOutcome, AlreadyPaused, CompletedTask, Execution, NotPaused, StartInput, TaskStart, UpdateNews,
-    WorkflowPauseRequest,
+    ActivityOutcome, CompletedTask, Execution, StartInput, TaskStart, UpdateNews,
     retry_policy::complete_policy,
-    state::{ActivityPause, Effect, PendingKind, SignalInput},
+    state::{Effect, PendingKind, SignalInput},
     time::{Nanos, duration},
 };
 
-const SECOND: Nanos = 1_000_000_000;
+pub(super) const SECOND: Nanos = 1_000_000_000;
 
 /// The execution and its world.
 pub(super) struct Model {
@@ -50,7 +48,7 @@ pub(super) struct Model {
     pub(super) next_runs: Vec<WorkflowExecutionStartedEventAttributes>,
     /// What clients of updates have been told.
     pub(super) told: Vec<UpdateNews>,
-    now: Nanos,
+    pub(super) now: Nanos,
     named: u32,
 }
 
@@ -196,22 +194,10 @@ impl Model {
                     self.execution.cancel_delivered(now, id, &target(), result);
                 }
             }
-            Step::Pause => {
-                let was = self.execution.is_paused();
-                let paused = self.execution.pause(now, WorkflowPauseRequest::default());
-                assert_eq!(paused, if was { Err(NotPaused) } else { Ok(()) });
-            }
-            Step::Unpause => {
-                let was = self.execution.is_paused();
-                let unpaused = self.execution.unpause(now, WorkflowPauseRequest::default());
-                assert_eq!(unpaused, if was { Ok(()) } else { Err(NotPaused) });
-            }
-            Step::Options(number) => {
-                let mut options = self.execution.info.options();
-                options.priority = Some(Priority { priority_key: i32::from(*number), ..Priority::default() });
-                self.execution.update_options(now, options, "someone");
-            }
-            Step::PauseActivity(..)
+            Step::Pause
+            | Step::Unpause
+            | Step::Options(_)
+            | Step::PauseActivity(..)
             | Step::UnpauseActivity(..)
             | Step::ResetActivity(..)
             | Step::ActivityOptions(..) => self.control(step),
@@ -225,51 +211,6 @@ impl Model {
                 }
                 assert!(!due(&self.execution), "a deadline at {} is left behind", self.execution.next_deadline());
             }
-        }
-    }
-
-    /// What operators do to an activity.
-    fn control(&mut self, step: &Step) {
-        let now = self.now;
-        match step {
-            Step::PauseActivity(which, request) => {
-                let Some((id, _)) = self.activity(*which) else { return };
-                let pause = ActivityPause { time: now, request_id: format!("pause {request}"), ..Default::default() };
-                let before = self.execution.activities[&id].pause.clone();
-                let other = before.is_some_and(|before| before.request_id != pause.request_id);
-                let paused = self.execution.pause_activity(id, &pause);
-                assert_eq!(paused, if other { Err(AlreadyPaused) } else { Ok(()) });
-            }
-            Step::UnpauseActivity(which, how) => {
-                let Some((id, _)) = self.activity(*which) else { return };
-                self.execution.unpause_activity(now, id, *how, 0);
-                assert!(!self.execution.activities[&id].is_paused());
-            }
-            Step::ResetActivity(which, how, restore) => {
-                let Some((id, _)) = self.activity(*which) else { return };
-                let event = self.events.iter().find(|event| event.event_id == id);
-                let original = match event.and_then(|event| event.attributes.as_ref()) {
-                    Some(Attributes::ActivityTaskScheduledEventAttributes(a)) => a.clone(),
-                    other => panic!("an activity was scheduled by {other:?}"),
-                };
-                self.execution.reset_activity(now, id, *how, restore.then_some(&original), SECOND);
-                assert_eq!(self.execution.activities[&id].attempt, 1);
-            }
-            Step::ActivityOptions(which, limits) => {
-                let Some((id, _)) = self.activity(*which) else { return };
-                let seconds = |seconds: u8| duration(Nanos::from(seconds) * SECOND);
-                let options = ActivityOptions {
-                    schedule_to_close_timeout: seconds(limits.schedule_to_close),
-                    schedule_to_start_timeout: seconds(limits.schedule_to_start),
-                    start_to_close_timeout: seconds(limits.start_to_close),
-                    heartbeat_timeout: seconds(limits.heartbeat),
-                    ..self.execution.activities[&id].options()
-                };
-                self.execution.set_activity_options(now, id, options.clone());
-                let found = self.execution.activities[&id].options();
-                assert_eq!(found.start_to_close_timeout, options.start_to_close_timeout);
-            }
-            other => panic!("{other:?} is not about an activity"),
         }
     }
 
@@ -439,7 +380,7 @@ impl Model {
         }
     }
 
-    fn activity(&self, which: u8) -> Option<(i64, i32)> {
+    pub(super) fn activity(&self, which: u8) -> Option<(i64, i32)> {
         pick(self.execution.activities.iter().map(|(id, activity)| (*id, activity.attempt)).collect(), which)
     }
 

@@ -108,7 +108,6 @@ fn apply_to_activities(
                 keep_paused: a.keep_paused,
                 jitter: a.jitter,
                 restore_original_options: a.restore_original_options,
-                ..ResetActivityRequest::default()
             };
             activity_control::reset(core, reset).map(drop)
         }
@@ -127,7 +126,6 @@ fn apply_to_activities(
                 update_mask: a.update_mask,
                 activity,
                 restore_original: a.restore_original,
-                ..UpdateActivityOptionsRequest::default()
             };
             activity_control::update_options(core, update).map(drop)
         }

@@ -83,9 +83,8 @@ fn check_reset(a: &BatchOperationReset) -> Result<(), Status> {
     match a.options.as_ref().map(|options| options.target.as_ref()) {
         Some(None) => invalid("batch reset missing target"),
         Some(Some(Target::BuildId(_))) => refuse(true, "a reset to a build id"),
-        Some(Some(_)) => Ok(()),
         None if a.reset_type() == ResetType::Unspecified => invalid("unknown batch reset type Unspecified"),
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 
