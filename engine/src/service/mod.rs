@@ -32,6 +32,7 @@ mod workflow;
 mod workflow_task;
 
 use std::{
+    pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
@@ -78,6 +79,9 @@ pub(crate) struct Service {
     next_poll_id: AtomicU64,
 }
 
+/// A method's answer on its way. On the heap: on the stack, the futures of all methods together would take a large part of it.
+type Answering<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Status>> + Send + 'a>>;
+
 /// Makes the dispatcher from the table of methods.
 macro_rules! methods {
     ($service:ident, $supported:ident, $known:ident, $dispatch:ident: $($name:literal => $handler:ident,)*) => {
@@ -96,7 +100,7 @@ macro_rules! methods {
 
             async fn $dispatch(&self, method: &str, body: &[u8]) -> Result<Vec<u8>, Status> {
                 match method {
-                    $($name => Ok(self.$handler(decode(body)?).await?.encode_to_vec()),)*
+                    $($name => self.answering(body, Self::$handler)?.await,)*
                     other => Err(Status::unimplemented(format!("{}/{other} is not supported by this engine", $service))),
                 }
             }
@@ -207,6 +211,21 @@ impl Service {
                 Err(Status::unimplemented(format!("{service}/{method} is not supported by this engine")))
             }
         }
+    }
+
+    /// The answer of a method's handler, on its way.
+    fn answering<'a, Q, A, F>(
+        &'a self,
+        body: &[u8],
+        handler: impl FnOnce(&'a Self, Q) -> F,
+    ) -> Result<Answering<'a>, Status>
+    where
+        Q: Message + Default,
+        A: Message,
+        F: Future<Output = Result<A, Status>> + Send + 'a,
+    {
+        let answer = handler(self, decode(body)?);
+        Ok(Box::pin(async move { Ok(answer.await?.encode_to_vec()) }))
     }
 
     fn poll_id(&self) -> u64 {

@@ -53,19 +53,19 @@ async fn a_temporal_server_answers_the_same() {
     let attributes = Box::pin(attributes::scenario(&server)).await;
     let namespaces = Box::pin(namespaces::scenario(&server)).await;
     let limits = Box::pin(limits::scenario(&server)).await;
-    let ids = ids::table(&server).await;
+    let ids = Box::pin(ids::table(&server)).await;
     let theirs =
         [ids, timeouts.concat(), tasks, refusals, runs, resets, updates, attributes, namespaces, limits].concat();
     let ours = [
-        ids::table(&engine).await,
-        timeouts::scenarios(&engine).await.concat(),
-        tasks::scenario(&engine).await,
-        refusals::scenario(&engine).await,
-        runs::scenarios(&engine).await,
-        resets::scenarios(&engine).await,
-        updates::scenarios(&engine).await,
-        attributes::scenario(&engine).await,
-        namespaces::scenario(&engine).await,
+        Box::pin(ids::table(&engine)).await,
+        Box::pin(timeouts::scenarios(&engine)).await.concat(),
+        Box::pin(tasks::scenario(&engine)).await,
+        Box::pin(refusals::scenario(&engine)).await,
+        Box::pin(runs::scenarios(&engine)).await,
+        Box::pin(resets::scenarios(&engine)).await,
+        Box::pin(updates::scenarios(&engine)).await,
+        Box::pin(attributes::scenario(&engine)).await,
+        Box::pin(namespaces::scenario(&engine)).await,
         Box::pin(limits::scenario(&engine)).await,
     ]
     .concat();

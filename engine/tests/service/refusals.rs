@@ -88,7 +88,7 @@ async fn what_is_not_supported_says_so_by_name() {
     let mut home = Home::engine();
     let engine = home.embedded();
     for (service, method) in [
-        ("temporal.api.workflowservice.v1.WorkflowService", "PauseWorkflowExecution"),
+        ("temporal.api.workflowservice.v1.WorkflowService", "DescribeWorkflowRule"),
         ("temporal.api.workflowservice.v1.WorkflowService", "NoSuchMethod"),
         ("temporal.api.operatorservice.v1.OperatorService", "AddOrUpdateRemoteCluster"),
     ] {

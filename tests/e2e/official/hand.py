@@ -34,7 +34,7 @@ BLANK = {
     "executionTime", "firstExecutionRunId", "originalScheduledTime", "originalStartTime",
     "firstRunId", "historySizeBytes", "lastAttemptCompleteTime", "lastHeartbeatTime", "lastStartedTime", "link",
     "newRunId", "nextAttemptScheduleTime", "currentRetryInterval", "originalExecutionRunId", "pauseTime", "pausedTime",
-    "requestId", "requestIdInfos", "rootExecution", "runExpirationTime", "runId", "scheduledTime", "startTime",
+    "pollerScalingDecision", "requestId", "requestIdInfos", "rootExecution", "runExpirationTime", "runId", "scheduledTime", "startTime",
     "startedTime", "stateTransitionCount", "taskId", "taskToken", "updateTime", "expirationTime", "signalLink",
 }  # fmt: skip
 RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
