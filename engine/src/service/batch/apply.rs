@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     core::Core,
     history::state::SignalInput,
-    service::{activity_control, options, reset},
+    service::{activity_control, limits::check_blob, options, reset},
 };
 
 /// Does to an execution what a batch was asked for.
@@ -37,6 +37,7 @@ pub(crate) fn apply(
     let identity = identity(request);
     match request.operation.clone() {
         Some(Operation::TerminationOperation(a)) => {
+            check_blob(a.details.as_ref())?;
             let key = core.find_open(&namespace, &execution)?;
             core.update(key, |e, now| e.terminate(now, &request.reason, a.details, &identity));
         }
@@ -140,6 +141,7 @@ fn signal(
     execution: &WorkflowExecution,
     a: BatchOperationSignal,
 ) -> Result<(), Status> {
+    check_blob(a.input.as_ref())?;
     let key = core.find_open(namespace, execution)?;
     let signal = SignalInput {
         name: a.signal,
