@@ -25,6 +25,7 @@ pub mod store;
 mod timers;
 pub mod visibility;
 pub mod wire;
+mod workers;
 
 use std::{path::PathBuf, sync::Arc};
 

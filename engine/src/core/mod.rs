@@ -55,6 +55,7 @@ use crate::{
     metrics::EngineMetrics,
     store::{ExecutionKey, Store, StoreError},
     timers::Deadlines,
+    workers::Workers,
 };
 
 /// Requests that share one commit at the most.
@@ -161,6 +162,8 @@ pub(crate) struct Core {
     /// A copy of the store that is asked for, and whether one is being made.
     backup: Option<backup::BackupRequest>,
     backing_up: bool,
+    /// Workers that were heard of.
+    pub(crate) workers: Workers,
 }
 
 impl CoreHandle {
@@ -262,6 +265,7 @@ impl Core {
             schedules: Schedules::default(),
             backup: None,
             backing_up: false,
+            workers: Workers::default(),
         };
         core.resume_clock()?;
         core.load_namespaces()?;

@@ -22,6 +22,8 @@ mod system;
 pub(crate) mod token;
 mod update;
 mod visibility;
+mod worker;
+mod worker_filter;
 mod workflow;
 mod workflow_task;
 
@@ -143,6 +145,10 @@ methods! {
     "RespondActivityTaskCanceled" => respond_activity_task_canceled,
     "RespondActivityTaskCanceledById" => respond_activity_task_canceled_by_id,
     "ShutdownWorker" => shutdown_worker,
+    "RecordWorkerHeartbeat" => record_worker_heartbeat,
+    "ListWorkers" => list_workers,
+    "CountWorkers" => count_workers,
+    "DescribeWorker" => describe_worker,
     "DescribeTaskQueue" => describe_task_queue,
     "ListTaskQueuePartitions" => list_task_queue_partitions,
     "CreateSchedule" => create_schedule,

@@ -137,6 +137,12 @@ impl Service {
     ) -> Result<ShutdownWorkerResponse, Status> {
         self.core
             .call(move |core, reply| {
+                if let Err(status) = core.require_namespace(&request.namespace) {
+                    return core.reply(reply, Err(status));
+                }
+                if let Some(heartbeat) = request.worker_heartbeat {
+                    core.record_worker(&request.namespace, heartbeat);
+                }
                 let queue =
                     |name: &str, kind| QueueKey { namespace: request.namespace.clone(), name: name.to_owned(), kind };
                 if !request.sticky_task_queue.is_empty() {

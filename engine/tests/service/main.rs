@@ -25,6 +25,7 @@ mod tasks;
 mod timeouts;
 mod updates;
 mod waits;
+mod workers;
 
 use home::Home;
 

@@ -136,7 +136,13 @@ fn check_clusters<'a>(active: &'a str, mut others: impl Iterator<Item = &'a str>
 /// What this engine can do, as namespaces tell it.
 fn with_capabilities(mut namespace: DescribeNamespaceResponse) -> DescribeNamespaceResponse {
     if let Some(info) = namespace.namespace_info.as_mut() {
-        info.capabilities = Some(Capabilities { worker_poll_complete_on_shutdown: true, ..Default::default() });
+        info.capabilities = Some(Capabilities {
+            sync_update: true,
+            async_update: true,
+            worker_heartbeats: true,
+            worker_poll_complete_on_shutdown: true,
+            ..Default::default()
+        });
         info.limits =
             Some(Limits { blob_size_limit_error: 2 << 20, memo_size_limit_error: 2 << 20, ..Default::default() });
     }
