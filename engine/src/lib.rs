@@ -14,6 +14,7 @@ mod cron;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::expect_used, reason = "a fuzzer wants to hear of it")]
 pub mod fuzzing;
+mod deployment;
 pub mod history;
 pub mod inspect;
 mod matching;

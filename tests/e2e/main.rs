@@ -24,4 +24,5 @@ mod watch;
 mod wire;
 mod wire_schedules;
 mod wire_visibility;
+mod wire_workers;
 mod workflow;

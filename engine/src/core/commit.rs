@@ -49,6 +49,7 @@ impl Core {
             || !self.unsaved_namespaces.is_empty()
             || !self.closed_changes.is_empty()
             || self.schedules.has_changes()
+            || self.deployments.has_changes()
     }
 
     fn batch(&self) -> Batch {
@@ -66,6 +67,7 @@ impl Core {
             }
         }
         self.schedules.write(&mut batch);
+        self.deployments.write(&mut batch);
         batch
     }
 
@@ -73,6 +75,7 @@ impl Core {
     fn saved(&mut self) {
         self.unsaved_namespaces.clear();
         self.schedules.take_unsaved();
+        self.deployments.saved();
         self.commits += 1;
         for key in std::mem::take(&mut self.touched) {
             self.orphaned.remove(&key);
@@ -145,6 +148,7 @@ impl Core {
             }
         }
         self.reload(&touched);
+        self.revert_deployments();
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod backup;
 mod commit;
+mod deployments;
 mod dispatch;
 mod effects;
 mod inbox;
@@ -34,6 +35,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 pub(crate) use commit::status_of;
+pub(crate) use deployments::{Deployments, POLLER_MEMORY};
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
 pub(crate) use effects::SENDER;
 pub(crate) use lookup::closed_info;
@@ -162,6 +164,7 @@ pub(crate) struct Core {
     /// A copy of the store that is asked for, and whether one is being made.
     backup: Option<backup::BackupRequest>,
     backing_up: bool,
+    pub(crate) deployments: Deployments,
     /// Workers that were heard of.
     pub(crate) workers: Workers,
 }
@@ -265,11 +268,13 @@ impl Core {
             schedules: Schedules::default(),
             backup: None,
             backing_up: false,
+            deployments: Deployments::default(),
             workers: Workers::default(),
         };
         core.resume_clock()?;
         core.load_namespaces()?;
         core.load_schedules()?;
+        core.load_deployments()?;
         core.load_open()?;
         Ok(core)
     }

@@ -23,6 +23,7 @@ mod tests;
 pub mod time;
 mod timer;
 mod update;
+pub(crate) mod versioning;
 mod workflow_task;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,6 +8,7 @@ use temporalio_common::protos::temporal::api::{
     failure::v1::Failure,
     history::v1::{ActivityTaskScheduledEventAttributes, WorkflowExecutionStartedEventAttributes},
     sdk::v1::UserMetadata,
+    workflow::v1::WorkflowExecutionVersioningInfo,
 };
 
 pub use super::effect::{Effect, SignalInput, Target};
@@ -117,6 +118,9 @@ pub struct ExecutionInfo {
     /// Updates of a closed run, whose pending rows are gone.
     #[prost(message, repeated, tag = "34")]
     pub updates: Vec<UpdateInfo>,
+    /// Which version of workers it belongs to; none for those without versions.
+    #[prost(message, optional, tag = "60")]
+    pub versioning: Option<WorkflowExecutionVersioningInfo>,
 }
 
 /// A workflow task that is scheduled or started.

@@ -2,9 +2,10 @@
 
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payloads, WorkflowExecution},
-    enums::v1::TaskQueueType,
+    deployment::v1::WorkerDeploymentOptions,
+    enums::v1::{TaskQueueType, WorkerVersioningMode},
     failure::v1::Failure,
-    taskqueue::v1::{PollerInfo, TaskQueuePartitionMetadata, TaskQueueStats},
+    taskqueue::v1::{PollerInfo, TaskQueuePartitionMetadata, TaskQueueStats, TaskQueueVersioningInfo},
     workflowservice::v1::{
         DescribeTaskQueueRequest, DescribeTaskQueueResponse, ListTaskQueuePartitionsRequest,
         ListTaskQueuePartitionsResponse, PollActivityTaskQueueRequest, PollActivityTaskQueueResponse,
@@ -21,13 +22,16 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 
 use super::{
-    Service, limits, require_id,
+    Service,
+    deployment::polled_queue,
+    limits, require_id,
     token::{TaskToken, Token as _},
 };
 use crate::{
-    core::{Core, PollReply},
+    core::{Core, POLLER_MEMORY, PollReply},
+    deployment::{UNVERSIONED, VersionId},
     history::{ActivityOutcome, time::timestamp},
-    matching::{QueueKey, TaskKind},
+    matching::{QueueKey, Seen, TaskKind},
 };
 
 /// An attempt, by the worker's token or by the names that others know.
@@ -68,9 +72,12 @@ impl Service {
         &self,
         request: PollActivityTaskQueueRequest,
     ) -> Result<PollActivityTaskQueueResponse, Status> {
-        let name = request.task_queue.map(|queue| queue.name).unwrap_or_default();
-        require_id(&name, "TaskQueue")?;
-        let queue = QueueKey { namespace: request.namespace, name, kind: TaskKind::Activity };
+        let queue = polled_queue(
+            request.namespace,
+            request.task_queue,
+            TaskKind::Activity,
+            request.deployment_options.as_ref(),
+        )?;
         self.poll(queue, request.identity, request.worker_instance_key, PollReply::Activity).await
     }
 
@@ -188,9 +195,10 @@ impl Service {
         self.core
             .call(move |core, reply| {
                 let answer = core.require_namespace(&request.namespace).map(|()| {
-                    let (pollers, backlog) =
-                        core.queues.describe(&QueueKey { namespace: request.namespace, name, kind });
-                    describe_queue(pollers, backlog)
+                    let key = QueueKey { namespace: request.namespace, name, kind, version: None };
+                    let (pollers, backlog) = core.queues.describe(&key, core.now().saturating_sub(POLLER_MEMORY));
+                    let described = describe_queue(pollers, backlog);
+                    DescribeTaskQueueResponse { versioning_info: Some(versioning_info(core, &key)), ..described }
                 });
                 core.reply(reply, answer);
             })
@@ -219,11 +227,38 @@ impl Service {
     }
 }
 
-fn describe_queue(pollers: Vec<(String, i64)>, backlog: usize) -> DescribeTaskQueueResponse {
-    let pollers = pollers
-        .into_iter()
-        .map(|(identity, time)| PollerInfo { last_access_time: timestamp(time), identity, ..Default::default() })
-        .collect();
+/// Where the new work of a queue goes.
+#[allow(deprecated, reason = "deprecated for clients; the server still fills it in")]
+fn versioning_info(core: &Core, key: &QueueKey) -> TaskQueueVersioningInfo {
+    let (current, ramping) = core.deployments.routing(&key.namespace, &key.name, key.kind.queue_type());
+    let name = |version: Option<&VersionId>| version.map_or_else(|| UNVERSIONED.to_owned(), VersionId::old_name);
+    let version = current.as_ref().and_then(|current| current.version.as_ref());
+    let part = ramping.as_ref().and_then(|ramping| ramping.version.as_ref());
+    let since =
+        current.iter().chain(&ramping).map(|routing| routing.since).max_by_key(|time| (time.seconds, time.nanos));
+    TaskQueueVersioningInfo {
+        current_deployment_version: version.map(VersionId::message),
+        current_version: name(version),
+        ramping_deployment_version: part.map(VersionId::message),
+        ramping_version: ramping.as_ref().map(|_| name(part)).unwrap_or_default(),
+        ramping_version_percentage: ramping.as_ref().map_or(0.0, |ramping| ramping.percentage),
+        update_time: since,
+    }
+}
+
+#[allow(deprecated, reason = "deprecated for clients; the server still fills it in")]
+fn describe_queue(pollers: Vec<Seen>, backlog: usize) -> DescribeTaskQueueResponse {
+    let info = |seen: Seen| PollerInfo {
+        last_access_time: timestamp(seen.last_poll),
+        identity: seen.identity,
+        deployment_options: seen.version.map(|version| WorkerDeploymentOptions {
+            deployment_name: version.deployment,
+            build_id: version.build_id,
+            worker_versioning_mode: WorkerVersioningMode::Versioned.into(),
+        }),
+        ..Default::default()
+    };
+    let pollers = pollers.into_iter().map(info).collect();
     let approximate_backlog_count = i64::try_from(backlog).unwrap_or(i64::MAX);
     DescribeTaskQueueResponse {
         pollers,

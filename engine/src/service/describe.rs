@@ -108,6 +108,8 @@ fn summary(info: &ExecutionInfo) -> WorkflowExecutionInfo {
         execution_duration: closed.then(|| duration(info.close_time - info.execution_time)).flatten(),
         root_execution: Some(started.root_workflow_execution.unwrap_or(own)),
         first_run_id: started.first_execution_run_id,
+        worker_deployment_name: info.last_version().map(|version| version.deployment).unwrap_or_default(),
+        versioning_info: info.versioning.clone(),
         ..Default::default()
     }
 }

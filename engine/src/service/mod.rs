@@ -5,6 +5,8 @@
 mod activity;
 #[cfg(test)]
 mod compatibility;
+mod deployment;
+mod deployment_view;
 mod describe;
 mod history;
 mod limits;
@@ -145,6 +147,17 @@ methods! {
     "RespondActivityTaskCanceled" => respond_activity_task_canceled,
     "RespondActivityTaskCanceledById" => respond_activity_task_canceled_by_id,
     "ShutdownWorker" => shutdown_worker,
+    "DescribeWorkerDeployment" => describe_worker_deployment,
+    "ListWorkerDeployments" => list_worker_deployments,
+    "DescribeWorkerDeploymentVersion" => describe_worker_deployment_version,
+    "SetWorkerDeploymentCurrentVersion" => set_worker_deployment_current_version,
+    "SetWorkerDeploymentRampingVersion" => set_worker_deployment_ramping_version,
+    "SetWorkerDeploymentManager" => set_worker_deployment_manager,
+    "CreateWorkerDeployment" => create_worker_deployment,
+    "CreateWorkerDeploymentVersion" => create_worker_deployment_version,
+    "DeleteWorkerDeployment" => delete_worker_deployment,
+    "DeleteWorkerDeploymentVersion" => delete_worker_deployment_version,
+    "UpdateWorkerDeploymentVersionMetadata" => update_worker_deployment_version_metadata,
     "RecordWorkerHeartbeat" => record_worker_heartbeat,
     "ListWorkers" => list_workers,
     "CountWorkers" => count_workers,

@@ -1,7 +1,7 @@
 //! Everything that one transaction writes. The core thread collects the effects of many requests here, so that they
 //! share one `fsync`.
 
-use super::types::{ExecutionKey, ExecutionRow, NamespaceRow, PendingKind, ScheduleRow};
+use super::types::{DeploymentRow, ExecutionKey, ExecutionRow, NamespaceRow, PendingKind, ScheduleRow};
 
 /// Writes that become durable together or not at all.
 ///
@@ -33,6 +33,10 @@ pub struct Batch {
     pub put_schedules: Vec<ScheduleRow>,
     /// Schedules to forget: namespace and id. One that does not exist is no error.
     pub delete_schedules: Vec<(String, String)>,
+    /// Worker deployments to insert or replace, by namespace and name.
+    pub put_deployments: Vec<DeploymentRow>,
+    /// Worker deployments to forget: namespace and name. One that does not exist is no error.
+    pub delete_deployments: Vec<(String, String)>,
 }
 
 impl Batch {
@@ -52,6 +56,8 @@ impl Batch {
             delete_namespaces,
             put_schedules,
             delete_schedules,
+            put_deployments,
+            delete_deployments,
         } = self;
         put_namespaces.is_empty()
             && put_executions.is_empty()
@@ -65,5 +71,7 @@ impl Batch {
             && delete_namespaces.is_empty()
             && put_schedules.is_empty()
             && delete_schedules.is_empty()
+            && put_deployments.is_empty()
+            && delete_deployments.is_empty()
     }
 }

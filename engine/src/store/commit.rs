@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    Batch, ExecutionKey, ExecutionRow, attributes,
+    Batch, ExecutionKey, ExecutionRow, attributes, deployments,
     error::Fault,
     schedules,
     types::{NamespaceRow, PendingKind, RunRef},
@@ -29,7 +29,9 @@ pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<(), Fault>
     batch.delete_executions.iter().try_for_each(|key| delete_execution(connection, *key))?;
     batch.delete_namespaces.iter().try_for_each(|name| delete_namespace(connection, name))?;
     batch.put_schedules.iter().try_for_each(|row| schedules::put(connection, row))?;
-    batch.delete_schedules.iter().try_for_each(|(namespace, id)| schedules::delete(connection, namespace, id))
+    batch.delete_schedules.iter().try_for_each(|(namespace, id)| schedules::delete(connection, namespace, id))?;
+    batch.put_deployments.iter().try_for_each(|row| deployments::put(connection, row))?;
+    batch.delete_deployments.iter().try_for_each(|(namespace, name)| deployments::delete(connection, namespace, name))
 }
 
 fn put_namespace(connection: &Connection, row: &NamespaceRow) -> Result<(), Fault> {

@@ -7,6 +7,7 @@ mod attributes;
 pub(crate) mod backup;
 mod batch;
 mod commit;
+mod deployments;
 mod error;
 mod listing;
 mod open;
@@ -24,8 +25,8 @@ pub use error::StoreError;
 pub use options::{IntegrityCheck, StoreOptions, Synchronous};
 pub use reader::StoreReader;
 pub use types::{
-    Count, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch, HistoryLimit, NamespaceRow, OpenExecution, Page,
-    PendingKind, PendingRow, RunRef, ScheduleRow, SearchValue, VisibilityHit, VisibilityRow,
+    Count, DeploymentRow, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch, HistoryLimit, NamespaceRow,
+    OpenExecution, Page, PendingKind, PendingRow, RunRef, ScheduleRow, SearchValue, VisibilityHit, VisibilityRow,
 };
 
 use std::{
@@ -175,6 +176,14 @@ impl Store {
     /// When the file cannot be read.
     pub fn load_schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
         schedules::all(&self.connection).map_err(|error| self.explain(&error))
+    }
+
+    /// All worker deployments, by namespace and name.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load_deployments(&self) -> Result<Vec<DeploymentRow>, StoreError> {
+        deployments::all(&self.connection).map_err(|error| self.explain(&error))
     }
 
     /// The schedule of that id.

@@ -7,7 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x6469_7865;
 
 /// Step *n* takes a file from version *n* to *n* + 1.
-const STEPS: [&str; 2] = [include_str!("schema/0001_initial.sql"), include_str!("schema/0002_schedules.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("schema/0001_initial.sql"),
+    include_str!("schema/0002_schedules.sql"),
+    include_str!("schema/0004_deployments.sql"),
+];
 
 /// The version that this release writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of steps")]

@@ -207,6 +207,17 @@ pub struct ScheduleRow {
     pub data: Vec<u8>,
 }
 
+/// A worker deployment with its versions. The caller keeps all of them in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentRow {
+    /// Name of the namespace it is in.
+    pub namespace: String,
+    /// Its name, unique in its namespace.
+    pub name: String,
+    /// Its state, encoded by the caller.
+    pub data: Vec<u8>,
+}
+
 /// A namespace. All of them are small and few; the caller keeps them in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceRow {

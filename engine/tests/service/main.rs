@@ -7,6 +7,7 @@
 mod attributes;
 mod deletion;
 mod file;
+mod deployments;
 mod full;
 mod hand;
 mod home;
