@@ -22,6 +22,7 @@ mod metrics;
 mod outlook;
 mod schedule;
 mod service;
+mod standalone;
 pub mod store;
 mod timers;
 pub mod visibility;

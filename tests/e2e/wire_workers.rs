@@ -70,10 +70,59 @@ fn the_temporal_command_line_keeps_worker_deployments() {
 fn blank(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|name, value| !name.ends_with("Time") && !(name == "drainageInfo" && value["status"].is_null()));
+            fields.retain(|name, value| {
+                !name.ends_with("Time") && !(name == "drainageInfo" && value["status"].is_null())
+            });
             fields.values_mut().for_each(blank);
         }
         Value::Array(items) => items.iter_mut().for_each(blank),
         _ => {}
     }
+}
+
+#[test]
+fn the_python_sdk_sees_no_difference_between_standalone_activities() {
+    let Some(server) = TemporalServer::start() else { return };
+    let engine = EngineServer::start(BINARY, &[]);
+    let [server, engine] = [server.address(), engine.address()];
+    let ask = |address: String| std::thread::spawn(move || found_by("activities.py", &address));
+    let [from_server, from_engine] = [server, engine].map(ask).map(|found| found.join().expect("the script runs"));
+    for (part, expected) in from_server.as_object().expect("the script writes an object") {
+        for (case, expected) in expected.as_object().expect("an object of cases") {
+            let found = from_engine[part].get(case).unwrap_or(&Value::Null);
+            assert_eq!(found, expected, "{part}: {case}\nengine: {found:#}\nserver: {expected:#}");
+        }
+    }
+}
+
+#[test]
+fn the_temporal_command_line_runs_standalone_activities() {
+    let Some(server) = TemporalServer::start() else { return };
+    let engine = EngineServer::start(BINARY, &[]);
+    let start = ["start", "--activity-id", "a", "--type", "T", "--task-queue", "q", "--start-to-close-timeout", "1m"];
+    let id = ["--activity-id", "a"];
+    let steps: Vec<Vec<&str>> = vec![
+        start.to_vec(),
+        start.to_vec(),
+        [&["describe"][..], &id].concat(),
+        [&["cancel", "--reason", "no more"][..], &id].concat(),
+        [&["describe"][..], &id].concat(),
+        [&["result"][..], &id].concat(),
+        start.to_vec(),
+        [&["terminate", "--reason", "enough"][..], &id].concat(),
+        [&["terminate", "--reason", "enough"][..], &id].concat(),
+        [&["complete", "--result", "1"][..], &id].concat(),
+        vec!["describe", "--activity-id", "nobody"],
+        [&["delete"][..], &id].concat(),
+    ];
+    for step in steps {
+        let command = [&["activity"][..], &step].concat();
+        let answers = [server.address(), engine.address()].map(|address| temporal(&address, &command));
+        assert_eq!(answers[0].is_ok(), answers[1].is_ok(), "{step:?}: {answers:#?}");
+        if let [Err(server), Err(engine)] = &answers {
+            assert_eq!(engine, server, "{step:?}");
+        }
+    }
+    assert!(temporal(&engine.address(), &["activity", "list"]).is_ok());
+    assert!(temporal(&engine.address(), &["activity", "count"]).is_ok());
 }

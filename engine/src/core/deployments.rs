@@ -104,7 +104,13 @@ impl Deployments {
     }
 
     /// The version that new work of a queue goes to; none for workers without one.
-    fn target(&self, namespace: &str, queue: &str, kind: TaskQueueType, workflow_id: &str) -> Option<VersionId> {
+    pub(super) fn target(
+        &self,
+        namespace: &str,
+        queue: &str,
+        kind: TaskQueueType,
+        workflow_id: &str,
+    ) -> Option<VersionId> {
         if self.records.is_empty() {
             return None;
         }
@@ -263,6 +269,7 @@ impl Core {
                     }
                     self.enqueue_tasks(key, std::iter::once(scheduled_event_id));
                 }
+                Task::Standalone { key, .. } => self.requeue_activity(key),
                 Task::Query { key, .. } => {
                     if let Ok(info) = self.info(key) {
                         let queue = self.worker_queue(&info);

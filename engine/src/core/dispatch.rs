@@ -131,6 +131,7 @@ impl Core {
                     self.update(key, |e, _| e.clear_sticky());
                     self.requeue(key);
                 }
+                Task::Standalone { key, .. } => self.requeue_activity(key),
                 Task::Query { key, .. } | Task::Activity { key, .. } => {
                     if let Ok(info) = self.info(key) {
                         let queue = self.worker_queue(&info);
@@ -225,6 +226,7 @@ impl Core {
         };
         match *task {
             Task::Workflow { key } => self.give_workflow_task(queue, key, &start, poller),
+            Task::Standalone { key, attempt } => self.give_activity(queue, (key, attempt), &start, poller),
             Task::Query { key, query_id } => self.give_query(queue, key, query_id, poller),
             Task::Activity { key, scheduled_event_id, attempt } => {
                 if let Some(live) = self.live.get_mut(&key) {
@@ -275,7 +277,7 @@ impl Core {
     }
 
     /// Once the batch is durable, makes the response and hands it over.
-    fn hand_over(
+    pub(super) fn hand_over(
         &mut self,
         queue: QueueKey,
         reply: PollReply,

@@ -18,6 +18,7 @@ mod query;
 mod reset;
 mod response;
 mod schedule;
+mod standalone;
 mod sweep;
 mod update;
 
@@ -42,6 +43,7 @@ pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
 pub(crate) use reset::ResetRequest;
 pub(crate) use schedule::Schedules;
+pub(crate) use standalone::{Activities, decode as decode_activity, no_activity};
 pub(crate) use update::{Progress, Reached, UpdateWait, WaitFor};
 
 use self::inbox::{Inbox, InboxSender, Refused};
@@ -165,6 +167,7 @@ pub(crate) struct Core {
     backup: Option<backup::BackupRequest>,
     backing_up: bool,
     pub(crate) deployments: Deployments,
+    pub(crate) activities: Activities,
     /// Workers that were heard of.
     pub(crate) workers: Workers,
 }
@@ -269,12 +272,14 @@ impl Core {
             backup: None,
             backing_up: false,
             deployments: Deployments::default(),
+            activities: Activities::default(),
             workers: Workers::default(),
         };
         core.resume_clock()?;
         core.load_namespaces()?;
         core.load_schedules()?;
         core.load_deployments()?;
+        core.load_activities()?;
         core.load_open()?;
         Ok(core)
     }
@@ -342,6 +347,11 @@ impl Core {
         let now = self.now();
         while let Some((deadline, key)) = self.deadlines.pop_due(now) {
             self.metrics.timer(Duration::from_nanos(now.abs_diff(deadline)));
+            if self.activities.contains(key) {
+                self.fire_activity(key);
+                self.pump();
+                continue;
+            }
             if self.orphaned.contains(&key) {
                 self.update(key, Execution::abandon_in_process_workers);
             }

@@ -17,7 +17,15 @@ impl Core {
         let retentions: Vec<(String, Nanos)> =
             self.namespaces.iter().map(|(name, namespace)| (name.clone(), lookup::retention(namespace))).collect();
         for (namespace, retention) in retentions {
-            match self.store.delete_closed_before(&namespace, Timestamp(now.saturating_sub(retention)), PER_SWEEP) {
+            let before = Timestamp(now.saturating_sub(retention));
+            match self.store.delete_activities_closed_before(&namespace, before, PER_SWEEP) {
+                Ok(PER_SWEEP) => self.next_sweep = now,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%namespace, %error, "cannot forget old activities; trying again later: {error}");
+                }
+            }
+            match self.store.delete_closed_before(&namespace, before, PER_SWEEP) {
                 Ok(keys) if keys.len() == PER_SWEEP => self.next_sweep = now,
                 Ok(_) => {}
                 Err(error) => {

@@ -15,15 +15,15 @@ use super::{
 
 /// The four timeouts of an activity, completed from each other as the server does (`validateActivityScheduleAttributes`);
 /// 0 means none.
-pub(super) struct Timeouts {
-    pub(super) schedule_to_close: Nanos,
-    pub(super) schedule_to_start: Nanos,
-    pub(super) start_to_close: Nanos,
-    pub(super) heartbeat: Nanos,
+pub(crate) struct Timeouts {
+    pub(crate) schedule_to_close: Nanos,
+    pub(crate) schedule_to_start: Nanos,
+    pub(crate) start_to_close: Nanos,
+    pub(crate) heartbeat: Nanos,
 }
 
 impl Timeouts {
-    pub(super) fn of(command: &ScheduleActivityTaskCommandAttributes, run_timeout: Nanos) -> Self {
+    pub(crate) fn of(command: &ScheduleActivityTaskCommandAttributes, run_timeout: Nanos) -> Self {
         let mut schedule_to_close = from_duration(command.schedule_to_close_timeout.as_ref());
         let mut schedule_to_start = from_duration(command.schedule_to_start_timeout.as_ref());
         let mut start_to_close = from_duration(command.start_to_close_timeout.as_ref());
@@ -46,7 +46,7 @@ impl Timeouts {
 }
 
 /// The earliest time at which something happens to an activity by itself, 0 for never.
-pub(super) fn next_deadline(activity: &PendingActivity) -> Nanos {
+pub(crate) fn next_deadline(activity: &PendingActivity) -> Nanos {
     let Some(limits) = activity.scheduled.as_ref() else { return 0 };
     let schedule_to_close = deadline(activity.scheduled_time, from_duration(limits.schedule_to_close_timeout.as_ref()));
     let attempt = if activity.backing_off {
@@ -66,7 +66,7 @@ fn heartbeat_deadline(activity: &PendingActivity) -> Nanos {
 }
 
 /// Which timeout is due; `None` when it is the end of a backoff.
-pub(super) fn due_timeout(activity: &PendingActivity, now: Nanos) -> Option<TimeoutType> {
+pub(crate) fn due_timeout(activity: &PendingActivity, now: Nanos) -> Option<TimeoutType> {
     let limits = activity.scheduled.as_ref()?;
     let passed = |start: Nanos, limit: Nanos| limit != 0 && start.saturating_add(limit) <= now;
     if passed(activity.scheduled_time, from_duration(limits.schedule_to_close_timeout.as_ref())) {

@@ -6,7 +6,8 @@
 //! where a rule is not obvious, its name there is given.
 
 mod activity;
-mod activity_policy;
+pub(crate) mod activity_attempt;
+pub(crate) mod activity_policy;
 mod apply;
 mod child;
 mod command;
@@ -35,6 +36,7 @@ use temporalio_common::protos::temporal::api::{
     sdk::v1::UserMetadata,
 };
 
+pub(crate) use activity::json_payload;
 pub use activity::{ActivityOutcome, ActivityStart};
 pub use command::{CommandError, CompletedTask, TaskOutcome};
 pub use lifecycle::{StartInput, run_timeout};

@@ -60,6 +60,13 @@ pub(crate) enum Task {
         /// The attempt.
         attempt: i32,
     },
+    /// An attempt of an activity that stands alone.
+    Standalone {
+        /// The activity.
+        key: i64,
+        /// The attempt.
+        attempt: i32,
+    },
 }
 
 /// One queue, with waiting workers of type `P`.

@@ -22,10 +22,10 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 
 use super::{
-    Service,
-    deployment::polled_queue,
-    limits, require_id,
+    Service, limits, require_id,
+    standalone::Holder,
     token::{TaskToken, Token as _},
+    versioning::polled_queue,
 };
 use crate::{
     core::{Core, POLLER_MEMORY, PollReply},
@@ -37,17 +37,30 @@ use crate::{
 /// An attempt, by the worker's token or by the names that others know.
 enum Attempt {
     Token(TaskToken),
-    Id { namespace: String, execution: WorkflowExecution, activity_id: String },
+    Id {
+        namespace: String,
+        execution: WorkflowExecution,
+        activity_id: String,
+    },
+    /// Of an activity that belongs to no workflow.
+    Standalone(Holder),
 }
 
 impl Attempt {
     fn token(bytes: &[u8]) -> Result<Self, Status> {
-        Ok(Self::Token(TaskToken::read(bytes)?))
+        let token = TaskToken::read(bytes)?;
+        if token.standalone.is_empty() {
+            return Ok(Self::Token(token));
+        }
+        Ok(Self::Standalone(Holder::Token(token)))
     }
 
     fn id(namespace: String, workflow_id: String, run_id: String, activity_id: String) -> Result<Self, Status> {
-        require_id(&workflow_id, "WorkflowId")?;
         require_id(&activity_id, "ActivityId")?;
+        if workflow_id.is_empty() {
+            return Ok(Self::Standalone(Holder::Id { namespace, activity_id, run_id }));
+        }
+        require_id(&workflow_id, "WorkflowId")?;
         Ok(Self::Id { namespace, execution: WorkflowExecution { workflow_id, run_id }, activity_id })
     }
 
@@ -63,6 +76,7 @@ impl Attempt {
                 })?;
                 Ok((key, id, None))
             }
+            Self::Standalone(_) => Err(gone()),
         }
     }
 }
@@ -160,6 +174,9 @@ impl Service {
             let outcome = ActivityOutcome::Failed(Box::new(fault), None);
             return self.end(attempt, String::new(), outcome).await.map(|_| true);
         }
+        if let Attempt::Standalone(holder) = attempt {
+            return self.heartbeat_standalone(holder, details).await;
+        }
         self.core
             .call(move |core, reply| {
                 let answer = attempt.resolve(core).and_then(|(key, id, number)| {
@@ -173,6 +190,9 @@ impl Service {
     /// Ends an attempt. Answers the failures that its worker is to hear of.
     async fn end(&self, attempt: Attempt, identity: String, outcome: ActivityOutcome) -> Result<Vec<Failure>, Status> {
         let (outcome, failures) = limits::bounded(outcome);
+        if let Attempt::Standalone(holder) = attempt {
+            return self.end_standalone(holder, identity, outcome).await.map(|()| failures);
+        }
         self.core
             .call(move |core, reply| {
                 let answer = attempt.resolve(core).and_then(|(key, id, number)| {

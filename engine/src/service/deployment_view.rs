@@ -17,9 +17,10 @@ use tonic::Status;
 
 use super::{
     Service,
-    deployment::{check_deployment_name, named_version, no_deployment},
+    deployment::no_deployment,
     page_size, refuse,
     status::not_found,
+    versioning::{check_deployment_name, named_version},
     visibility::MAX_PAGE,
 };
 use crate::{

@@ -18,11 +18,16 @@ mod schedule;
 mod schedule_check;
 mod schedule_list;
 pub(crate) mod search_attributes;
+mod standalone;
+mod standalone_list;
+mod standalone_start;
+mod standalone_view;
 pub(crate) mod start;
 pub(crate) mod status;
 mod system;
 pub(crate) mod token;
 mod update;
+mod versioning;
 mod visibility;
 mod worker;
 mod worker_filter;
@@ -158,6 +163,14 @@ methods! {
     "DeleteWorkerDeployment" => delete_worker_deployment,
     "DeleteWorkerDeploymentVersion" => delete_worker_deployment_version,
     "UpdateWorkerDeploymentVersionMetadata" => update_worker_deployment_version_metadata,
+    "StartActivityExecution" => start_activity_execution,
+    "DescribeActivityExecution" => describe_activity_execution,
+    "PollActivityExecution" => poll_activity_execution,
+    "ListActivityExecutions" => list_activity_executions,
+    "CountActivityExecutions" => count_activity_executions,
+    "RequestCancelActivityExecution" => request_cancel_activity_execution,
+    "TerminateActivityExecution" => terminate_activity_execution,
+    "DeleteActivityExecution" => delete_activity_execution,
     "RecordWorkerHeartbeat" => record_worker_heartbeat,
     "ListWorkers" => list_workers,
     "CountWorkers" => count_workers,

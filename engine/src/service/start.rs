@@ -17,10 +17,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    MAX_ID_LENGTH, Service,
-    deployment::{check_override, check_pinned},
-    limits, refuse, require_id,
+    MAX_ID_LENGTH, Service, limits, refuse, require_id,
     status::already_started,
+    versioning::{check_override, check_pinned},
 };
 use crate::{
     core::{Core, closed_info},

@@ -15,11 +15,10 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    Caller, Service, TASK_POLL,
-    deployment::{polled_queue, version_of},
-    execution, limits,
+    Caller, Service, TASK_POLL, execution, limits,
     search_attributes::{RefusedCommand, admit_commands},
     token::{TaskToken, Token as _},
+    versioning::{polled_queue, version_of},
 };
 use crate::{
     core::{Core, PollReply, PollRequest, Reply, SENDER},

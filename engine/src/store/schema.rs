@@ -10,7 +10,7 @@ pub(super) const APPLICATION_ID: i32 = 0x6469_7865;
 const STEPS: [&str; 3] = [
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_schedules.sql"),
-    include_str!("schema/0004_deployments.sql"),
+    include_str!("schema/0004_deployments_and_activities.sql"),
 ];
 
 /// The version that this release writes.

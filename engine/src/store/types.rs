@@ -207,6 +207,23 @@ pub struct ScheduleRow {
     pub data: Vec<u8>,
 }
 
+/// A run of an activity that stands alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivityRow {
+    /// Its row id, of one sequence with those of [`ExecutionKey`].
+    pub key: i64,
+    /// Name of the namespace it runs in.
+    pub namespace: String,
+    /// Its activity id.
+    pub activity_id: String,
+    /// Its run id.
+    pub run_id: String,
+    /// When it closed; `None` while it is open.
+    pub close_time: Option<Timestamp>,
+    /// Its state, encoded by the caller.
+    pub data: Vec<u8>,
+}
+
 /// A worker deployment with its versions. The caller keeps all of them in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentRow {

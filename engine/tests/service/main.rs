@@ -4,6 +4,7 @@
 #![allow(clippy::large_futures, reason = "a test's futures live once")]
 #![allow(clippy::unnecessary_wraps, reason = "protobuf fields are optional")]
 
+mod activities;
 mod attributes;
 mod deletion;
 mod file;

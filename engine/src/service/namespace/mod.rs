@@ -140,6 +140,8 @@ fn with_capabilities(mut namespace: DescribeNamespaceResponse) -> DescribeNamesp
             sync_update: true,
             async_update: true,
             worker_heartbeats: true,
+            standalone_activities: true,
+            standalone_activity_start_delay: true,
             worker_poll_complete_on_shutdown: true,
             ..Default::default()
         });
