@@ -11,10 +11,10 @@
 pub mod clock;
 mod core;
 mod cron;
+mod deployment;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::expect_used, reason = "a fuzzer wants to hear of it")]
 pub mod fuzzing;
-mod deployment;
 pub mod history;
 pub mod inspect;
 mod matching;

@@ -35,6 +35,7 @@ mod workflow;
 mod workflow_task;
 
 use std::{
+    pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
@@ -73,6 +74,9 @@ pub(crate) struct Caller {
     pub(crate) in_process: bool,
 }
 
+/// An answer that is under way, encoded.
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Status>> + Send + 'a>>;
+
 /// The service, for one kind of caller.
 pub(crate) struct Service {
     core: CoreHandle,
@@ -99,7 +103,13 @@ macro_rules! methods {
 
             async fn $dispatch(&self, method: &str, body: &[u8]) -> Result<Vec<u8>, Status> {
                 match method {
-                    $($name => Ok(self.$handler(decode(body)?).await?.encode_to_vec()),)*
+                    $($name => {
+                        // In a function of its own: the stack is not to hold room for all handlers at once.
+                        fn call<'a>(service: &'a Service, body: &'a [u8]) -> Answer<'a> {
+                            Box::pin(async move { Ok(service.$handler(decode(body)?).await?.encode_to_vec()) })
+                        }
+                        call(self, body).await
+                    })*
                     other => Err(Status::unimplemented(format!("{}/{other} is not supported by this engine", $service))),
                 }
             }

@@ -2,7 +2,7 @@
 
 use temporalio_common::protos::temporal::api::{
     deployment::v1::{WorkerDeploymentOptions, WorkerDeploymentVersion},
-    enums::v1::{VersioningBehavior, WorkerVersioningMode},
+    enums::v1::{TaskQueueKind, VersioningBehavior, WorkerVersioningMode},
     history::v1::WorkflowExecutionStartedEventAttributes,
     taskqueue::v1::TaskQueue,
     workflow::v1::{VersioningOverride, versioning_override::Override},
@@ -37,7 +37,8 @@ pub(super) fn polled_queue(
         check_deployment_name(&options.deployment_name)?;
         check_build_id(&options.build_id)?;
     }
-    let version = versioned.and_then(version_of).filter(|_| queue.normal_name.is_empty());
+    let sticky = queue.kind() == TaskQueueKind::Sticky || !queue.normal_name.is_empty();
+    let version = versioned.and_then(version_of).filter(|_| !sticky);
     Ok(QueueKey { namespace, name: queue.name, kind, version })
 }
 

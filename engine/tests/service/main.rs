@@ -7,8 +7,8 @@
 mod activities;
 mod attributes;
 mod deletion;
-mod file;
 mod deployments;
+mod file;
 mod full;
 mod hand;
 mod home;
