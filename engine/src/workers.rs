@@ -25,7 +25,7 @@ struct Seen {
 /// All workers that were heard of.
 #[derive(Default)]
 pub(crate) struct Workers {
-    workers: BTreeMap<Key, Seen>,
+    seen: BTreeMap<Key, Seen>,
     /// The same, those that were silent the longest first.
     by_age: BTreeSet<((Nanos, u64), Key)>,
     next: u64,
@@ -39,7 +39,7 @@ impl Workers {
         if heartbeat.status() == WorkerStatus::Shutdown {
             return;
         }
-        if self.workers.len() >= MAX_WORKERS
+        if self.seen.len() >= MAX_WORKERS
             && let Some((_, oldest)) = self.by_age.first().cloned()
         {
             self.forget(&oldest);
@@ -47,20 +47,20 @@ impl Workers {
         let number = (now, self.next);
         self.next += 1;
         self.by_age.insert((number, key.clone()));
-        self.workers.insert(key, Seen { heartbeat, number });
+        self.seen.insert(key, Seen { heartbeat, number });
     }
 
     /// The workers of a namespace, by instance key.
     pub(crate) fn of<'a>(&'a self, namespace_id: &str) -> impl Iterator<Item = &'a WorkerHeartbeat> + use<'a> {
         let from = (namespace_id.to_owned(), String::new());
         let wanted = namespace_id.to_owned();
-        let range = self.workers.range(from..).take_while(move |((namespace, _), _)| *namespace == wanted);
+        let range = self.seen.range(from..).take_while(move |((namespace, _), _)| *namespace == wanted);
         range.map(|(_, seen)| &seen.heartbeat)
     }
 
     /// What a worker last said of itself.
     pub(crate) fn get(&self, namespace_id: &str, instance_key: &str) -> Option<&WorkerHeartbeat> {
-        self.workers.get(&(namespace_id.to_owned(), instance_key.to_owned())).map(|seen| &seen.heartbeat)
+        self.seen.get(&(namespace_id.to_owned(), instance_key.to_owned())).map(|seen| &seen.heartbeat)
     }
 
     /// Forgets those who were silent for too long.
@@ -74,7 +74,7 @@ impl Workers {
     }
 
     fn forget(&mut self, key: &Key) {
-        if let Some(seen) = self.workers.remove(key) {
+        if let Some(seen) = self.seen.remove(key) {
             self.by_age.remove(&(seen.number, key.clone()));
         }
     }

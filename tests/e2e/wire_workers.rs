@@ -71,7 +71,8 @@ fn blank(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, value| {
-                !name.ends_with("Time") && !(name == "drainageInfo" && value["status"].is_null())
+                let empty = name == "drainageInfo" && value["status"].is_null();
+                !name.ends_with("Time") && !empty
             });
             fields.values_mut().for_each(blank);
         }
@@ -120,7 +121,9 @@ fn the_temporal_command_line_runs_standalone_activities() {
         let answers = [server.address(), engine.address()].map(|address| temporal(&address, &command));
         assert_eq!(answers[0].is_ok(), answers[1].is_ok(), "{step:?}: {answers:#?}");
         if let [Err(server), Err(engine)] = &answers {
-            assert_eq!(engine, server, "{step:?}");
+            // The id of a request is another each time.
+            let words = |said: &str| said.split(" request ID ").next().unwrap_or_default().to_owned();
+            assert_eq!(words(engine), words(server), "{step:?}");
         }
     }
     assert!(temporal(&engine.address(), &["activity", "list"]).is_ok());

@@ -32,9 +32,8 @@ impl ExecutionInfo {
         let versioning = self.versioning.as_ref()?;
         match versioning.versioning_override.as_ref().and_then(|given| given.r#override.as_ref()) {
             Some(Override::Pinned(pinned)) => pinned.version.as_ref().and_then(VersionId::of),
-            Some(_) => None,
             None if versioning.behavior() == Behavior::Pinned => self.last_version(),
-            None => None,
+            Some(_) | None => None,
         }
     }
 

@@ -37,7 +37,7 @@ impl Service {
         let scheduled = scheduled(&request)?;
         self.core
             .call(move |core, reply| {
-                let answer = start(core, request, scheduled);
+                let answer = start(core, &request, scheduled);
                 core.reply(reply, answer);
             })
             .await
@@ -117,13 +117,13 @@ fn timeouts(request: &StartActivityExecutionRequest, kind: &str) -> Result<Timeo
 
 fn start(
     core: &mut Core,
-    request: StartActivityExecutionRequest,
+    request: &StartActivityExecutionRequest,
     scheduled: ActivityTaskScheduledEventAttributes,
 ) -> Result<StartActivityExecutionResponse, Status> {
     core.require_registered(&request.namespace)?;
     let search_attributes = core.admit_search_attributes(&request.namespace, request.search_attributes.clone())?;
-    if let Some(run_id) = existing(core, &request)? {
-        return Ok(response(&request, run_id, false));
+    if let Some(run_id) = existing(core, request)? {
+        return Ok(response(request, run_id, false));
     }
     let (now, run_id) = (core.now(), Uuid::now_v7().to_string());
     let delay = from_duration(request.start_delay.as_ref());
@@ -150,7 +150,7 @@ fn start(
         ..Default::default()
     };
     core.start_activity_execution(record, request.input.as_ref());
-    Ok(response(&request, run_id, true))
+    Ok(response(request, run_id, true))
 }
 
 /// The run that stands for the one that is asked for, if there is one.
@@ -176,11 +176,8 @@ fn existing(core: &Core, request: &StartActivityExecutionRequest) -> Result<Opti
     if !found.is_open() && again {
         return Ok(None);
     }
-    let detail = ActivityExecutionAlreadyStartedFailure {
-        start_request_id: found.start_request_id,
-        run_id: found.run_id,
-        ..Default::default()
-    };
+    let detail =
+        ActivityExecutionAlreadyStartedFailure { start_request_id: found.start_request_id, run_id: found.run_id };
     let name = "temporal.api.errordetails.v1.ActivityExecutionAlreadyStartedFailure";
     Err(with_detail(Code::AlreadyExists, "activity execution already started", name, &detail))
 }

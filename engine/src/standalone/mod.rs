@@ -81,6 +81,9 @@ pub(crate) struct Record {
     /// Heartbeats so far.
     #[prost(int64, tag = "16")]
     pub(crate) heartbeats: i64,
+    /// Who has asked for its cancellation.
+    #[prost(string, tag = "17")]
+    pub(crate) cancel_identity: String,
 }
 
 /// Why something is refused, in the server's words.
@@ -157,7 +160,11 @@ impl Record {
                 }
                 self.fail(now, *failure);
             }
-            ActivityOutcome::Canceled(details) => self.close_canceled(now, details, identity),
+            ActivityOutcome::Canceled(details) => {
+                // Who has asked for it comes before who has seen to it.
+                let asked = std::mem::take(&mut self.cancel_identity);
+                self.close_canceled(now, details, if asked.is_empty() { identity } else { &asked });
+            }
         }
         true
     }
@@ -228,6 +235,7 @@ impl Record {
         self.activity.cancel_requested_event_id = 1;
         request_id.clone_into(&mut self.cancel_request_id);
         reason.clone_into(&mut self.cancel_reason);
+        identity.clone_into(&mut self.cancel_identity);
         if self.activity.is_started() {
             self.transitions += 1;
         } else {

@@ -250,13 +250,12 @@ async fn refusals(home: &Home) -> Vec<String> {
         told(home.set_ramping("1", 101.0).await),
         home.delete_version("1").await,
     ];
-    home.register("1").await;
-    // A server notes versions a little after the poll.
-    for _ in 0..50 {
+    // A server notes versions a little after the poll, and one that has only just begun loses polls.
+    for _ in 0..100 {
+        home.register("1").await;
         if home.describe_version(version("1")).await.is_ok() {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     seen.extend([
         told(home.set_current("9").await),
