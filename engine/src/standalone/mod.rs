@@ -191,8 +191,15 @@ impl Record {
         };
         let held = self.activity.is_started();
         match self.activity.time_out(now, timeout_type) {
-            None => self.transitions += 1,
-            Some((failure, state)) => {
+            None => {
+                self.transitions += 1;
+                // The server does not say here that the failure is its own.
+                if let Some(failure) = self.activity.last_failure.as_mut() {
+                    failure.source.clear();
+                }
+            }
+            Some((mut failure, state)) => {
+                failure.source.clear();
                 if held {
                     self.activity.last_attempt_complete_time = now;
                     self.activity.last_failure = Some(failure.clone());
