@@ -17,7 +17,7 @@ use temporalio_common::protos::temporal::api::{
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::{Service, refuse, standalone::check_length, status::with_detail};
+use super::{Service, limits, refuse, standalone::check_length, status::with_detail};
 use crate::{
     core::Core,
     history::{
@@ -70,6 +70,7 @@ fn scheduled(request: &StartActivityExecutionRequest) -> Result<ActivityTaskSche
     check_length("taskQueue", &queue)?;
     check_length("request ID", &request.request_id)?;
     check_length("identity", &request.identity)?;
+    limits::check_blob(request.input.as_ref()).map_err(|_| Status::invalid_argument("input exceeds length limit"))?;
     let limits = timeouts(request, &kind.name)?;
     let written = |length: Nanos| Some(duration(length).unwrap_or_default());
     Ok(ActivityTaskScheduledEventAttributes {
