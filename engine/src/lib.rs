@@ -11,6 +11,7 @@
 pub mod clock;
 mod core;
 mod cron;
+mod deployment;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::expect_used, reason = "a fuzzer wants to hear of it")]
 pub mod fuzzing;
@@ -21,10 +22,12 @@ mod metrics;
 mod outlook;
 mod schedule;
 mod service;
+mod standalone;
 pub mod store;
 mod timers;
 pub mod visibility;
 pub mod wire;
+mod workers;
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -25,4 +25,5 @@ mod wire;
 mod wire_acting;
 mod wire_schedules;
 mod wire_visibility;
+mod wire_workers;
 mod workflow;

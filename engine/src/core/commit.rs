@@ -50,6 +50,8 @@ impl Core {
             || !self.closed_changes.is_empty()
             || self.schedules.has_changes()
             || self.batch_jobs.has_changes()
+            || self.deployments.has_changes()
+            || self.activities.has_changes()
     }
 
     fn batch(&self) -> Batch {
@@ -68,6 +70,8 @@ impl Core {
         }
         self.schedules.write(&mut batch);
         self.batch_jobs.write(&mut batch);
+        self.deployments.write(&mut batch);
+        self.activities.write(&mut batch);
         batch
     }
 
@@ -76,6 +80,8 @@ impl Core {
         self.unsaved_namespaces.clear();
         self.schedules.take_unsaved();
         self.batch_jobs.take_unsaved();
+        self.deployments.saved();
+        self.activities_saved();
         self.commits += 1;
         for key in std::mem::take(&mut self.touched) {
             self.orphaned.remove(&key);
@@ -149,6 +155,8 @@ impl Core {
             }
         }
         self.reload(&touched);
+        self.revert_activities();
+        self.revert_deployments();
     }
 }
 

@@ -91,6 +91,9 @@ impl Core {
     /// Lets a worker wait for a task.
     pub(crate) fn poll(&mut self, request: PollRequest, reply: PollReply) {
         let queue = request.queue.clone();
+        if let Err(status) = self.register_version(&queue) {
+            return reply.refuse(status);
+        }
         if let Some(delivery) = self.undelivered.get_mut(&queue).and_then(std::collections::VecDeque::pop_front) {
             return self.deliver(&queue, reply, delivery);
         }
@@ -109,8 +112,10 @@ impl Core {
 
     /// Ends the polls of one worker's instance on a queue that others poll too.
     pub(crate) fn end_polls_of(&mut self, queue: &QueueKey, worker: &str) {
-        for poller in self.queues.remove_pollers(queue, |poller| poller.request.worker == worker) {
-            poller.reply.nothing();
+        for part in self.queues.keys(queue) {
+            for poller in self.queues.remove_pollers(&part, |poller| poller.request.worker == worker) {
+                poller.reply.nothing();
+            }
         }
     }
 
@@ -126,10 +131,11 @@ impl Core {
                     self.update(key, |e, _| e.clear_sticky());
                     self.requeue(key);
                 }
+                Task::Standalone { key, .. } => self.requeue_activity(key),
                 Task::Query { key, .. } | Task::Activity { key, .. } => {
                     if let Ok(info) = self.info(key) {
                         let queue = self.worker_queue(&info);
-                        self.queues.add_task(&queue, task);
+                        self.queues.add_task(&queue, task, self.now());
                     }
                 }
             }
@@ -137,7 +143,7 @@ impl Core {
     }
 
     /// Queues the workflow task again, as if it were new.
-    fn requeue(&mut self, key: i64) {
+    pub(super) fn requeue(&mut self, key: i64) {
         if let Some(live) = self.live.get_mut(&key)
             && let Some(task) = live.execution.info.workflow_task.as_ref()
         {
@@ -149,39 +155,43 @@ impl Core {
     /// Queues the workflow task and those of the named activities that wait for a worker.
     pub(super) fn enqueue_tasks(&mut self, key: i64, activities: impl Iterator<Item = i64>) {
         let now = self.now();
-        let Some(live) = self.live.get_mut(&key) else { return };
+        let Some(live) = self.live.get(&key) else { return };
         let execution = &live.execution;
+        let info = &execution.info;
         if !execution.is_open() {
             return;
         }
         let mut tasks = Vec::new();
-        if let Some(task) = execution.info.workflow_task.as_ref().filter(|task| task.started_event_id == 0)
-            && live.queued.insert((task.scheduled_event_id, task.attempt))
+        let mut queued = Vec::new();
+        if let Some(task) = info.workflow_task.as_ref().filter(|task| task.started_event_id == 0)
+            && !live.queued.contains(&(task.scheduled_event_id, task.attempt))
         {
-            let sticky = QueueKey {
-                namespace: execution.info.namespace.clone(),
-                name: task.queue.clone(),
-                kind: TaskKind::Workflow,
-            };
-            let there = task.sticky && self.queues.has_poller(&sticky, now);
-            let queue = if there { sticky } else { QueueKey { name: execution.task_queue().to_owned(), ..sticky } };
+            queued.push((task.scheduled_event_id, task.attempt));
+            let (namespace, normal, kind) = (info.namespace.clone(), execution.task_queue(), TaskKind::Workflow);
+            let sticky = QueueKey { namespace, name: task.queue.clone(), kind, version: None };
+            let there = task.sticky && self.queues.has_poller(&sticky, now) && self.may_stick(info, normal);
+            let version = if there { None } else { self.version_for(info, normal, kind) };
+            let queue = if there { sticky } else { QueueKey { name: normal.to_owned(), version, ..sticky } };
             tasks.push((queue, Task::Workflow { key }));
         }
         for id in activities {
             let Some(activity) = execution.activities.get(&id).filter(|a| a.is_due() && !execution.is_paused()) else {
                 continue;
             };
-            if live.queued.insert((id, activity.attempt)) {
-                let queue = QueueKey {
-                    namespace: execution.info.namespace.clone(),
-                    name: activity.task_queue().to_owned(),
-                    kind: TaskKind::Activity,
-                };
+            if !live.queued.contains(&(id, activity.attempt)) {
+                queued.push((id, activity.attempt));
+                let (namespace, name, kind) =
+                    (info.namespace.clone(), activity.task_queue().to_owned(), TaskKind::Activity);
+                let version = self.version_for(info, &name, kind);
+                let queue = QueueKey { namespace, name, kind, version };
                 tasks.push((queue, Task::Activity { key, scheduled_event_id: id, attempt: activity.attempt }));
             }
         }
+        if let Some(live) = self.live.get_mut(&key) {
+            live.queued.extend(queued);
+        }
         for (queue, task) in tasks {
-            self.queues.add_task(&queue, task);
+            self.queues.add_task(&queue, task, now);
         }
     }
 
@@ -196,11 +206,14 @@ impl Core {
             namespace: live.execution.info.namespace.clone(),
             name: activity.task_queue().to_owned(),
             kind: TaskKind::Activity,
+            version: None,
         };
-        self.queues.remove_tasks(
-            &queue,
-            |task| matches!(task, Task::Activity { key: of, scheduled_event_id, .. } if (*of, *scheduled_event_id) == (key, id)),
-        );
+        for part in self.queues.keys(&queue) {
+            self.queues.remove_tasks(
+                &part,
+                |task| matches!(task, Task::Activity { key: of, scheduled_event_id, .. } if (*of, *scheduled_event_id) == (key, id)),
+            );
+        }
     }
 
     /// Queues all that an execution has waiting for workers, after it was loaded.
@@ -234,6 +247,7 @@ impl Core {
         };
         match *task {
             Task::Workflow { key } => self.give_workflow_task(queue, key, &start, poller),
+            Task::Standalone { key, attempt } => self.give_activity(queue, (key, attempt), &start, poller),
             Task::Query { key, query_id } => self.give_query(queue, key, query_id, poller),
             Task::Activity { key, scheduled_event_id, attempt } => {
                 if let Some(live) = self.live.get_mut(&key) {
@@ -284,7 +298,7 @@ impl Core {
     }
 
     /// Once the batch is durable, makes the response and hands it over.
-    fn hand_over(
+    pub(super) fn hand_over(
         &mut self,
         queue: QueueKey,
         reply: PollReply,

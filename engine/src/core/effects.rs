@@ -20,10 +20,12 @@ use uuid::Uuid;
 
 use super::Core;
 use crate::{
+    deployment::VersionId,
     history::{
         Execution, StartInput, is_end_by_reset,
         state::{Effect, PendingChild, SignalInput, Target},
     },
+    matching::TaskKind,
     service::start::{Admission, admit},
 };
 
@@ -97,6 +99,14 @@ impl Core {
         let parent_execution = WorkflowExecution { workflow_id: info.workflow_id.clone(), run_id: info.run_id.clone() };
         let root = info.started.as_ref().and_then(|s| s.root_workflow_execution.clone());
         let header = command.header.clone();
+        let (inherited, versioning_override) = info.inherited_version();
+        let queue = command.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default();
+        let polls = |version: &_| {
+            VersionId::of(version).is_some_and(|id| {
+                self.deployments.has_queue(&info.namespace, &id, &queue, TaskKind::Workflow.queue_type())
+            })
+        };
+        let inherited_pinned_version = inherited.filter(|version| polls(version));
         let attributes = WorkflowExecutionStartedEventAttributes {
             workflow_type: command.workflow_type,
             parent_workflow_namespace: info.namespace.clone(),
@@ -119,6 +129,8 @@ impl Core {
             workflow_id: command.workflow_id,
             root_workflow_execution: root.or(Some(parent_execution)),
             priority: command.priority,
+            inherited_pinned_version,
+            versioning_override,
             ..Default::default()
         };
         let child = self.start_execution(StartInput {

@@ -8,6 +8,7 @@
 mod backup;
 mod batch_jobs;
 mod commit;
+mod deployments;
 mod dispatch;
 mod effects;
 mod inbox;
@@ -18,6 +19,7 @@ mod query;
 mod reset;
 mod response;
 mod schedule;
+mod standalone;
 mod sweep;
 mod update;
 
@@ -36,12 +38,14 @@ use uuid::Uuid;
 
 pub(crate) use batch_jobs::{BatchJob, BatchJobs};
 pub(crate) use commit::status_of;
+pub(crate) use deployments::{Deployments, POLLER_MEMORY};
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
 pub(crate) use effects::SENDER;
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
 pub(crate) use reset::ResetRequest;
 pub(crate) use schedule::Schedules;
+pub(crate) use standalone::{Activities, decode as decode_activity, no_activity};
 pub(crate) use update::{Progress, Reached, UpdateWait, WaitFor};
 
 use self::inbox::{Inbox, InboxSender, Refused};
@@ -57,6 +61,7 @@ use crate::{
     metrics::EngineMetrics,
     store::{ExecutionKey, Store, StoreError},
     timers::Deadlines,
+    workers::Workers,
 };
 
 /// Requests that share one commit at the most.
@@ -164,6 +169,10 @@ pub(crate) struct Core {
     backup: Option<backup::BackupRequest>,
     backing_up: bool,
     pub(crate) batch_jobs: BatchJobs,
+    pub(crate) deployments: Deployments,
+    pub(crate) activities: Activities,
+    /// Workers that were heard of.
+    pub(crate) workers: Workers,
 }
 
 impl CoreHandle {
@@ -266,11 +275,16 @@ impl Core {
             backup: None,
             backing_up: false,
             batch_jobs: BatchJobs::default(),
+            deployments: Deployments::default(),
+            activities: Activities::default(),
+            workers: Workers::default(),
         };
         core.resume_clock()?;
         core.load_namespaces()?;
         core.load_schedules()?;
         core.load_batch_jobs()?;
+        core.load_deployments()?;
+        core.load_activities()?;
         core.load_open()?;
         Ok(core)
     }
@@ -339,6 +353,11 @@ impl Core {
         let now = self.now();
         while let Some((deadline, key)) = self.deadlines.pop_due(now) {
             self.metrics.timer(Duration::from_nanos(now.abs_diff(deadline)));
+            if self.activities.contains(key) {
+                self.fire_activity(key);
+                self.pump();
+                continue;
+            }
             if self.orphaned.contains(&key) {
                 self.update(key, Execution::abandon_in_process_workers);
             }

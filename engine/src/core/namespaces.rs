@@ -61,7 +61,7 @@ impl Core {
         }
     }
 
-    /// Takes a namespace away from clients, and its schedules with it. Its executions are forgotten in the batches to come.
+    /// Takes a namespace away from clients, and its schedules, worker deployments and standalone activities with it. Its executions are forgotten in the batches to come.
     pub(crate) fn delete_namespace(&mut self, name: &str) {
         let Some(mut namespace) = self.namespaces.remove(name) else { return };
         namespace.namespace_info.get_or_insert_default().state = NamespaceState::Deleted.into();
@@ -69,6 +69,8 @@ impl Core {
         self.unsaved_namespaces.insert(name.to_owned());
         self.schedules.delete_of(name);
         self.batch_jobs.delete_of(name);
+        self.deployments.delete_of(name);
+        self.delete_activities_of(name);
     }
 
     /// Whether a namespace of that name was deleted, and some of its executions are still there.

@@ -82,23 +82,24 @@ impl Core {
     fn queue_query(&mut self, key: i64, query_id: u64) {
         let Ok(info) = self.info(key) else { return };
         let queue = self.worker_queue(&info);
-        self.queues.add_task(&queue, Task::Query { key, query_id });
+        self.queues.add_task(&queue, Task::Query { key, query_id }, self.now());
     }
 
     /// Queue of the worker that knows an execution best.
     pub(super) fn worker_queue(&self, info: &ExecutionInfo) -> QueueKey {
-        let sticky =
-            QueueKey { namespace: info.namespace.clone(), name: info.sticky_queue.clone(), kind: TaskKind::Workflow };
-        if !info.sticky_queue.is_empty() && self.queues.has_poller(&sticky, self.now()) {
-            return sticky;
-        }
+        let (namespace, kind) = (info.namespace.clone(), TaskKind::Workflow);
+        let sticky = QueueKey { namespace, name: info.sticky_queue.clone(), kind, version: None };
         let normal = info
             .started
             .as_ref()
             .and_then(|s| s.task_queue.as_ref())
             .map(|queue| queue.name.clone())
             .unwrap_or_default();
-        QueueKey { name: normal, ..sticky }
+        if !info.sticky_queue.is_empty() && self.queues.has_poller(&sticky, self.now()) && self.may_stick(info, &normal)
+        {
+            return sticky;
+        }
+        QueueKey { version: self.version_for(info, &normal, kind), name: normal, ..sticky }
     }
 
     /// Queries that the workflow task now being started takes along.
@@ -173,7 +174,7 @@ impl Core {
         }
         let queue = self.worker_queue(info);
         for query_id in queries.keys() {
-            self.queues.add_task(&queue, Task::Query { key, query_id: *query_id });
+            self.queues.add_task(&queue, Task::Query { key, query_id: *query_id }, self.now());
         }
         self.closed_queries.entry(key).or_default().extend(queries);
     }

@@ -7,17 +7,26 @@ use crate::{clock::Timestamp, history::time::Nanos};
 const SWEEP_INTERVAL: Nanos = 600_000_000_000;
 
 impl Core {
-    /// Forgets closed executions past their retention, and queues that nobody uses.
+    /// Forgets closed executions past their retention, queues that nobody uses, and workers that are silent.
     pub(super) fn sweep(&mut self, now: Nanos) {
         const PER_SWEEP: usize = 500;
         const QUEUE_MEMORY: Nanos = 300_000_000_000;
         self.next_sweep = now.saturating_add(SWEEP_INTERVAL);
         self.queues.prune(now.saturating_sub(QUEUE_MEMORY));
         self.sweep_batch_jobs(now);
+        self.workers.prune(now);
         let retentions: Vec<(String, Nanos)> =
             self.namespaces.iter().map(|(name, namespace)| (name.clone(), lookup::retention(namespace))).collect();
         for (namespace, retention) in retentions {
-            match self.store.delete_closed_before(&namespace, Timestamp(now.saturating_sub(retention)), PER_SWEEP) {
+            let before = Timestamp(now.saturating_sub(retention));
+            match self.store.delete_activities_closed_before(&namespace, before, PER_SWEEP) {
+                Ok(PER_SWEEP) => self.next_sweep = now,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%namespace, %error, "cannot forget old activities; trying again later: {error}");
+                }
+            }
+            match self.store.delete_closed_before(&namespace, before, PER_SWEEP) {
                 Ok(keys) if keys.len() == PER_SWEEP => self.next_sweep = now,
                 Ok(_) => {}
                 Err(error) => {

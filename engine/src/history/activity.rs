@@ -7,7 +7,7 @@ use temporalio_common::protos::temporal::api::{
     command::v1::ScheduleActivityTaskCommandAttributes,
     common::v1::{Payload, Payloads},
     enums::v1::{RetryState, TimeoutType},
-    failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
+    failure::v1::Failure,
     history::v1::{
         ActivityTaskCancelRequestedEventAttributes, ActivityTaskCanceledEventAttributes,
         ActivityTaskCompletedEventAttributes, ActivityTaskFailedEventAttributes, ActivityTaskScheduledEventAttributes,
@@ -20,15 +20,12 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     Execution, TaskStart,
-    activity_policy::{Timeouts, due_timeout, next_backoff, next_deadline, timeout_failure},
+    activity_attempt::worker_gone,
+    activity_policy::{Timeouts, due_timeout, next_deadline},
     retry_policy::complete_policy,
     state::{PendingActivity, PendingKind},
     time::{Nanos, duration, from_duration},
 };
-
-/// What Temporal's history service says of an activity whose schedule-to-close timeout leaves no other attempt.
-const NO_TIME_TO_RETRY: &str =
-    "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying";
 
 /// A started attempt, as its worker needs it.
 #[derive(Debug, Clone)]
@@ -107,13 +104,9 @@ impl Execution {
             return None;
         }
         let activity = self.activities.get_mut(&scheduled_event_id)?;
-        if !activity.is_due() || activity.attempt != attempt {
+        if !activity.begin(now, attempt, start) {
             return None;
         }
-        activity.started_time = now;
-        activity.identity.clone_from(&start.identity);
-        activity.request_id.clone_from(&start.request_id);
-        activity.in_process = start.in_process;
         let activity = activity.clone();
         self.touch(PendingKind::Activity, scheduled_event_id);
         Some(ActivityStart { activity })
@@ -128,11 +121,9 @@ impl Execution {
         details: Option<Payloads>,
     ) -> Option<HeartbeatNews> {
         let activity = self.activities.get_mut(&scheduled_event_id)?;
-        if !activity.is_started() || attempt.is_some_and(|attempt| attempt != activity.attempt) {
+        if !activity.beat(now, attempt, details) {
             return None;
         }
-        activity.last_heartbeat_time = now;
-        activity.heartbeat_details = details;
         let news = HeartbeatNews {
             cancel_requested: activity.cancel_requested_event_id != 0,
             paused: activity.is_paused(),
@@ -152,7 +143,7 @@ impl Execution {
         outcome: ActivityOutcome,
     ) -> bool {
         let Some(activity) = self.activities.get(&scheduled_event_id) else { return false };
-        if !activity.is_started() || attempt.is_some_and(|attempt| attempt != activity.attempt) {
+        if !activity.is_held(attempt) {
             return false;
         }
         match outcome {
@@ -205,27 +196,11 @@ impl Execution {
         let Some(activity) = self.activities.get_mut(&scheduled_event_id) else {
             return RetryState::InternalServerError;
         };
-        let backoff = match next_backoff(activity, now, failure) {
-            Ok(backoff) => backoff,
-            Err(state) => return state,
-        };
-        activity.attempt += 1;
-        if let Some(backoff) = backoff {
-            activity.attempt_scheduled_time = now.saturating_add(backoff);
-            activity.backing_off = true;
+        let state = activity.retry(now, failure);
+        if state == RetryState::InProgress {
+            self.touch(PendingKind::Activity, scheduled_event_id);
         }
-        activity.started_time = 0;
-        activity.last_attempt_complete_time = now;
-        if activity.reset_heartbeat {
-            activity.forget_heartbeat();
-        }
-        activity.reset = false;
-        activity.reset_heartbeat = false;
-        activity.last_failure = Some(failure.clone());
-        activity.request_id.clear();
-        activity.in_process = false;
-        self.touch(PendingKind::Activity, scheduled_event_id);
-        RetryState::InProgress
+        state
     }
 
     /// Asks for an activity's cancellation; one that no worker holds is cancelled at once.
@@ -314,26 +289,11 @@ impl Execution {
     }
 
     fn time_out_activity(&mut self, now: Nanos, scheduled_event_id: i64, timeout_type: TimeoutType) {
-        let mut failure = timeout_failure(timeout_type);
-        let retry_state = match timeout_type {
-            TimeoutType::StartToClose | TimeoutType::Heartbeat => {
-                self.retry_activity(now, scheduled_event_id, &failure)
-            }
-            _ => RetryState::Timeout,
+        let Some(activity) = self.activities.get_mut(&scheduled_event_id) else { return };
+        let Some((failure, retry_state)) = activity.time_out(now, timeout_type) else {
+            return self.touch(PendingKind::Activity, scheduled_event_id);
         };
-        if retry_state == RetryState::InProgress {
-            return;
-        }
         let Some(activity) = self.activities.get(&scheduled_event_id) else { return };
-        if retry_state == RetryState::Timeout && timeout_type != TimeoutType::ScheduleToStart {
-            // Whatever ran out first, it is the schedule-to-close timeout that ends the activity, and is reported.
-            failure = timeout_failure(TimeoutType::ScheduleToClose);
-            NO_TIME_TO_RETRY.clone_into(&mut failure.message);
-        }
-        failure.cause = activity.last_failure.clone().map(Box::new);
-        if let Some(FailureInfo::TimeoutFailureInfo(info)) = failure.failure_info.as_mut() {
-            info.last_heartbeat_details.clone_from(&activity.heartbeat_details);
-        }
         let started_event_id = if activity.is_started() { self.record_activity_started(scheduled_event_id) } else { 0 };
         let attributes = ActivityTaskTimedOutEventAttributes {
             failure: Some(failure),
@@ -349,20 +309,9 @@ impl Execution {
         let held: Vec<i64> =
             self.activities.iter().filter(|(_, a)| a.is_started() && a.in_process).map(|(id, _)| *id).collect();
         for id in held {
-            let failure = Failure {
-                message: "the worker's process ended while it held this activity".to_owned(),
-                source: "Server".to_owned(),
-                failure_info: Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
-                    r#type: "WorkerGone".to_owned(),
-                    ..Default::default()
-                })),
-                ..Default::default()
-            };
-            self.fail_activity(now, id, failure, "");
-            // The wait would be for nothing: the failure was the process's, and the process is back.
-            if let Some(activity) = self.activities.get_mut(&id).filter(|activity| activity.backing_off) {
-                activity.backing_off = false;
-                activity.attempt_scheduled_time = now;
+            self.fail_activity(now, id, worker_gone(), "");
+            if let Some(activity) = self.activities.get_mut(&id) {
+                activity.skip_backoff(now);
             }
         }
     }
@@ -374,7 +323,7 @@ impl Execution {
 }
 
 /// A payload of JSON text, as the server encodes its own (`payloads.EncodeString`).
-fn json_payload(text: &str) -> Payloads {
+pub(crate) fn json_payload(text: &str) -> Payloads {
     let metadata = std::iter::once(("encoding".to_owned(), b"json/plain".to_vec())).collect();
     Payloads { payloads: vec![Payload { metadata, data: text.as_bytes().to_vec(), ..Default::default() }] }
 }

@@ -46,7 +46,7 @@ impl Timeouts {
 }
 
 /// The earliest time at which something happens to an activity by itself, 0 for never.
-pub(super) fn next_deadline(activity: &PendingActivity) -> Nanos {
+pub(crate) fn next_deadline(activity: &PendingActivity) -> Nanos {
     // No timeout ends an activity while it is paused; those that have passed meanwhile do when it is unpaused.
     let Some(limits) = activity.scheduled.as_ref().filter(|_| !activity.is_paused()) else { return 0 };
     let schedule_to_close = deadline(activity.scheduled_time, from_duration(limits.schedule_to_close_timeout.as_ref()));
@@ -67,7 +67,7 @@ fn heartbeat_deadline(activity: &PendingActivity) -> Nanos {
 }
 
 /// Which timeout is due; `None` when it is the end of a backoff.
-pub(super) fn due_timeout(activity: &PendingActivity, now: Nanos) -> Option<TimeoutType> {
+pub(crate) fn due_timeout(activity: &PendingActivity, now: Nanos) -> Option<TimeoutType> {
     let limits = activity.scheduled.as_ref()?;
     let passed = |start: Nanos, limit: Nanos| limit != 0 && start.saturating_add(limit) <= now;
     if passed(activity.scheduled_time, from_duration(limits.schedule_to_close_timeout.as_ref())) {

@@ -51,6 +51,7 @@ impl Execution {
             }
             A::WorkflowTaskCompletedEventAttributes(a) => {
                 self.info.last_started_event_id = a.started_event_id;
+                self.apply_versioning(a);
                 self.end_workflow_task(1);
             }
             A::WorkflowTaskFailedEventAttributes(a) => {
@@ -184,6 +185,7 @@ impl Execution {
         self.info.start_time = time;
         self.info.workflow_task_attempt = 1;
         self.info.started = Some(started);
+        self.apply_start_versioning(a);
         self.changes.visibility = true;
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use temporalio_common::protos::temporal::api::{
     command::v1::{Command, ScheduleActivityTaskCommandAttributes, command::Attributes as C},
+    common::v1::WorkerVersionStamp,
     common::v1::{MeteringMetadata, RetryPolicy},
+    deployment::v1::WorkerDeploymentVersion,
     enums::v1::{VersioningBehavior, WorkflowTaskFailedCause as Cause},
     history::v1::{
         MarkerRecordedEventAttributes, UpsertWorkflowSearchAttributesEventAttributes,
@@ -47,8 +49,10 @@ pub struct CompletedTask {
     pub sdk_metadata: Option<WorkflowTaskCompletedMetadata>,
     /// Metering.
     pub metering_metadata: Option<MeteringMetadata>,
-    /// Versioning, recorded and otherwise ignored.
+    /// What the workflow's code says of versions.
     pub versioning_behavior: VersioningBehavior,
+    /// The version of the worker, if it has one.
+    pub version: Option<WorkerDeploymentVersion>,
 }
 
 /// What came of a completed task.
@@ -127,6 +131,7 @@ impl Execution {
         Ok(TaskOutcome { eager, forgotten: false })
     }
 
+    #[allow(deprecated, reason = "deprecated for clients; the server still fills it in")]
     fn record_task_completed(&mut self, now: Nanos, task: &CompletedTask) -> i64 {
         self.settle_transient_task();
         let (scheduled_event_id, started_event_id) =
@@ -138,6 +143,12 @@ impl Execution {
             sdk_metadata: task.sdk_metadata.clone(),
             metering_metadata: task.metering_metadata,
             versioning_behavior: task.versioning_behavior.into(),
+            worker_deployment_name: task.version.as_ref().map(|v| v.deployment_name.clone()).unwrap_or_default(),
+            worker_version: task
+                .version
+                .as_ref()
+                .map(|v| WorkerVersionStamp { build_id: v.build_id.clone(), use_versioning: false }),
+            deployment_version: task.version.clone(),
             ..Default::default()
         };
         self.record(now, Attributes::WorkflowTaskCompletedEventAttributes(attributes))

@@ -6,8 +6,9 @@
 //! where a rule is not obvious, its name there is given.
 
 mod activity;
+pub(crate) mod activity_attempt;
 mod activity_control;
-mod activity_policy;
+pub(crate) mod activity_policy;
 mod apply;
 mod child;
 mod command;
@@ -27,6 +28,7 @@ mod tests;
 pub mod time;
 mod timer;
 mod update;
+pub(crate) mod versioning;
 mod workflow_task;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +40,7 @@ use temporalio_common::protos::temporal::api::{
     sdk::v1::UserMetadata,
 };
 
+pub(crate) use activity::json_payload;
 pub use activity::{ActivityOutcome, ActivityStart, HeartbeatNews};
 pub use activity_control::{ActivityReset, ActivityUnpause, AlreadyPaused, normal_queue, options_of};
 pub(crate) use activity_policy::Timeouts;

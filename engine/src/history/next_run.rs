@@ -168,6 +168,8 @@ impl Execution {
         let run = from_duration(command.workflow_run_timeout.as_ref());
         let task = from_duration(command.workflow_task_timeout.as_ref());
         let backoff = self.min_backoff(now, from_duration(command.backoff_start_interval.as_ref()));
+        let same_queue = queue.as_ref().is_none_or(|queue| queue == self.task_queue());
+        let (inherited_pinned_version, versioning_override) = self.info.inherited_version();
         let initiator = match command.initiator() {
             Initiator::Unspecified => Initiator::Workflow,
             given => given,
@@ -197,6 +199,9 @@ impl Execution {
             // One that is not asked for and not needed is not written out.
             first_workflow_task_backoff: if backoff == 0 { command.backoff_start_interval } else { duration(backoff) },
             memo: command.memo.clone().or_else(|| self.info.memo.clone()),
+            versioning_override,
+            // Workers of a version may know nothing of other queues.
+            inherited_pinned_version: inherited_pinned_version.filter(|_| same_queue),
             // Not inherited: SDKs name those that go on.
             search_attributes: command.search_attributes.clone(),
             identity: String::new(),

@@ -5,13 +5,17 @@ use temporalio_common::protos::temporal::api::{
     workflow::v1::WorkflowExecutionOptions,
 };
 
-use super::{Execution, state::ExecutionInfo, time::Nanos};
+use super::{Execution, state::ExecutionInfo, time::Nanos, versioning::recorded};
 
 impl ExecutionInfo {
     /// The options in force.
     pub fn options(&self) -> WorkflowExecutionOptions {
         WorkflowExecutionOptions {
-            versioning_override: self.versioning_override.clone(),
+            versioning_override: self
+                .versioning
+                .as_ref()
+                .and_then(|info| info.versioning_override.as_ref())
+                .map(recorded),
             priority: self.started.as_ref().and_then(|started| started.priority.clone()),
             ..WorkflowExecutionOptions::default()
         }
@@ -45,7 +49,7 @@ impl Execution {
 
     /// The event has the options as a whole.
     pub(super) fn apply_options(&mut self, a: &WorkflowExecutionOptionsUpdatedEventAttributes) {
-        self.info.versioning_override.clone_from(&a.versioning_override);
+        self.apply_override(a.versioning_override.as_ref());
         if let Some(started) = self.info.started.as_mut() {
             started.priority.clone_from(&a.priority);
         }

@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::{
     failure::v1::Failure,
     history::v1::{ActivityTaskScheduledEventAttributes, WorkflowExecutionStartedEventAttributes},
     sdk::v1::UserMetadata,
-    workflow::v1::VersioningOverride,
+    workflow::v1::WorkflowExecutionVersioningInfo,
 };
 
 pub use super::{
@@ -128,9 +128,9 @@ pub struct ExecutionInfo {
     /// What is paused of the run, as listings show it. Not in the history: pausing an activity is no event.
     #[prost(string, repeated, tag = "51")]
     pub pauses: Vec<String>,
-    /// How workers are chosen for the run's tasks, where that was overridden.
-    #[prost(message, optional, tag = "52")]
-    pub versioning_override: Option<VersioningOverride>,
+    /// Which version of workers it belongs to; none for those without versions.
+    #[prost(message, optional, tag = "60")]
+    pub versioning: Option<WorkflowExecutionVersioningInfo>,
 }
 
 /// A workflow task that is scheduled or started.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use crate::history::time::Nanos;
+use crate::{deployment::VersionId, history::time::Nanos};
 
 /// Workers that may wait on one queue at a time; one more is told to come back later.
 pub(crate) const MAX_POLLERS: usize = 10_000;
@@ -32,6 +32,8 @@ pub(crate) struct QueueKey {
     pub(crate) name: String,
     /// What it holds.
     pub(crate) kind: TaskKind,
+    /// Whose part of it: that of a version's workers, or of those without one.
+    pub(crate) version: Option<VersionId>,
 }
 
 /// A task that waits for a worker.
@@ -58,6 +60,13 @@ pub(crate) enum Task {
         /// The attempt.
         attempt: i32,
     },
+    /// An attempt of an activity that stands alone.
+    Standalone {
+        /// The activity.
+        key: i64,
+        /// The attempt.
+        attempt: i32,
+    },
 }
 
 /// One queue, with waiting workers of type `P`.
@@ -66,13 +75,31 @@ struct Queue<P> {
     tasks: VecDeque<Task>,
     pollers: VecDeque<P>,
     last_poll: Nanos,
+    last_task: Nanos,
     identities: HashMap<String, Nanos>,
 }
 
 impl<P> Default for Queue<P> {
     fn default() -> Self {
-        Self { tasks: VecDeque::new(), pollers: VecDeque::new(), last_poll: 0, identities: HashMap::new() }
+        Self {
+            tasks: VecDeque::new(),
+            pollers: VecDeque::new(),
+            last_poll: 0,
+            last_task: 0,
+            identities: HashMap::new(),
+        }
     }
+}
+
+/// Somebody who has polled a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Who.
+    pub(crate) identity: String,
+    /// When they did last.
+    pub(crate) last_poll: Nanos,
+    /// Their version, if they have one.
+    pub(crate) version: Option<VersionId>,
 }
 
 /// All queues.
@@ -90,8 +117,9 @@ impl<P> Default for Queues<P> {
 
 impl<P> Queues<P> {
     /// Adds a task at the end of a queue.
-    pub(crate) fn add_task(&mut self, key: &QueueKey, task: Task) {
+    pub(crate) fn add_task(&mut self, key: &QueueKey, task: Task, now: Nanos) {
         let queue = self.queue(key);
+        queue.last_task = now;
         queue.tasks.push_back(task);
         if !queue.pollers.is_empty() {
             self.ready.insert(key.clone());
@@ -163,10 +191,50 @@ impl<P> Queues<P> {
         self.queues.remove(key).map(|queue| (queue.tasks.into(), queue.pollers.into())).unwrap_or_default()
     }
 
-    /// Who has polled a queue, with the time of the last poll; and how many tasks wait.
-    pub(crate) fn describe(&self, key: &QueueKey) -> (Vec<(String, Nanos)>, usize) {
-        let Some(queue) = self.queues.get(key) else { return (Vec::new(), 0) };
-        (queue.identities.iter().map(|(identity, time)| (identity.clone(), *time)).collect(), queue.tasks.len())
+    /// Who has polled a queue since then; and how many tasks wait, on all its parts together.
+    pub(crate) fn describe(&self, key: &QueueKey, since: Nanos) -> (Vec<Seen>, usize) {
+        let mut pollers = Vec::new();
+        let mut backlog = 0;
+        for (part, queue) in self.parts(key) {
+            backlog += queue.tasks.len();
+            let recent = queue.identities.iter().filter(|(_, time)| **time >= since);
+            pollers.extend(recent.map(|(identity, time)| Seen {
+                identity: identity.clone(),
+                last_poll: *time,
+                version: part.version.clone(),
+            }));
+        }
+        pollers.sort_by(|a, b| (&a.version, &a.identity).cmp(&(&b.version, &b.identity)));
+        (pollers, backlog)
+    }
+
+    /// The parts of a queue, whoever's the key names.
+    pub(crate) fn keys(&self, key: &QueueKey) -> Vec<QueueKey> {
+        self.parts(key).map(|(part, _)| part.clone()).collect()
+    }
+
+    fn parts<'a>(&'a self, key: &'a QueueKey) -> impl Iterator<Item = (&'a QueueKey, &'a Queue<P>)> {
+        let same =
+            |other: &QueueKey| (&other.namespace, &other.name, other.kind) == (&key.namespace, &key.name, key.kind);
+        self.queues.iter().filter(move |(other, _)| same(other))
+    }
+
+    /// When that part of a queue was last polled; workers that wait poll all the time.
+    pub(crate) fn last_poll(&self, key: &QueueKey) -> Option<Nanos> {
+        let queue = self.queues.get(key)?;
+        if queue.pollers.is_empty() { Some(queue.last_poll).filter(|time| *time != 0) } else { Some(Nanos::MAX) }
+    }
+
+    /// Whether something waits on a queue, or was put there since then.
+    pub(crate) fn is_in_use(&self, namespace: &str, name: &str, kind: TaskKind, since: Nanos) -> bool {
+        let key = QueueKey { namespace: namespace.to_owned(), name: name.to_owned(), kind, version: None };
+        self.parts(&key).any(|(_, queue)| !queue.tasks.is_empty() || (queue.last_task != 0 && queue.last_task >= since))
+    }
+
+    /// Takes out everything that waits for a worker in a namespace.
+    pub(crate) fn take_tasks(&mut self, namespace: &str) -> Vec<Task> {
+        let of_it = self.queues.iter_mut().filter(|(key, _)| key.namespace == namespace);
+        of_it.flat_map(|(_, queue)| std::mem::take(&mut queue.tasks)).collect()
     }
 
     /// Tasks and workers that wait in all queues together, by [`TaskKind`].
@@ -202,7 +270,7 @@ mod tests {
     use super::*;
 
     fn queue() -> QueueKey {
-        QueueKey { namespace: "n".into(), name: "q".into(), kind: TaskKind::Workflow }
+        QueueKey { namespace: "n".into(), name: "q".into(), kind: TaskKind::Workflow, version: None }
     }
 
     #[test]
@@ -211,7 +279,7 @@ mod tests {
         queues.add_poller(&queue(), 1, "a", "first").ok();
         queues.add_poller(&queue(), 1, "a", "second").ok();
         assert_eq!(queues.take_ready(), None);
-        queues.add_task(&queue(), Task::Workflow { key: 7 });
+        queues.add_task(&queue(), Task::Workflow { key: 7 }, 1);
         assert_eq!(queues.take_ready(), Some(queue()));
         assert_eq!(queues.take(&queue(), |_| true), Some((Task::Workflow { key: 7 }, "first")));
         assert_eq!(queues.take(&queue(), |_| true), None);
@@ -220,7 +288,7 @@ mod tests {
     #[test]
     fn a_worker_that_has_gone_gets_nothing() {
         let mut queues = Queues::default();
-        queues.add_task(&queue(), Task::Workflow { key: 7 });
+        queues.add_task(&queue(), Task::Workflow { key: 7 }, 1);
         queues.add_poller(&queue(), 1, "a", "gone").ok();
         queues.add_poller(&queue(), 1, "a", "here").ok();
         assert_eq!(queues.take(&queue(), |poller| *poller == "here"), Some((Task::Workflow { key: 7 }, "here")));

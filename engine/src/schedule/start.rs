@@ -1,7 +1,7 @@
 //! The start of a workflow that a schedule orders.
 
 use temporalio_common::protos::temporal::api::{
-    common::v1::{Payload, SearchAttributes, WorkflowExecution},
+    common::v1::{SearchAttributes, WorkflowExecution},
     enums::v1::{ScheduleOverlapPolicy as Policy, WorkflowExecutionStatus, WorkflowIdReusePolicy as Reuse},
     schedule::v1::ScheduleActionResult,
     workflow::v1::NewWorkflowExecutionInfo,
@@ -9,7 +9,10 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::record::{Record, Waiting};
-use crate::history::time::{Nanos, timestamp};
+use crate::history::{
+    time::{Nanos, timestamp},
+    versioning::attribute,
+};
 
 const SECOND: Nanos = 1_000_000_000;
 
@@ -76,18 +79,9 @@ pub(super) fn identity(record: &Record) -> String {
 fn search_attributes(record: &Record, action: &NewWorkflowExecutionInfo, time: &str) -> SearchAttributes {
     let mut attributes = action.search_attributes.clone().unwrap_or_default();
     let fields = &mut attributes.indexed_fields;
-    fields.insert("TemporalScheduledStartTime".to_owned(), payload("Datetime", time));
-    fields.insert("TemporalScheduledById".to_owned(), payload("Keyword", &record.schedule_id));
+    fields.insert("TemporalScheduledStartTime".to_owned(), attribute("Datetime", &time.into()));
+    fields.insert("TemporalScheduledById".to_owned(), attribute("Keyword", &record.schedule_id.as_str().into()));
     attributes
-}
-
-fn payload(kind: &str, text: &str) -> Payload {
-    let metadata = [("encoding", "json/plain"), ("type", kind)];
-    Payload {
-        metadata: metadata.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into(),
-        data: serde_json::Value::from(text).to_string().into_bytes(),
-        ..Default::default()
-    }
 }
 
 /// A time in whole seconds of UTC, as it stands in workflow ids.

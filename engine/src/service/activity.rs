@@ -2,9 +2,10 @@
 
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payloads, WorkflowExecution},
-    enums::v1::TaskQueueType,
+    deployment::v1::WorkerDeploymentOptions,
+    enums::v1::{TaskQueueType, WorkerVersioningMode},
     failure::v1::Failure,
-    taskqueue::v1::{PollerInfo, TaskQueuePartitionMetadata, TaskQueueStats},
+    taskqueue::v1::{PollerInfo, TaskQueuePartitionMetadata, TaskQueueStats, TaskQueueVersioningInfo},
     workflowservice::v1::{
         DescribeTaskQueueRequest, DescribeTaskQueueResponse, ListTaskQueuePartitionsRequest,
         ListTaskQueuePartitionsResponse, PollActivityTaskQueueRequest, PollActivityTaskQueueResponse,
@@ -22,28 +23,44 @@ use tonic::Status;
 
 use super::{
     Service, limits, require_id,
+    standalone::Holder,
     token::{TaskToken, Token as _},
+    versioning::polled_queue,
 };
 use crate::{
-    core::{Core, PollReply},
+    core::{Core, POLLER_MEMORY, PollReply},
+    deployment::{UNVERSIONED, VersionId},
     history::{ActivityOutcome, HeartbeatNews, time::timestamp},
-    matching::{QueueKey, TaskKind},
+    matching::{QueueKey, Seen, TaskKind},
 };
 
 /// An attempt, by the worker's token or by the names that others know.
 enum Attempt {
     Token(TaskToken),
-    Id { namespace: String, execution: WorkflowExecution, activity_id: String },
+    Id {
+        namespace: String,
+        execution: WorkflowExecution,
+        activity_id: String,
+    },
+    /// Of an activity that belongs to no workflow.
+    Standalone(Holder),
 }
 
 impl Attempt {
     fn token(bytes: &[u8]) -> Result<Self, Status> {
-        Ok(Self::Token(TaskToken::read(bytes)?))
+        let token = TaskToken::read(bytes)?;
+        if token.standalone.is_empty() {
+            return Ok(Self::Token(token));
+        }
+        Ok(Self::Standalone(Holder::Token(token)))
     }
 
     fn id(namespace: String, workflow_id: String, run_id: String, activity_id: String) -> Result<Self, Status> {
-        require_id(&workflow_id, "WorkflowId")?;
         require_id(&activity_id, "ActivityId")?;
+        if workflow_id.is_empty() {
+            return Ok(Self::Standalone(Holder::Id { namespace, activity_id, run_id }));
+        }
+        require_id(&workflow_id, "WorkflowId")?;
         Ok(Self::Id { namespace, execution: WorkflowExecution { workflow_id, run_id }, activity_id })
     }
 
@@ -59,6 +76,7 @@ impl Attempt {
                 })?;
                 Ok((key, id, None))
             }
+            Self::Standalone(_) => Err(gone()),
         }
     }
 }
@@ -68,9 +86,12 @@ impl Service {
         &self,
         request: PollActivityTaskQueueRequest,
     ) -> Result<PollActivityTaskQueueResponse, Status> {
-        let name = request.task_queue.map(|queue| queue.name).unwrap_or_default();
-        require_id(&name, "TaskQueue")?;
-        let queue = QueueKey { namespace: request.namespace, name, kind: TaskKind::Activity };
+        let queue = polled_queue(
+            request.namespace,
+            request.task_queue,
+            TaskKind::Activity,
+            request.deployment_options.as_ref(),
+        )?;
         self.poll(queue, request.identity, request.worker_instance_key, PollReply::Activity).await
     }
 
@@ -162,6 +183,10 @@ impl Service {
             let outcome = ActivityOutcome::Failed(Box::new(fault), None);
             return self.end(attempt, String::new(), outcome).await.map(|_| stop);
         }
+        if let Attempt::Standalone(holder) = attempt {
+            let cancel_requested = self.heartbeat_standalone(holder, details).await?;
+            return Ok(HeartbeatNews { cancel_requested, ..HeartbeatNews::default() });
+        }
         self.core
             .call(move |core, reply| {
                 let answer = attempt.resolve(core).and_then(|(key, id, number)| {
@@ -175,6 +200,9 @@ impl Service {
     /// Ends an attempt. Answers the failures that its worker is to hear of.
     async fn end(&self, attempt: Attempt, identity: String, outcome: ActivityOutcome) -> Result<Vec<Failure>, Status> {
         let (outcome, failures) = limits::bounded(outcome);
+        if let Attempt::Standalone(holder) = attempt {
+            return self.end_standalone(holder, identity, outcome).await.map(|()| failures);
+        }
         self.core
             .call(move |core, reply| {
                 let answer = attempt.resolve(core).and_then(|(key, id, number)| {
@@ -197,9 +225,10 @@ impl Service {
         self.core
             .call(move |core, reply| {
                 let answer = core.require_namespace(&request.namespace).map(|()| {
-                    let (pollers, backlog) =
-                        core.queues.describe(&QueueKey { namespace: request.namespace, name, kind });
-                    describe_queue(pollers, backlog)
+                    let key = QueueKey { namespace: request.namespace, name, kind, version: None };
+                    let (pollers, backlog) = core.queues.describe(&key, core.now().saturating_sub(POLLER_MEMORY));
+                    let described = describe_queue(pollers, backlog);
+                    DescribeTaskQueueResponse { versioning_info: Some(versioning_info(core, &key)), ..described }
                 });
                 core.reply(reply, answer);
             })
@@ -228,11 +257,38 @@ impl Service {
     }
 }
 
-fn describe_queue(pollers: Vec<(String, i64)>, backlog: usize) -> DescribeTaskQueueResponse {
-    let pollers = pollers
-        .into_iter()
-        .map(|(identity, time)| PollerInfo { last_access_time: timestamp(time), identity, ..Default::default() })
-        .collect();
+/// Where the new work of a queue goes.
+#[allow(deprecated, reason = "deprecated for clients; the server still fills it in")]
+fn versioning_info(core: &Core, key: &QueueKey) -> TaskQueueVersioningInfo {
+    let (current, ramping) = core.deployments.routing(&key.namespace, &key.name, key.kind.queue_type());
+    let name = |version: Option<&VersionId>| version.map_or_else(|| UNVERSIONED.to_owned(), VersionId::old_name);
+    let version = current.as_ref().and_then(|current| current.version.as_ref());
+    let part = ramping.as_ref().and_then(|ramping| ramping.version.as_ref());
+    let since =
+        current.iter().chain(&ramping).map(|routing| routing.since).max_by_key(|time| (time.seconds, time.nanos));
+    TaskQueueVersioningInfo {
+        current_deployment_version: version.map(VersionId::message),
+        current_version: name(version),
+        ramping_deployment_version: part.map(VersionId::message),
+        ramping_version: ramping.as_ref().map(|_| name(part)).unwrap_or_default(),
+        ramping_version_percentage: ramping.as_ref().map_or(0.0, |ramping| ramping.percentage),
+        update_time: since,
+    }
+}
+
+#[allow(deprecated, reason = "deprecated for clients; the server still fills it in")]
+fn describe_queue(pollers: Vec<Seen>, backlog: usize) -> DescribeTaskQueueResponse {
+    let info = |seen: Seen| PollerInfo {
+        last_access_time: timestamp(seen.last_poll),
+        identity: seen.identity,
+        deployment_options: seen.version.map(|version| WorkerDeploymentOptions {
+            deployment_name: version.deployment,
+            build_id: version.build_id,
+            worker_versioning_mode: WorkerVersioningMode::Versioned.into(),
+        }),
+        ..Default::default()
+    };
+    let pollers = pollers.into_iter().map(info).collect();
     let approximate_backlog_count = i64::try_from(backlog).unwrap_or(i64::MAX);
     DescribeTaskQueueResponse {
         pollers,

@@ -7,7 +7,6 @@ use temporalio_common::protos::temporal::api::{
     workflow::v1::{
         PendingActivityInfo, PendingChildExecutionInfo, PendingWorkflowTaskInfo, WorkflowExecutionConfig,
         WorkflowExecutionExtendedInfo, WorkflowExecutionInfo, WorkflowExecutionPauseInfo,
-        WorkflowExecutionVersioningInfo,
         pending_activity_info::{
             PauseInfo,
             pause_info::{Manual, PausedBy},
@@ -117,10 +116,8 @@ fn summary(info: &ExecutionInfo) -> WorkflowExecutionInfo {
         root_execution: Some(started.root_workflow_execution.unwrap_or(own)),
         first_run_id: started.first_execution_run_id,
         priority: started.priority,
-        versioning_info: info.versioning_override.clone().map(|versioning_override| WorkflowExecutionVersioningInfo {
-            versioning_override: Some(versioning_override),
-            ..Default::default()
-        }),
+        worker_deployment_name: info.last_version().map(|version| version.deployment).unwrap_or_default(),
+        versioning_info: info.versioning.clone(),
         ..Default::default()
     }
 }

@@ -8,6 +8,8 @@ mod activity_options;
 pub(crate) mod batch;
 #[cfg(test)]
 mod compatibility;
+mod deployment;
+mod deployment_view;
 mod describe;
 mod history;
 mod limits;
@@ -22,12 +24,19 @@ mod schedule;
 mod schedule_check;
 mod schedule_list;
 pub(crate) mod search_attributes;
+mod standalone;
+mod standalone_list;
+mod standalone_start;
+mod standalone_view;
 pub(crate) mod start;
 pub(crate) mod status;
 mod system;
 pub(crate) mod token;
 mod update;
+mod versioning;
 mod visibility;
+mod worker;
+mod worker_filter;
 mod workflow;
 mod workflow_task;
 
@@ -160,6 +169,29 @@ methods! {
     "ResetActivity" => reset_activity,
     "UpdateActivityOptions" => update_activity_options,
     "ShutdownWorker" => shutdown_worker,
+    "DescribeWorkerDeployment" => describe_worker_deployment,
+    "ListWorkerDeployments" => list_worker_deployments,
+    "DescribeWorkerDeploymentVersion" => describe_worker_deployment_version,
+    "SetWorkerDeploymentCurrentVersion" => set_worker_deployment_current_version,
+    "SetWorkerDeploymentRampingVersion" => set_worker_deployment_ramping_version,
+    "SetWorkerDeploymentManager" => set_worker_deployment_manager,
+    "CreateWorkerDeployment" => create_worker_deployment,
+    "CreateWorkerDeploymentVersion" => create_worker_deployment_version,
+    "DeleteWorkerDeployment" => delete_worker_deployment,
+    "DeleteWorkerDeploymentVersion" => delete_worker_deployment_version,
+    "UpdateWorkerDeploymentVersionMetadata" => update_worker_deployment_version_metadata,
+    "StartActivityExecution" => start_activity_execution,
+    "DescribeActivityExecution" => describe_activity_execution,
+    "PollActivityExecution" => poll_activity_execution,
+    "ListActivityExecutions" => list_activity_executions,
+    "CountActivityExecutions" => count_activity_executions,
+    "RequestCancelActivityExecution" => request_cancel_activity_execution,
+    "TerminateActivityExecution" => terminate_activity_execution,
+    "DeleteActivityExecution" => delete_activity_execution,
+    "RecordWorkerHeartbeat" => record_worker_heartbeat,
+    "ListWorkers" => list_workers,
+    "CountWorkers" => count_workers,
+    "DescribeWorker" => describe_worker,
     "DescribeTaskQueue" => describe_task_queue,
     "ListTaskQueuePartitions" => list_task_queue_partitions,
     "StartBatchOperation" => start_batch_operation,

@@ -1,10 +1,7 @@
 //! Options of a running workflow: its priority, and how workers are chosen for it.
 
 use temporalio_common::protos::temporal::api::{
-    workflow::v1::{
-        VersioningOverride, WorkflowExecutionOptions,
-        versioning_override::{Override, PinnedOverrideBehavior},
-    },
+    workflow::v1::WorkflowExecutionOptions,
     workflowservice::v1::{UpdateWorkflowExecutionOptionsRequest, UpdateWorkflowExecutionOptionsResponse},
 };
 use tonic::Status;
@@ -13,8 +10,12 @@ use super::{
     Service,
     masks::{camel_case, has_part_of, is_part_of, merge_priority},
     refuse, require_id, require_run_id,
+    versioning::{check_override, check_pinned},
 };
-use crate::{core::Core, history::state::ExecutionInfo};
+use crate::{
+    core::Core,
+    history::{state::ExecutionInfo, versioning::recorded},
+};
 
 /// Paths that a mask may have, besides those below a priority.
 const FIELDS: [&str; 3] = ["versioning_override", "priority", "time_skipping_config"];
@@ -53,8 +54,10 @@ pub(super) fn update(
     refuse(has_skipping, "TimeSkippingConfig")?;
     core.require_namespace(&request.namespace)?;
     let key = core.find_open(&request.namespace, &execution)?;
-    let merged = merged(&core.info(key)?, &from, &mask)?;
+    let merged = merged(core, &core.info(key)?, &from, &mask)?;
     core.update(key, |e, now| e.update_options(now, merged.clone(), &request.identity));
+    // What waits for a worker of the version of before.
+    core.sort_tasks_anew(&request.namespace);
     Ok(UpdateWorkflowExecutionOptionsResponse { workflow_execution_options: Some(merged), update_time: None })
 }
 
@@ -70,6 +73,7 @@ fn known(mask: &[String]) -> Result<Vec<String>, Status> {
 }
 
 fn merged(
+    core: &Core,
     info: &ExecutionInfo,
     from: &WorkflowExecutionOptions,
     mask: &[String],
@@ -77,31 +81,11 @@ fn merged(
     let mut options = info.options();
     if has_part_of(mask, "versioningOverride") {
         let queue = info.started.as_ref().and_then(|started| started.task_queue.as_ref());
-        check_override(from.versioning_override.as_ref(), queue.map_or("", |queue| &queue.name))?;
-        options.versioning_override.clone_from(&from.versioning_override);
+        let queue = queue.map_or("", |queue| &queue.name);
+        check_override(from.versioning_override.as_ref())?;
+        options.versioning_override = from.versioning_override.as_ref().map(recorded);
+        check_pinned(core, &info.namespace, queue, options.versioning_override.as_ref())?;
     }
     merge_priority(&mut options.priority, from.priority.as_ref(), mask)?;
     Ok(options)
-}
-
-/// An override to a version needs workers of that version, and this engine's queues know none.
-fn check_override(given: Option<&VersioningOverride>, queue: &str) -> Result<(), Status> {
-    let version = match given.and_then(|given| given.r#override.as_ref()) {
-        None | Some(Override::AutoUpgrade(_)) => return Ok(()),
-        Some(Override::Pinned(pinned)) => {
-            if pinned.behavior() == PinnedOverrideBehavior::Unspecified {
-                let message = "must specify pinned override behavior if override is pinned.";
-                return Err(Status::invalid_argument(message));
-            }
-            pinned.version.as_ref()
-        }
-        Some(Override::OneTime(once)) => once.target_deployment_version.as_ref(),
-    };
-    let Some(version) = version else {
-        return Err(Status::invalid_argument("must provide version if override is pinned."));
-    };
-    Err(Status::failed_precondition(format!(
-        "Pinned version '{}:{}' is not present in task queue '{queue}' of type 'Workflow'",
-        version.deployment_name, version.build_id
-    )))
 }

@@ -16,7 +16,11 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{MAX_ID_LENGTH, Service, limits, refuse, require_id, status::already_started};
+use super::{
+    MAX_ID_LENGTH, Service, limits, refuse, require_id,
+    status::already_started,
+    versioning::{check_override, check_pinned},
+};
 use crate::{
     core::{Core, closed_info},
     cron,
@@ -25,6 +29,7 @@ use crate::{
         retry_policy::{check_policy, complete_policy, fault_of_length},
         state::{ExecutionInfo, SignalInput},
         time::from_duration,
+        versioning::recorded,
     },
 };
 
@@ -202,6 +207,7 @@ pub(crate) fn start_of(request: StartWorkflowExecutionRequest, default: Conflict
     limits::check_blob(request.input.as_ref())?;
     limits::check_memo(request.memo.as_ref())?;
     refuse(!request.completion_callbacks.is_empty(), "CompletionCallbacks")?;
+    check_override(request.versioning_override.as_ref())?;
     let (reuse, conflict) = match (request.workflow_id_reuse_policy(), request.workflow_id_conflict_policy()) {
         (reuse, Conflict::Unspecified) if is_terminate_if_running(reuse) => {
             (Reuse::AllowDuplicate, Conflict::TerminateExisting)
@@ -293,6 +299,7 @@ fn attributes_of(
         last_completion_result: request.last_completion_result.clone(),
         continued_failure: request.continued_failure.clone(),
         priority: request.priority.clone(),
+        versioning_override: request.versioning_override.as_ref().map(recorded),
         ..Default::default()
     }
 }
@@ -307,6 +314,9 @@ pub(crate) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInpu
     core.require_registered(&start.namespace)?;
     let attributes = start.input.attributes.search_attributes.take();
     start.input.attributes.search_attributes = core.admit_search_attributes(&start.namespace, attributes)?;
+    let attributes = &start.input.attributes;
+    let queue = attributes.task_queue.as_ref().map_or("", |queue| queue.name.as_str());
+    check_pinned(core, &start.namespace, queue, attributes.versioning_override.as_ref())?;
     if let Some((key, info)) = asked_before(core, &start)? {
         let held = core.live.get(&key).and_then(|live| live.execution.started_task());
         // The answer with the task was lost; it is still the client's.

@@ -27,6 +27,9 @@ pub(crate) struct TaskToken {
     /// When the workflow task was started: a speculative task may leave its event ids to the next.
     #[prost(int64, tag = "7")]
     pub(crate) started_time: i64,
+    /// The id of an activity that stands alone, empty for one of a workflow.
+    #[prost(string, tag = "8")]
+    pub(crate) standalone: String,
 }
 
 /// Names the next page of a history.

@@ -15,9 +15,10 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    Caller, Service, TASK_POLL, execution, limits, require_id,
+    Caller, Service, TASK_POLL, execution, limits,
     search_attributes::{RefusedCommand, admit_commands},
     token::{TaskToken, Token as _},
+    versioning::{polled_queue, version_of},
 };
 use crate::{
     core::{Core, PollReply, PollRequest, Reply, SENDER},
@@ -30,9 +31,12 @@ impl Service {
         &self,
         request: PollWorkflowTaskQueueRequest,
     ) -> Result<PollWorkflowTaskQueueResponse, Status> {
-        let name = request.task_queue.map(|queue| queue.name).unwrap_or_default();
-        require_id(&name, "TaskQueue")?;
-        let queue = QueueKey { namespace: request.namespace, name, kind: TaskKind::Workflow };
+        let queue = polled_queue(
+            request.namespace,
+            request.task_queue,
+            TaskKind::Workflow,
+            request.deployment_options.as_ref(),
+        )?;
         self.poll(queue, request.identity, request.worker_instance_key, PollReply::Workflow).await
     }
 
@@ -137,8 +141,18 @@ impl Service {
     ) -> Result<ShutdownWorkerResponse, Status> {
         self.core
             .call(move |core, reply| {
-                let queue =
-                    |name: &str, kind| QueueKey { namespace: request.namespace.clone(), name: name.to_owned(), kind };
+                if let Err(status) = core.require_namespace(&request.namespace) {
+                    return core.reply(reply, Err(status));
+                }
+                if let Some(heartbeat) = request.worker_heartbeat {
+                    core.record_worker(&request.namespace, heartbeat);
+                }
+                let queue = |name: &str, kind| QueueKey {
+                    namespace: request.namespace.clone(),
+                    name: name.to_owned(),
+                    kind,
+                    version: None,
+                };
                 if !request.sticky_task_queue.is_empty() {
                     core.end_worker(&queue(&request.sticky_task_queue, TaskKind::Workflow));
                 }
@@ -224,6 +238,7 @@ fn complete(
 
 fn completed_task(request: RespondWorkflowTaskCompletedRequest) -> (CompletedTask, Vec<(String, WorkflowQueryResult)>) {
     let versioning_behavior = request.versioning_behavior();
+    let version = request.deployment_options.as_ref().and_then(version_of).map(|version| version.message());
     let sticky = request.sticky_attributes.and_then(|sticky| {
         let queue = sticky.worker_task_queue.map(|queue| queue.name).filter(|name| !name.is_empty())?;
         Some((queue, from_duration(sticky.schedule_to_start_timeout.as_ref())))
@@ -241,6 +256,7 @@ fn completed_task(request: RespondWorkflowTaskCompletedRequest) -> (CompletedTas
         sdk_metadata: request.sdk_metadata,
         metering_metadata: request.metering_metadata,
         versioning_behavior,
+        version,
     };
     (task, request.query_results.into_iter().collect())
 }

@@ -1,7 +1,9 @@
 //! Everything that one transaction writes. The core thread collects the effects of many requests here, so that they
 //! share one `fsync`.
 
-use super::types::{BatchJobRow, ExecutionKey, ExecutionRow, NamespaceRow, PendingKind, ScheduleRow};
+use super::types::{
+    ActivityRow, BatchJobRow, DeploymentRow, ExecutionKey, ExecutionRow, NamespaceRow, PendingKind, ScheduleRow,
+};
 
 /// Writes that become durable together or not at all.
 ///
@@ -37,6 +39,18 @@ pub struct Batch {
     pub put_batch_jobs: Vec<BatchJobRow>,
     /// Batch operations to forget: namespace and id. One that does not exist is no error.
     pub delete_batch_jobs: Vec<(String, String)>,
+    /// Worker deployments to insert or replace, by namespace and name.
+    pub put_deployments: Vec<DeploymentRow>,
+    /// Activities that stand alone, to insert or replace, by key.
+    pub put_activities: Vec<ActivityRow>,
+    /// Inputs of activities that are new, by key.
+    pub put_activity_inputs: Vec<(i64, Vec<u8>)>,
+    /// Activities to forget, by key.
+    pub delete_activities: Vec<i64>,
+    /// Namespaces whose activities are all to be forgotten.
+    pub delete_activities_of: Vec<String>,
+    /// Worker deployments to forget: namespace and name. One that does not exist is no error.
+    pub delete_deployments: Vec<(String, String)>,
 }
 
 impl Batch {
@@ -58,6 +72,12 @@ impl Batch {
             delete_schedules,
             put_batch_jobs,
             delete_batch_jobs,
+            put_deployments,
+            delete_deployments,
+            put_activities,
+            put_activity_inputs,
+            delete_activities,
+            delete_activities_of,
         } = self;
         put_namespaces.is_empty()
             && put_executions.is_empty()
@@ -73,5 +93,11 @@ impl Batch {
             && delete_schedules.is_empty()
             && put_batch_jobs.is_empty()
             && delete_batch_jobs.is_empty()
+            && put_deployments.is_empty()
+            && delete_deployments.is_empty()
+            && put_activities.is_empty()
+            && put_activity_inputs.is_empty()
+            && delete_activities.is_empty()
+            && delete_activities_of.is_empty()
     }
 }

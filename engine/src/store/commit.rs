@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    Batch, ExecutionKey, ExecutionRow, attributes, batch_jobs,
+    Batch, ExecutionKey, ExecutionRow, activities, attributes, batch_jobs, deployments,
     error::Fault,
     schedules,
     types::{NamespaceRow, PendingKind, RunRef},
@@ -31,7 +31,13 @@ pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<(), Fault>
     batch.put_schedules.iter().try_for_each(|row| schedules::put(connection, row))?;
     batch.delete_schedules.iter().try_for_each(|(namespace, id)| schedules::delete(connection, namespace, id))?;
     batch.put_batch_jobs.iter().try_for_each(|row| batch_jobs::put(connection, row))?;
-    batch.delete_batch_jobs.iter().try_for_each(|(namespace, id)| batch_jobs::delete(connection, namespace, id))
+    batch.delete_batch_jobs.iter().try_for_each(|(namespace, id)| batch_jobs::delete(connection, namespace, id))?;
+    batch.put_activities.iter().try_for_each(|row| activities::put(connection, row))?;
+    batch.put_activity_inputs.iter().try_for_each(|(key, input)| activities::put_input(connection, *key, input))?;
+    batch.delete_activities.iter().try_for_each(|key| activities::delete(connection, *key))?;
+    batch.delete_activities_of.iter().try_for_each(|name| activities::delete_namespace(connection, name))?;
+    batch.put_deployments.iter().try_for_each(|row| deployments::put(connection, row))?;
+    batch.delete_deployments.iter().try_for_each(|(namespace, name)| deployments::delete(connection, namespace, name))
 }
 
 fn put_namespace(connection: &Connection, row: &NamespaceRow) -> Result<(), Fault> {

@@ -3,11 +3,13 @@
 //! The store is synchronous and takes no locks: the core thread owns it. It knows rows, not workflows; every blob is
 //! opaque to it. No other module of the engine knows SQL.
 
+mod activities;
 mod attributes;
 pub(crate) mod backup;
 mod batch;
 mod batch_jobs;
 mod commit;
+mod deployments;
 mod error;
 mod listing;
 mod open;
@@ -25,8 +27,9 @@ pub use error::StoreError;
 pub use options::{IntegrityCheck, StoreOptions, Synchronous};
 pub use reader::StoreReader;
 pub use types::{
-    BatchJobRow, Count, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch, HistoryLimit, NamespaceRow,
-    OpenExecution, Page, PendingKind, PendingRow, RunRef, ScheduleRow, SearchValue, VisibilityHit, VisibilityRow,
+    ActivityRow, BatchJobRow, Count, DeploymentRow, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch,
+    HistoryLimit, NamespaceRow, OpenExecution, Page, PendingKind, PendingRow, RunRef, ScheduleRow, SearchValue,
+    VisibilityHit, VisibilityRow,
 };
 
 use std::{
@@ -112,6 +115,24 @@ impl Store {
         })
     }
 
+    /// Forgets at most `limit` activities of the namespace that closed before `time`, those that closed first before the
+    /// others. Returns how many; fewer than `limit` means that none is left.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn delete_activities_closed_before(
+        &mut self,
+        namespace: &str,
+        time: Timestamp,
+        limit: usize,
+    ) -> Result<usize, StoreError> {
+        self.transact(|connection| {
+            let keys = activities::closed_before(connection, namespace, time, limit)?;
+            keys.iter().try_for_each(|key| activities::delete(connection, *key))?;
+            Ok(keys.len())
+        })
+    }
+
     /// Runs `work` in one transaction, which is rolled back unless it succeeds.
     fn transact<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
         let transacted = || {
@@ -176,6 +197,51 @@ impl Store {
     /// When the file cannot be read.
     pub fn load_schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
         schedules::all(&self.connection).map_err(|error| self.explain(&error))
+    }
+
+    /// The open activities that stand alone, in the order of their keys.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load_open_activities(&self) -> Result<Vec<ActivityRow>, StoreError> {
+        activities::open(&self.connection).map_err(|error| self.explain(&error))
+    }
+
+    /// The activity of those ids. An empty `run_id` means the last run.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn find_activity(
+        &self,
+        namespace: &str,
+        activity_id: &str,
+        run_id: &str,
+    ) -> Result<Option<ActivityRow>, StoreError> {
+        activities::find(&self.connection, namespace, activity_id, run_id).map_err(|error| self.explain(&error))
+    }
+
+    /// At most `limit` activities of a namespace whose keys are below `before`, the last first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn activities(&self, namespace: &str, before: i64, limit: usize) -> Result<Vec<ActivityRow>, StoreError> {
+        activities::page(&self.connection, namespace, before, limit).map_err(|error| self.explain(&error))
+    }
+
+    /// The input of an activity, if it has one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn activity_input(&self, key: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        activities::input(&self.connection, key).map_err(|error| self.explain(&error))
+    }
+
+    /// All worker deployments, by namespace and name.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load_deployments(&self) -> Result<Vec<DeploymentRow>, StoreError> {
+        deployments::all(&self.connection).map_err(|error| self.explain(&error))
     }
 
     /// The schedule of that id.

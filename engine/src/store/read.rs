@@ -44,7 +44,12 @@ fn run_ref(workflow_id: Option<String>, run_id: Option<String>) -> Option<RunRef
 }
 
 pub(super) fn largest_key(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT coalesce(max(key), 0) FROM executions", [], |row| row.get(0))
+    connection.query_row(
+        "SELECT max(coalesce((SELECT max(key) FROM executions), 0), \
+         coalesce((SELECT max(key) FROM activity_executions), 0))",
+        [],
+        |row| row.get(0),
+    )
 }
 
 pub(super) fn namespaces(connection: &Connection) -> rusqlite::Result<Vec<NamespaceRow>> {

@@ -218,6 +218,34 @@ pub struct BatchJobRow {
     pub data: Vec<u8>,
 }
 
+/// A run of an activity that stands alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivityRow {
+    /// Its row id, of one sequence with those of [`ExecutionKey`].
+    pub key: i64,
+    /// Name of the namespace it runs in.
+    pub namespace: String,
+    /// Its activity id.
+    pub activity_id: String,
+    /// Its run id.
+    pub run_id: String,
+    /// When it closed; `None` while it is open.
+    pub close_time: Option<Timestamp>,
+    /// Its state, encoded by the caller.
+    pub data: Vec<u8>,
+}
+
+/// A worker deployment with its versions. The caller keeps all of them in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentRow {
+    /// Name of the namespace it is in.
+    pub namespace: String,
+    /// Its name, unique in its namespace.
+    pub name: String,
+    /// Its state, encoded by the caller.
+    pub data: Vec<u8>,
+}
+
 /// A namespace. All of them are small and few; the caller keeps them in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceRow {

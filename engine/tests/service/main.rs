@@ -5,9 +5,11 @@
 #![allow(clippy::unnecessary_wraps, reason = "protobuf fields are optional")]
 
 mod acting;
+mod activities;
 mod attributes;
 mod batches;
 mod deletion;
+mod deployments;
 mod file;
 mod full;
 mod hand;
@@ -27,6 +29,7 @@ mod tasks;
 mod timeouts;
 mod updates;
 mod waits;
+mod workers;
 
 use home::Home;
 

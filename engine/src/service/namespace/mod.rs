@@ -137,9 +137,14 @@ fn check_clusters<'a>(active: &'a str, mut others: impl Iterator<Item = &'a str>
 fn with_capabilities(mut namespace: DescribeNamespaceResponse) -> DescribeNamespaceResponse {
     if let Some(info) = namespace.namespace_info.as_mut() {
         info.capabilities = Some(Capabilities {
-            worker_poll_complete_on_shutdown: true,
             eager_workflow_start: true,
             workflow_pause: true,
+            sync_update: true,
+            async_update: true,
+            worker_heartbeats: true,
+            standalone_activities: true,
+            standalone_activity_start_delay: true,
+            worker_poll_complete_on_shutdown: true,
             ..Default::default()
         });
         info.limits =
