@@ -21,7 +21,7 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 
 use crate::{
-    hand::{attempts, failure, payloads, queue, seconds},
+    hand::{attempts, failure, payloads, queue, seconds, told},
     home::{Home, NAMESPACE},
 };
 
@@ -37,10 +37,6 @@ fn start(id: &str) -> StartActivityExecutionRequest {
         request_id: format!("start {id}"),
         ..Default::default()
     }
-}
-
-fn told<T>(answer: Result<T, Status>) -> String {
-    answer.map_or_else(|status| format!("{:?}: {}", status.code(), status.message()), |_| "ok".to_owned())
 }
 
 impl Home {

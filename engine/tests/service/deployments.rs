@@ -26,7 +26,7 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 
 use crate::{
-    hand::{queue, start},
+    hand::{queue, start, told},
     home::{Home, NAMESPACE},
 };
 
@@ -46,10 +46,6 @@ fn options(build_id: &str) -> Option<WorkerDeploymentOptions> {
 
 fn versioned_start(id: &str) -> StartWorkflowExecutionRequest {
     StartWorkflowExecutionRequest { task_queue: queue(QUEUE), ..start(id) }
-}
-
-fn told<T>(answer: Result<T, Status>) -> String {
-    answer.map_or_else(|status| format!("{:?}: {}", status.code(), status.message()), |_| "ok".to_owned())
 }
 
 impl Home {

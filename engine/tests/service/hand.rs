@@ -147,6 +147,11 @@ pub(crate) fn failure(message: &str) -> Option<Failure> {
     })
 }
 
+/// Whether something was done, or in which words it was refused.
+pub(crate) fn told<T>(answer: Result<T, Status>) -> String {
+    answer.map_or_else(|status| format!("{:?}: {}", status.code(), status.message()), |_| "ok".to_owned())
+}
+
 impl Home {
     pub(crate) async fn start(&self, id: &str) -> String {
         self.try_start(start(id)).await.unwrap().run_id
