@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dixmgr_alerting::sync::SyncReading;
 use dixmgr_model::{
-    ActionOutcome, ActionReport, ActionRequest, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec, SyncCheck,
+    ActionOutcome, ActionReport, ActionRequest, AlertPolicy, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec, SyncCheck,
     Target, UnitStatus,
 };
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,12 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::api::{DependencyWait, PlanRequest, WatchReport, WatchRequest, definitions};
+use crate::api::{DependencyWait, NotifyRequest, PlanRequest, WatchReport, WatchRequest, definitions};
 use crate::error::{self, Failure};
 use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
+use crate::notify::{Channel, Notifier, NotifyError};
 use crate::proc::sample::Sampler;
 use crate::proc::usage::{Meter, Moment, Usage};
 use crate::sync::{SyncChecker, SyncError};
@@ -50,6 +51,10 @@ pub struct ActivitiesOptions {
     pub plan: watch::Receiver<Arc<Plan>>,
     /// Carries out HTTP checks.
     pub http: HttpChecker,
+    /// The rules of alerts, and how they are told.
+    pub alerts: Arc<AlertPolicy>,
+    /// Where messages about alerts go.
+    pub channels: Vec<Channel>,
 }
 
 /// The activities of one daemon, to be registered with its worker.
@@ -57,6 +62,7 @@ pub struct Activities {
     options: ActivitiesOptions,
     sync: SyncChecker,
     hub: Hub,
+    notifier: Notifier,
 }
 
 /// What the processes of a unit use.
@@ -90,8 +96,10 @@ impl Activities {
             http: options.http.clone(),
             sync: sync.clone(),
             plan: options.plan.clone(),
+            alerts: Arc::clone(&options.alerts),
         });
-        Self { options, sync, hub }
+        let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics);
+        Self { options, sync, hub, notifier }
     }
 
     /// Carries an action out, for the `attempt`th time; in watch mode, says that it would have been.
@@ -217,6 +225,20 @@ impl Activities {
             tracing::debug!(service, dependency, "a wait of a service, or for one, that is not in the plan");
         }
         Ok(())
+    }
+
+    /// Sends a message about an alert.
+    #[activity(definition = definitions::Notify)]
+    pub async fn notify(
+        self: Arc<Self>,
+        context: ActivityContext,
+        request: NotifyRequest,
+    ) -> Result<String, ActivityError> {
+        let NotifyRequest { channel, message } = request;
+        self.notifier.send(&channel, &message).await.map_err(|failure| {
+            log_unsent(context.info().attempt, &channel, &message.alert.fingerprint, &failure);
+            error::notify(failure)
+        })
     }
 
     /// A page of the plan.
@@ -381,6 +403,13 @@ fn word(verb: Verb) -> &'static str {
 fn log_attempt(attempt: u32, verb: Verb, service: &str, reason: &str, error: &ManagerError) {
     if attempt.is_power_of_two() {
         tracing::warn!(service, reason, attempt, %error, "{} of {service} not possible yet: {error}", word(verb));
+    }
+}
+
+/// A message that was not sent. Told of fewer and fewer attempts: they go on for days.
+fn log_unsent(attempt: u32, channel: &str, fingerprint: &str, error: &NotifyError) {
+    if attempt.is_power_of_two() {
+        tracing::warn!(channel, fingerprint, attempt, %error, "a message over {channel} was not sent: {error}");
     }
 }
 

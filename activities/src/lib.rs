@@ -11,6 +11,7 @@ pub mod http;
 pub mod interceptor;
 pub mod manager;
 pub mod metrics;
+pub mod notify;
 pub mod proc;
 pub mod secret;
 pub mod sync;

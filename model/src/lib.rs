@@ -4,13 +4,18 @@
 //! so a field, once released, is only ever added (with a default), never renamed or given a second meaning.
 
 pub mod action;
+pub mod alert;
 pub mod duration;
+pub mod hash;
 pub mod observation;
 pub mod plan;
 pub mod service;
 pub mod size;
 
 pub use action::{ActionOutcome, ActionReport, ActionRequest};
+pub use alert::{
+    Alert, AlertChanges, AlertKind, AlertPolicy, AlertStatus, Comparison, Delivery, KnownAlerts, RaisedAlert, Receiver, Rule, Selector, Severity, Signal,
+};
 pub use observation::{Health, HealthStatus, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
 pub use plan::{Mode, Plan, PlanPage};
 pub use service::{

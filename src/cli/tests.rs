@@ -53,9 +53,6 @@ fn flags_of_later_versions_are_accepted_and_named_without_their_values() {
         "-exec",
         "-conf",
         "f",
-        "-alerts=false",
-        "-slack-webhook",
-        "https://hooks.example/secret",
         "-circuit-breaker",
         "-health-history-db",
         "x.db",
@@ -64,7 +61,7 @@ fn flags_of_later_versions_are_accepted_and_named_without_their_values() {
     ])
     .unwrap();
     let given = request.args.later.given();
-    assert_eq!(given, ["-alerts", "-slack-webhook", "-circuit-breaker", "-health-history-db", "-config-port"]);
+    assert_eq!(given, ["-circuit-breaker", "-health-history-db", "-config-port"]);
     assert!(run(&["-exec", "-conf", "f"]).unwrap().args.later.given().is_empty());
 }
 
