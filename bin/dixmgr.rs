@@ -57,7 +57,7 @@ fn report(error: &anyhow::Error, code: u8) -> ExitCode {
 fn check(conf: &Path, options: &LoadOptions) -> ExitCode {
     match config::load(conf, options) {
         Ok(config) => {
-            print!("{}", tree::draw(&config.plan));
+            print!("{}{}", tree::draw(&config.plan), tree::alerts(&config.alerts));
             ExitCode::SUCCESS
         }
         Err(error) => report(&error.into(), WRONG),

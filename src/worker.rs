@@ -6,7 +6,9 @@ use dixmgr_activities::activities::Activities;
 use dixmgr_activities::interceptor::CountingInterceptor;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::Plan;
-use dixmgr_workflows::{AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow, interceptors};
+use dixmgr_workflows::{
+    AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow, interceptors,
+};
 use temporalio_client::Client;
 use temporalio_common::worker::WorkerDeploymentOptions;
 use temporalio_sdk::runtime::PollerBehavior;

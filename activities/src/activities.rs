@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use dixmgr_alerting::sync::SyncReading;
 use dixmgr_model::{
-    ActionOutcome, ActionReport, ActionRequest, AlertPolicy, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec, SyncCheck,
-    Target, UnitStatus,
+    ActionOutcome, ActionReport, ActionRequest, AlertPolicy, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec,
+    SyncCheck, Target, UnitStatus,
 };
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activities;

@@ -13,7 +13,9 @@ use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::sync::SyncChecker;
 use dixmgr_activities::systemd::{SystemdManager, SystemdOptions};
 use dixmgr_activities::watch::{Hub, HubOptions};
-use dixmgr_model::{ActionReport, AlertPolicy, Delivery, Plan, ServiceSpec, ServiceState, Target, UnitPhase, UnitStatus};
+use dixmgr_model::{
+    ActionReport, AlertPolicy, Delivery, Plan, ServiceSpec, ServiceState, Target, UnitPhase, UnitStatus,
+};
 use dixmgr_testkit::{Namespace, SystemdNamespace, eventually_async, monotonic_now};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};

@@ -190,10 +190,10 @@ impl AlertFold {
             .collect();
         let over = |known: &&String| !worst.contains_key(*known) && !open.contains(known);
         let resolved = known.keys().filter(over).cloned().collect();
-        let news = worst.iter().filter(|(print, watched)| {
-            known.get(*print) != Some(&policy.rules[watched.index].severity)
-        });
-        let raised = news.map(|(print, watched)| watched.raise(policy, spec, print, self.since(policy, spec, print), state));
+        let news =
+            worst.iter().filter(|(print, watched)| known.get(*print) != Some(&policy.rules[watched.index].severity));
+        let raised =
+            news.map(|(print, watched)| watched.raise(policy, spec, print, self.since(policy, spec, print), state));
         AlertChanges { raised: raised.collect(), resolved }
     }
 

@@ -49,8 +49,7 @@ fn learn(known: &mut KnownAlerts, changes: &AlertChanges) {
 #[test]
 fn only_rules_that_can_have_a_value_are_watched() {
     let kinds: Vec<_> = AlertFold::new(&policy(), &spec()).possible(&policy()).map(|(kind, _)| kind.name()).collect();
-    let wanted =
-        ["service_down", "high_cpu", "high_cpu", "high_memory", "high_memory", "high_disk_io", "restart_loop"];
+    let wanted = ["service_down", "high_cpu", "high_cpu", "high_memory", "high_memory", "high_disk_io", "restart_loop"];
     assert_eq!(kinds, wanted);
 }
 

@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn names_are_replaced_and_the_rest_stays() {
-        let values = [("service", "db"), ("value", "97")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let values =
+            [("service", "db"), ("value", "97")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         assert_eq!(fill("{{ service }} uses {{value}} %{{ nothing }}, {{ and", &values), "db uses 97 %, {{ and");
         assert_eq!(names("{{ service }} {{a}}{{").collect::<Vec<_>>(), ["service", "a"]);
     }

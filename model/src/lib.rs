@@ -14,7 +14,8 @@ pub mod size;
 
 pub use action::{ActionOutcome, ActionReport, ActionRequest};
 pub use alert::{
-    Alert, AlertChanges, AlertKind, AlertPolicy, AlertStatus, Comparison, Delivery, KnownAlerts, RaisedAlert, Receiver, Rule, Selector, Severity, Signal,
+    Alert, AlertChanges, AlertKind, AlertPolicy, AlertStatus, Comparison, Delivery, KnownAlerts, RaisedAlert, Receiver,
+    Rule, Selector, Severity, Signal,
 };
 pub use observation::{Health, HealthStatus, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
 pub use plan::{Mode, Plan, PlanPage};

@@ -164,7 +164,10 @@ fn known(written: Vec<Located<String>>, names: &[String], faults: &FaultSink<'_>
             found.push(name.value);
         } else {
             let near = suggest::nearest(&name.value, names.iter().map(String::as_str));
-            let advice = near.map_or_else(|| "write an [[alerts.channel]] with that name".to_owned(), |near| format!("did you mean {near:?}?"));
+            let advice = near.map_or_else(
+                || "write an [[alerts.channel]] with that name".to_owned(),
+                |near| format!("did you mean {near:?}?"),
+            );
             faults.report(&name.place, format!("no channel is called {:?}", name.value), advice);
         }
     }

@@ -52,7 +52,8 @@ impl Session {
             AlertAction::List => self.alert_list().await,
             AlertAction::Show { id } => self.alert_show(id).await,
             AlertAction::Ack { id, note } => {
-                let signal = self.alert(id).signal(AlertWorkflow::acknowledge, self::note(note), signal_options()).await;
+                let signal =
+                    self.alert(id).signal(AlertWorkflow::acknowledge, self::note(note), signal_options()).await;
                 self.told(id, "acknowledged", signal)
             }
             AlertAction::Silence { id, time, note } => self.alert_silence(id, *time, note, "silenced").await,
@@ -122,7 +123,8 @@ impl Session {
         let alert = self.alert(id);
         let query = alert.query(AlertWorkflow::status, (), WorkflowQueryOptions::default());
         let answer = tokio::time::timeout(PATIENCE, query).await;
-        let answer = answer.map_err(|_| WorkflowError::Failed("no answer in time; does a dixmgr run there?".to_owned()))?;
+        let answer =
+            answer.map_err(|_| WorkflowError::Failed("no answer in time; does a dixmgr run there?".to_owned()))?;
         let answer = answer.map_err(|error| unknown(id, &error))?;
         answer.ok_or_else(|| WorkflowError::Failed(format!("alert {id} has only just begun; ask again")))
     }
@@ -227,7 +229,9 @@ fn description(incident: &Incident) -> Vec<String> {
     }));
     lines.extend(alert.annotations.iter().map(|(name, text)| format!("{name:11} {text}")));
     lines.push(String::new());
-    lines.extend(incident.ledger.iter().map(|entry| format!("{}  {:12}  {}", rfc3339(entry.at), entry.what, entry.detail)));
+    lines.extend(
+        incident.ledger.iter().map(|entry| format!("{}  {:12}  {}", rfc3339(entry.at), entry.what, entry.detail)),
+    );
     lines
 }
 

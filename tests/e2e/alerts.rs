@@ -1,11 +1,12 @@
 //! Alerts, from a killed unit or a failing check to what a receiver hears, and the all-clear.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use dixmgr_testkit::{CountedUnit, Daemon, HttpFixture, Reply, SystemdNamespace, eventually};
+use dixmgr_testkit::{CountedUnit, Daemon, HttpFixture, Reply, SystemdNamespace, eventually, free_port};
 use serde_json::Value;
 
-use crate::support::{A_WHILE, SOON, await_health, config, dixmgr, exec, service};
+use crate::support::{A_WHILE, BINARY, SOON, await_health, config, dixmgr, exec, service};
 
 /// `[alerts]` without waits, told to a webhook.
 fn told_to(receiver: &HttpFixture, more: &str) -> String {
@@ -147,4 +148,112 @@ fn a_service_without_what_it_needs_gets_no_page_until_it_outlives_the_cause() {
     systemd.start_units(&["db.service"]);
     await_messages(&daemon, &receiver, "db", &[("firing", "service_down"), ("resolved", "service_down")]);
     await_messages(&daemon, &receiver, "web", &[("firing", "service_down")]);
+}
+
+/// `dixmgr alerts` with these arguments: what it prints when all goes well.
+#[track_caller]
+fn command(arguments: &[&str]) -> String {
+    let output = Command::new(BINARY).arg("alerts").args(arguments).env_remove("USER").output().expect("run dixmgr");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {}: {said}", output.status);
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn alerts_are_listed_shown_taken_care_of_and_silenced() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    let receiver = HttpFixture::always(Reply::status(200));
+    systemd.install(&[CountedUnit::new("db.service")]);
+    systemd.start_units(&["db.service"]);
+    let listen = format!("127.0.0.1:{}", free_port());
+    let escalation = "channels = [\"log\"]\n[[alerts.escalation]]\nafter = \"3s\"\nchannels = [\"ops\"]";
+    let alerts = told_to(&receiver, escalation);
+    let config = format!("{alerts}[engine]\nlisten = \"{listen}\"\n{}", config(&["db.service"]));
+    // On the engine in any case: it is asked at its own address.
+    let daemon = Daemon::new(&systemd, BINARY, "-watch", &config).started();
+    await_health(&daemon, "db", true);
+    let place = ["-address", &listen];
+    assert_eq!(command(&[&["list", "-json"], &place[..]].concat()).trim(), "[]");
+    systemd.kill_unit("db.service");
+    let found = eventually("the alert is listed", SOON, || {
+        let found: Value = serde_json::from_str(&command(&[&["list", "-json"], &place[..]].concat())).ok()?;
+        found.as_array()?.first().cloned()
+    });
+    let id = format!("watch.alert.{}", text(&found["alert"]["fingerprint"]));
+    let listed = command(&[&["list"], &place[..]].concat());
+    assert!(listed.contains(&id) && listed.contains("critical  firing  db"), "{listed}");
+    command(&[&["ack", &id, "-by", "ann", "-comment", "on it"], &place[..]].concat());
+    let shown = eventually("the acknowledgement is shown", SOON, || {
+        Some(command(&[&["show", &id], &place[..]].concat())).filter(|shown| shown.contains("acknowledged"))
+    });
+    for told in ["rule        service_down", "db is down", "fired", "log: logged", "by ann: on it"] {
+        assert!(shown.contains(told), "{told:?} is missing from\n{shown}");
+    }
+    std::thread::sleep(Duration::from_secs(3) + A_WHILE);
+    assert_eq!(receiver.requests(), [], "an acknowledged alert is not escalated");
+    command(&[&["silence", &id, "-for", "2h"], &place[..]].concat());
+    eventually("it is silenced", SOON, || {
+        command(&[&["list"], &place[..]].concat()).contains("silenced").then_some(())
+    });
+    command(&[&["unsilence", &id], &place[..]].concat());
+    systemd.start_units(&["db.service"]);
+    eventually("the alert is over", SOON, || {
+        command(&[&["show", &id], &place[..]].concat()).contains("status      resolved").then_some(())
+    });
+}
+
+#[test]
+fn a_channel_is_tried_without_a_daemon() {
+    let receiver = HttpFixture::always(Reply::status(200));
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("dixmgr.toml");
+    let signed = "hmac_key = \"env:ALERT_KEY\"\nheaders = { X-Team = \"web\" }\nbearer = \"env:ALERT_TOKEN\"\n";
+    std::fs::write(&file, config(&["db.service"]) + &told_to(&receiver, "") + signed).expect("write");
+    let conf = file.display().to_string();
+    let mut test = Command::new(BINARY);
+    test.args(["alerts", "test", "ops", "-conf", &conf]).env("ALERT_KEY", "key").env("ALERT_TOKEN", "t0ken");
+    let output = test.output().expect("run dixmgr");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let request = receiver.requests().remove(0);
+    assert!(text(&parse(&request)["commonAnnotations"]["summary"]).starts_with("TEST"));
+    assert_eq!((request.header("x-team"), request.header("authorization")), (Some("web"), Some("Bearer t0ken")));
+    let signature = request.header("x-dixmgr-signature").expect("a signature");
+    assert_eq!(signature.len(), "sha256=".len() + 64, "{signature}");
+    let unset = Command::new(BINARY).args(["alerts", "test", "ops", "-conf", &conf]).output().expect("run dixmgr");
+    let said = String::from_utf8_lossy(&unset.stderr);
+    assert!(unset.status.code() == Some(1) && said.contains("env:ALERT_"), "{said}");
+    let unknown = Command::new(BINARY).args(["alerts", "test", "nobody", "-conf", &conf]).output().expect("run dixmgr");
+    assert_eq!(unknown.status.code(), Some(2));
+}
+
+#[test]
+fn every_form_reaches_its_receiver() {
+    let receiver = HttpFixture::always(Reply::status(202));
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("dixmgr.toml");
+    let own = |name: &str, keys: &str| {
+        let url = receiver.url("");
+        format!("[[alerts.channel]]\nname = \"{name}\"\ntype = \"{name}\"\nurl = \"{url}\"\n{keys}\n")
+    };
+    let slack = "[[alerts.channel]]\nname = \"slack\"\ntype = \"slack\"\nurl = \"env:SLACK\"\n";
+    let channels = [
+        own("pagerduty", "routing_key = \"env:KEY\""),
+        own("telegram", "token = \"env:KEY\"\nchat = \"@ops\""),
+        own("ntfy", "topic = \"ops\"\ntoken = \"env:KEY\""),
+    ];
+    std::fs::write(&file, config(&["db.service"]) + slack + &channels.concat()).expect("write");
+    for channel in ["slack", "pagerduty", "telegram", "ntfy", "log"] {
+        let mut test = Command::new(BINARY);
+        test.args(["alerts", "test", channel, "-conf"]).arg(&file);
+        let output = test.env("SLACK", receiver.url("/hook")).env("KEY", "s3cret").output().expect("run dixmgr");
+        assert!(output.status.success(), "{channel}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let requests = receiver.requests();
+    let paths: Vec<&str> = requests.iter().map(|request| request.path.as_str()).collect();
+    assert_eq!(paths, ["/hook", "/v2/enqueue", "/bots3cret/sendMessage", "/"]);
+    let [slack, event, chat, push] = [0, 1, 2, 3].map(|index| parse(&requests[index]));
+    assert!(text(&slack["text"]).contains("TEST") && slack["attachments"][0]["blocks"].is_array(), "{slack}");
+    assert_eq!((text(&event["routing_key"]), text(&event["event_action"])), ("s3cret".into(), "trigger".into()));
+    assert_eq!((text(&chat["chat_id"]), text(&push["topic"])), ("@ops".into(), "ops".into()));
+    assert_eq!(requests[3].header("authorization"), Some("Bearer s3cret"));
 }

@@ -24,8 +24,7 @@ pub struct ChannelMetrics {
 impl AlertMetrics {
     pub(super) fn register(namespace: &str, registry: &Registry) -> Result<Self, MetricsError> {
         let named = |name: &str, help: &str| Opts::new(name, help).namespace(namespace);
-        let active =
-            IntGaugeVec::new(named("alerts_active", "Alerts that fire now."), &["alert_type", "severity"])?;
+        let active = IntGaugeVec::new(named("alerts_active", "Alerts that fire now."), &["alert_type", "severity"])?;
         register(registry, &active)?;
         let sent = named("notifications_total", "Attempts to send a message about an alert.");
         let sent = IntCounterVec::new(sent, &["channel"])?;
@@ -33,9 +32,8 @@ impl AlertMetrics {
         let failed = named("notifications_failed_total", "Attempts to send a message about an alert that failed.");
         let failed = IntCounterVec::new(failed, &["channel"])?;
         register(registry, &failed)?;
-        let active = AlertKind::ALL.map(|kind| {
-            Severity::ALL.map(|severity| active.with_label_values(&[kind.name(), severity.name()]))
-        });
+        let active = AlertKind::ALL
+            .map(|kind| Severity::ALL.map(|severity| active.with_label_values(&[kind.name(), severity.name()])));
         Ok(Self { active, sent, failed })
     }
 

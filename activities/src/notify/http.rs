@@ -32,7 +32,8 @@ pub(super) async fn post(
     let headers = headers(webhook, &body, key)?;
     let url = secret::resolve(&webhook.url)?;
     // The address may be the secret: what is wrong with it is said without it.
-    let url = parse_url(url.expose_secret()).map_err(|_| later("the channel's url is not an http or https URL".into()))?;
+    let url =
+        parse_url(url.expose_secret()).map_err(|_| later("the channel's url is not an http or https URL".into()))?;
     let client = http.client().map_err(|error| later(error.to_string()))?;
     let sent = client.post(url.clone()).headers(headers).body(body).send().await;
     let mut response = sent.map_err(|error| later(classify(error, &url).to_string()))?;
@@ -67,7 +68,8 @@ fn headers(webhook: &Webhook, body: &str, key: &str) -> Result<HeaderMap, Notify
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
         let signature = hmac::sign(&key, body.as_bytes());
         let hex: String = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        headers.insert(HeaderName::from_static("x-dixmgr-signature"), value(&format!("sha256={hex}"), "the signature")?);
+        headers
+            .insert(HeaderName::from_static("x-dixmgr-signature"), value(&format!("sha256={hex}"), "the signature")?);
     }
     if let Some(auth) = &webhook.auth {
         headers.insert(AUTHORIZATION, authorization(auth)?);

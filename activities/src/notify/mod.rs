@@ -6,13 +6,14 @@ mod http;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dixmgr_alerting::channel::{slack, webhook};
+use dixmgr_alerting::channel::{ntfy, pagerduty, slack, telegram, webhook};
 use dixmgr_alerting::incident::AlertMessage;
 use dixmgr_model::{AlertStatus, Severity};
+use secrecy::ExposeSecret as _;
 
 use crate::http::HttpChecker;
 use crate::metrics::{ChannelMetrics, Metrics};
-use crate::secret::SecretError;
+use crate::secret::{self, SecretError};
 
 /// Name of the channel that is always there.
 pub const LOG: &str = "log";
@@ -40,6 +41,31 @@ pub enum ChannelKind {
     Slack {
         /// Reference to its URL, which is the secret.
         url: String,
+    },
+    /// PagerDuty's Events API.
+    PagerDuty {
+        /// Where events go.
+        url: String,
+        /// Reference to the key of the integration.
+        routing_key: String,
+    },
+    /// A bot of Telegram.
+    Telegram {
+        /// Where messages go.
+        url: String,
+        /// Reference to the bot's token.
+        token: String,
+        /// The chat that is told.
+        chat: String,
+    },
+    /// A topic of ntfy.
+    Ntfy {
+        /// The server.
+        url: String,
+        /// The topic.
+        topic: String,
+        /// Reference to an access token.
+        token: Option<String>,
     },
 }
 
@@ -138,6 +164,23 @@ impl Notifier {
             ChannelKind::Slack { url } => {
                 let webhook = Webhook { url: url.clone(), ..Webhook::default() };
                 http::post(&self.http, &webhook, &slack::body(message), &message.key).await
+            }
+            ChannelKind::PagerDuty { url, routing_key } => {
+                let key = secret::resolve(routing_key)?;
+                let body = pagerduty::body(message, key.expose_secret());
+                let webhook = Webhook { url: format!("{url}/v2/enqueue"), ..Webhook::default() };
+                http::post(&self.http, &webhook, &body, &message.key).await
+            }
+            ChannelKind::Telegram { url, token, chat } => {
+                let token = secret::resolve(token)?;
+                let webhook =
+                    Webhook { url: format!("{url}/bot{}/sendMessage", token.expose_secret()), ..Webhook::default() };
+                http::post(&self.http, &webhook, &telegram::body(message, chat), &message.key).await
+            }
+            ChannelKind::Ntfy { url, topic, token } => {
+                let auth = token.clone().map(|token| Auth::Bearer { token });
+                let webhook = Webhook { url: url.clone(), auth, ..Webhook::default() };
+                http::post(&self.http, &webhook, &ntfy::body(message, topic), &message.key).await
             }
         }
     }

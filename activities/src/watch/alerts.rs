@@ -82,7 +82,13 @@ impl Alerts {
     }
 
     /// A look at the unit.
-    pub(super) fn unit(&mut self, spec: &ServiceSpec, phase: UnitPhase, service: &ServiceMetrics, now: Duration) -> Looked {
+    pub(super) fn unit(
+        &mut self,
+        spec: &ServiceSpec,
+        phase: UnitPhase,
+        service: &ServiceMetrics,
+        now: Duration,
+    ) -> Looked {
         let restarts = std::mem::take(&mut self.restarts);
         let at = millis(now);
         let looked = self.look(spec, service, now, |rule| match rule.signal {
@@ -101,7 +107,13 @@ impl Alerts {
     }
 
     /// What the processes used.
-    pub(super) fn used(&mut self, spec: &ServiceSpec, usage: &Usage, service: &ServiceMetrics, now: Duration) -> Looked {
+    pub(super) fn used(
+        &mut self,
+        spec: &ServiceSpec,
+        usage: &Usage,
+        service: &ServiceMetrics,
+        now: Duration,
+    ) -> Looked {
         let rates = usage.disk_rates();
         self.look(spec, service, now, |rule| match (rule.signal, rates) {
             (Signal::Cpu, _) => Seen::Value(usage.cpu_percent),

@@ -1,8 +1,8 @@
 //! What a watch reports, and when; without hub, bus or clock.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use dixmgr_alerting::health::CheckVerdict;
 use dixmgr_alerting::defaults;
+use dixmgr_alerting::health::CheckVerdict;
 use dixmgr_model::{AlertPolicy, Delivery, Health, ServiceSpec};
 
 use super::*;
@@ -205,7 +205,13 @@ fn a_retried_watch_goes_on_from_its_heartbeat() {
     first.check(failed(), 30);
     first.check(failed(), 60);
     let (health, _) = first.entry.readiness.folds();
-    let resume = WatchProgress { state: first.entry.state(), health: health.clone(), sync: None, alerts: Vec::new(), restarts: Vec::new() };
+    let resume = WatchProgress {
+        state: first.entry.state(),
+        health: health.clone(),
+        sync: None,
+        alerts: Vec::new(),
+        restarts: Vec::new(),
+    };
     let known = Some(state(UnitPhase::Active, "1", HealthStatus::Healthy));
 
     let mut second = Fixture::new(checked_spec());

@@ -1,6 +1,9 @@
 //! What channels send, as bytes of their formats. Pure: who sends them stands in `activities/`.
 
+pub mod ntfy;
+pub mod pagerduty;
 pub mod slack;
+pub mod telegram;
 pub mod webhook;
 
 use std::time::Duration;
@@ -8,11 +11,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
+use crate::incident::AlertMessage;
+
 /// A time in milliseconds since the epoch, as RFC 3339 has it, in UTC.
 #[must_use]
 pub fn rfc3339(ms: u64) -> String {
     let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     time.unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// All that a short message says below its title.
+fn words(message: &AlertMessage) -> String {
+    let alert = &message.alert;
+    let description = alert.annotations.get("description").filter(|text| !text.is_empty());
+    let since = format!("since {}", rfc3339(alert.starts_at));
+    let lasted = message.lasted().map(|lasted| format!("{since}, lasted {lasted}"));
+    let lines = [description.cloned(), Some(lasted.unwrap_or(since)), Some(format!("alert {}", alert.fingerprint))];
+    lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
 /// What an HTTP header `Retry-After` asks for at `now` since the epoch: seconds, or a date (RFC 9110, 10.2.3).
@@ -34,7 +49,6 @@ pub(crate) mod tests {
     use dixmgr_model::{Alert, AlertKind, AlertStatus, Severity};
 
     use super::*;
-    use crate::incident::AlertMessage;
 
     /// A message about a dead database.
     pub(crate) fn message(status: AlertStatus) -> AlertMessage {
@@ -59,6 +73,20 @@ pub(crate) mod tests {
     fn times_are_utc() {
         assert_eq!(rfc3339(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
         assert_eq!(rfc3339(u64::MAX), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn short_forms_say_what_and_since_when() {
+        let event = pagerduty::body(&message(AlertStatus::Resolved), "routing");
+        let wanted = ["routing", "resolve", "0123456789abcdef"];
+        let keys = ["routing_key", "event_action", "dedup_key"];
+        assert_eq!(keys.map(|key| event[key].as_str().unwrap()), wanted);
+        assert_eq!(event["payload"]["summary"], "[RESOLVED] db is down");
+        assert_eq!(event["payload"]["timestamp"], "2023-11-14T22:13:20Z");
+        let text = "[RESOLVED] db is down\nthe unit is failed (signal)\nsince 2023-11-14T22:13:20Z, lasted 1m30s\nalert 0123456789abcdef";
+        assert_eq!(telegram::body(&message(AlertStatus::Resolved), "-100")["text"], text);
+        let push = ntfy::body(&message(AlertStatus::Firing), "ops");
+        assert_eq!((push["title"].as_str().unwrap(), push["priority"].as_u64().unwrap()), ("[CRITICAL] db is down", 5));
     }
 
     #[test]

@@ -2,10 +2,15 @@
 
 use dixmgr_activities::notify::{Auth, Channel, ChannelKind, LOG, Webhook};
 
+use dixmgr_alerting::channel::{ntfy, pagerduty, telegram};
+
 use super::super::check;
 use super::super::fault::{FaultSink, Place};
 use super::super::reader::TableReader;
 use super::super::written::checked_map;
+
+/// Types of channels.
+const KINDS: [&str; 5] = ["webhook", "slack", "pagerduty", "telegram", "ntfy"];
 
 /// Reads one channel. `None` when it cannot be used; what is wrong is reported.
 pub(super) fn read(mut table: TableReader<'_>) -> Option<Channel> {
@@ -13,10 +18,14 @@ pub(super) fn read(mut table: TableReader<'_>) -> Option<Channel> {
     if let Some(name) = &name {
         table.rename(format!("alerts.channel[{name}]"));
     }
-    let kind = required(&table, "type", "write type = \"webhook\" or \"slack\"", kind);
+    let kind = required(&table, "type", "write type = \"webhook\", \"slack\", …", kind);
     let kind = match kind? {
         "webhook" => webhook(&table).map(ChannelKind::Webhook),
-        _ => required(&table, "url", "write url = \"env:NAME\"", check::secret_reference).map(|url| ChannelKind::Slack { url }),
+        "pagerduty" => pagerduty_keys(&table),
+        "telegram" => telegram_keys(&table),
+        "ntfy" => ntfy_keys(&table),
+        _ => required(&table, "url", "write url = \"env:NAME\"", check::secret_reference)
+            .map(|url| ChannelKind::Slack { url }),
     };
     table.finish();
     Some(Channel { name: name?, kind: kind? })
@@ -37,8 +46,37 @@ pub(super) fn duplicates(channels: &[Channel], place: &Place, faults: &FaultSink
 }
 
 fn kind(text: &str) -> Result<&'static str, check::Wrong> {
-    let known = ["webhook", "slack"].into_iter().find(|kind| *kind == text);
-    known.ok_or_else(|| (format!("{text:?} is not a type of channel"), "write \"webhook\" or \"slack\"".to_owned()))
+    let known = KINDS.into_iter().find(|kind| *kind == text);
+    let advice = || format!("write one of {}", KINDS.map(|kind| format!("\"{kind}\"")).join(", "));
+    known.ok_or_else(|| (format!("{text:?} is not a type of channel"), advice()))
+}
+
+fn pagerduty_keys(table: &TableReader<'_>) -> Option<ChannelKind> {
+    let url = server(table, pagerduty::URL);
+    let key = required(table, "routing_key", "write routing_key = \"env:NAME\"", check::secret_reference);
+    Some(ChannelKind::PagerDuty { url: url?, routing_key: key? })
+}
+
+fn telegram_keys(table: &TableReader<'_>) -> Option<ChannelKind> {
+    let url = server(table, telegram::URL);
+    let token = required(table, "token", "write token = \"env:NAME\"", check::secret_reference);
+    let chat = required(table, "chat", "write chat = \"-1001234567890\" or \"@channel\"", check::not_empty);
+    Some(ChannelKind::Telegram { url: url?, token: token?, chat: chat? })
+}
+
+fn ntfy_keys(table: &TableReader<'_>) -> Option<ChannelKind> {
+    let url = server(table, ntfy::URL);
+    let topic = required(table, "topic", "write topic = \"…\"", check::not_empty);
+    let token = table.parsed("token", check::secret_reference).map(|token| token.value);
+    Some(ChannelKind::Ntfy { url: url?, topic: topic?, token })
+}
+
+/// `url` of a server of one's own, without a last slash; the usual one when it is not there.
+fn server(table: &TableReader<'_>, usual: &str) -> Option<String> {
+    if !table.has("url") {
+        return Some(usual.to_owned());
+    }
+    table.parsed("url", check::http_url).map(|url| url.value.trim_end_matches('/').to_owned())
 }
 
 fn webhook(table: &TableReader<'_>) -> Option<Webhook> {

@@ -57,7 +57,11 @@ fn rule(
 ) -> Option<Rule> {
     let signal = table.parsed("signal", |text| one_of(text, Signal::ALL, Signal::name));
     if base.is_none() && !table.has("signal") {
-        table.faults().report(table.place(), "has no signal", format!("write signal = one of {}", list(Signal::ALL, Signal::name)));
+        table.faults().report(
+            table.place(),
+            "has no signal",
+            format!("write signal = one of {}", list(Signal::ALL, Signal::name)),
+        );
     }
     let fresh = || signal.as_ref().map(|signal| fresh(name.unwrap_or_default(), signal.value));
     let mut rule = base.or_else(fresh);
@@ -167,7 +171,11 @@ fn labels(table: &TableReader<'_>) -> BTreeMap<String, String> {
             return Err((format!("{name:?} is a label that every alert has"), "choose another name".to_owned()));
         }
         let good = word && name.len() <= 64 && !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
-        if good { Ok(()) } else { Err((format!("{name:?} cannot be a label's name"), "use letters, digits and _".to_owned())) }
+        if good {
+            Ok(())
+        } else {
+            Err((format!("{name:?} cannot be a label's name"), "use letters, digits and _".to_owned()))
+        }
     };
     checked_map(table, "labels", name, |text| check::label(text).map(drop))
 }

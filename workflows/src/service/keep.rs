@@ -13,8 +13,8 @@ use temporalio_sdk::workflows::select;
 use temporalio_sdk::{ActivityExecutionError, TimerOptions, WorkflowCancellationToken, WorkflowContext};
 
 use super::cell::Orders;
-use crate::alert::order::carry_out;
 use super::{Cell, Slot};
+use crate::alert::order::carry_out;
 use crate::messages::NodeInput;
 use crate::outbox::{Delivery, send_wave};
 use crate::restart::{Action, Event, Reason, Verb, after};
@@ -173,7 +173,8 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
         let long =
             self.ctx.continue_as_new_suggested() || limit.is_some_and(|limit| self.ctx.history_length() >= limit);
         let busy = self.action.is_busy() || self.sending.is_busy() || self.recording.is_busy();
-        (long && !busy && alerted && self.cell(Cell::is_quiet)).then(|| End::ContinueAsNew(Box::new(self.cell(Cell::carry))))
+        (long && !busy && alerted && self.cell(Cell::is_quiet))
+            .then(|| End::ContinueAsNew(Box::new(self.cell(Cell::carry))))
     }
 
     /// Waits for whatever happens first and handles it. The order of the arms is part of every recorded history.

@@ -8,20 +8,16 @@ use dixmgr_workflows::{ClusterWorkflow, InfrastructureWorkflow, NodeInput};
 use futures_util::FutureExt;
 use temporalio_client::WorkflowSignalOptions;
 
+use super::alerts::{
+    a_caused_alert_is_told_when_it_outlives_its_cause, a_service_that_is_let_go_leaves_no_alert_behind,
+    an_alert_is_told_and_told_to_be_over,
+};
 use super::harness::{Harness, events, record, sorted, until_cluster, until_infrastructure};
 use super::run::Case;
 
 /// Names each case after its function.
 macro_rules! cases {
-    ($($case:path),+ $(,)?) => { &[$((name(stringify!($case)), |harness| $case(harness).boxed_local())),+] };
-}
-
-/// A case's name without its module: it is a task queue's, too.
-const fn name(path: &'static str) -> &'static str {
-    match path.split_at_checked(ALERTS.len()) {
-        Some((module, name)) if module.len() == ALERTS.len() && is_alerts(module) => name,
-        _ => path,
-    }
+    ($($case:ident),+ $(,)?) => { &[$((stringify!($case), |harness| $case(harness).boxed_local())),+] };
 }
 
 /// Every case.
@@ -45,9 +41,9 @@ pub const ALL: &[Case] = cases![
     a_long_plan_is_read_in_short_runs,
     a_cluster_has_a_quorum_and_is_replaced_one_by_one,
     a_cluster_that_needs_every_replica_is_not_rolled,
-    alerts::an_alert_is_told_and_told_to_be_over,
-    alerts::a_caused_alert_is_told_when_it_outlives_its_cause,
-    alerts::a_service_that_is_let_go_leaves_no_alert_behind,
+    an_alert_is_told_and_told_to_be_over,
+    a_caused_alert_is_told_when_it_outlives_its_cause,
+    a_service_that_is_let_go_leaves_no_alert_behind,
 ];
 
 async fn a_crash_is_restarted_exactly_once(harness: Harness) {

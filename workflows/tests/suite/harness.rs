@@ -8,8 +8,8 @@ use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::{Dependency, Labels, Probes, Replicas, RestartPolicy, ServiceSpec, Target};
 use dixmgr_testkit::eventually_async;
 use dixmgr_workflows::{
-    AlertWorkflow, ClusterInput, ClusterStatus, ClusterWorkflow, DependentWorkflow, InfrastructureInput, InfrastructureStatus,
-    InfrastructureWorkflow, NodeInput, NodeWorkflow, ServiceStatus, interceptors,
+    AlertWorkflow, ClusterInput, ClusterStatus, ClusterWorkflow, DependentWorkflow, InfrastructureInput,
+    InfrastructureStatus, InfrastructureWorkflow, NodeInput, NodeWorkflow, ServiceStatus, interceptors,
 };
 use temporalio_client::{
     Client, WorkflowDescribeOptions, WorkflowFetchHistoryOptions, WorkflowHandle, WorkflowHistory,

@@ -7,8 +7,7 @@ use std::time::Duration;
 use dixmgr_activities::api::{DependencyWait, NotifyRequest, PlanRequest, WatchReport, WatchRequest};
 use dixmgr_model::{
     ActionOutcome, ActionReport, ActionRequest, AlertChanges, Health, HealthStatus, KnownAlerts, PlanPage, RaisedAlert,
-    ServiceSpec, ServiceState, Target,
-    UnitPhase, UnitStatus,
+    ServiceSpec, ServiceState, Target, UnitPhase, UnitStatus,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
