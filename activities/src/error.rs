@@ -76,13 +76,13 @@ pub(crate) fn manager(error: ManagerError) -> ActivityError {
 
 /// A message that was not sent. One that its receiver refuses is not tried again; a wait that it asks for is kept.
 pub(crate) fn notify(error: NotifyError) -> ActivityError {
-    let retry_after = match &error {
-        NotifyError::Later { retry_after, .. } => *retry_after,
-        NotifyError::Refused(_) | NotifyError::Unknown(_) => None,
+    let (non_retryable, retry_after) = match &error {
+        NotifyError::Later { retry_after, .. } => (false, *retry_after),
+        NotifyError::Refused(_) | NotifyError::Unknown(_) => (true, None),
     };
-    let failure = ApplicationFailure::builder(error.clone())
+    let failure = ApplicationFailure::builder(error)
         .type_name(Failure::Notify.name().to_owned())
-        .non_retryable(!matches!(error, NotifyError::Later { .. }))
+        .non_retryable(non_retryable)
         .maybe_next_retry_delay(retry_after)
         .build();
     ActivityError::application(failure)

@@ -52,7 +52,8 @@ pub fn rules() -> Vec<Rule> {
 #[must_use]
 pub fn annotations(kind: AlertKind) -> BTreeMap<String, String> {
     let summary = ROWS.iter().find(|row| row.1 == kind).map_or("{{ service }}: {{ rule }} ({{ value }})", |row| row.7);
-    let texts = [("summary", summary), ("description", "{{ detail }}")];
+    let description = if kind == K::ServiceDown { "{{ detail }}{{ dependents }}" } else { "{{ detail }}" };
+    let texts = [("summary", summary), ("description", description)];
     texts.map(|(name, text)| (name.to_owned(), text.to_owned())).into()
 }
 

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::rule::{Phase, RuleReason, RuleState};
 use crate::template;
 
+/// Dependents that a message names.
+const MAX_DEPENDENTS: usize = 20;
+
 /// What a look gave for a rule.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Seen {
@@ -235,6 +238,7 @@ impl Watched {
             ("threshold", format_value(rule.signal, rule.threshold)),
             ("window", duration::format(rule.window)),
             ("detail", detail(rule.signal, state)),
+            ("dependents", dependents(spec)),
         ];
         values.extend(facts.map(|(name, value)| (name.to_owned(), value)));
         let fill = |(name, text): (&String, &String)| (name.clone(), template::fill(text, &values));
@@ -257,8 +261,19 @@ impl Watched {
 }
 
 /// Names that a template may use beside the labels of the rule itself.
-pub const TEMPLATE_NAMES: [&str; 10] =
-    ["alertname", "service", "type", "chain", "severity", "rule", "value", "threshold", "window", "detail"];
+pub const TEMPLATE_NAMES: [&str; 11] = [
+    "alertname",
+    "service",
+    "type",
+    "chain",
+    "severity",
+    "rule",
+    "value",
+    "threshold",
+    "window",
+    "detail",
+    "dependents",
+];
 
 /// The identity of a rule's alert: its severity and the rule's name are no part of it.
 fn fingerprint(rule: &Rule, spec: &ServiceSpec) -> String {
@@ -313,6 +328,20 @@ fn detail(signal: Signal, state: &ServiceState) -> String {
         Signal::Stalled | Signal::Peers => state.sync.as_ref().map(|sync| sync.detail.clone()).unwrap_or_default(),
         Signal::Cpu | Signal::Memory | Signal::Disk | Signal::DiskRead | Signal::DiskWrite => String::new(),
     }
+}
+
+/// The services that need this one, whose alerts it is the cause of; nothing when there are none.
+fn dependents(spec: &ServiceSpec) -> String {
+    if spec.dependents.is_empty() {
+        return String::new();
+    }
+    let name = |id: &String| id.rsplit_once("wf.svc.").map_or(id.as_str(), |(_, name)| name).to_owned();
+    let names: Vec<String> = spec.dependents.iter().take(MAX_DEPENDENTS).map(name).collect();
+    let more = match spec.dependents.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("; needed by {}{more}", names.join(", "))
 }
 
 #[cfg(test)]

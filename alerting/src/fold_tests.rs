@@ -71,7 +71,7 @@ fn a_worse_severity_escalates_the_one_alert() {
     assert_eq!((known.len(), fold.active(&policy, &spec).len()), (1, 1));
     fold.known(&policy, &spec, &known, T + 2);
     look(&mut fold, &policy, Signal::Cpu, 3.0, T + 2);
-    assert_eq!(fold.changes(&policy, &spec, &known, &state()).resolved, [warning.fingerprint.clone()]);
+    assert_eq!(fold.changes(&policy, &spec, &known, &state()).resolved, std::slice::from_ref(&warning.fingerprint));
 }
 
 #[test]
@@ -85,6 +85,18 @@ fn an_alert_says_what_it_is_about() {
     assert_eq!(raised.alert.annotations["description"], "the unit is failed (signal)");
     let labels: Vec<_> = raised.alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     assert_eq!(labels, ["alertname=service_down", "service=db", "severity=critical", "type=database"]);
+}
+
+#[test]
+fn a_cause_names_those_that_need_it() {
+    let (policy, mut spec) = (policy(), spec());
+    spec.dependents = (0..30).map(|n| format!("watch.wf.svc.web-{n}")).collect();
+    let mut fold = AlertFold::new(&policy, &spec);
+    look(&mut fold, &policy, Signal::Down, 1.0, T);
+    let raised = fold.changes(&policy, &spec, &KnownAlerts::new(), &state()).raised.remove(0);
+    let description = &raised.alert.annotations["description"];
+    assert!(description.starts_with("the unit is failed (signal); needed by web-0, web-1, "), "{description}");
+    assert!(description.ends_with("web-19 and 10 more"), "{description}");
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl Incident {
             alert,
             delivery,
         };
-        incident.note(now, "fired", incident.headline());
+        incident.note(now, "fired", &incident.headline());
         incident.note_causes(now);
         incident
     }
@@ -169,10 +169,10 @@ impl Incident {
             self.ends_at = None;
             self.first_told_at = None;
             self.ready_at = now.saturating_add(millis(self.delivery.group_wait));
-            self.note(now, "fired", self.headline());
+            self.note(now, "fired", &self.headline());
         } else if severity != self.alert.severity {
             let what = if self.alert.severity > severity { "escalated" } else { "eased" };
-            self.note(now, what, format!("{severity} → {}", self.alert.severity));
+            self.note(now, what, &format!("{severity} → {}", self.alert.severity));
         }
         self.set_causes(causes, now);
     }
@@ -183,7 +183,7 @@ impl Incident {
             self.status = AlertStatus::Resolved;
             self.ends_at = Some(now);
             self.acknowledged = None;
-            self.note(now, "resolved", String::new());
+            self.note(now, "resolved", "");
         }
     }
 
@@ -202,7 +202,7 @@ impl Incident {
     /// Somebody takes care of it: no repetitions and no escalation until it is over.
     pub fn acknowledge(&mut self, by: Note, now: u64) {
         if self.status == AlertStatus::Firing {
-            self.note(now, "acknowledged", words(&by));
+            self.note(now, "acknowledged", &words(&by));
             self.acknowledged = Some(by);
         }
     }
@@ -210,7 +210,7 @@ impl Incident {
     /// Nobody is to be told that it fires until then; a time that has passed ends a silence.
     pub fn silence(&mut self, silence: Silence, now: u64) {
         let ends = silence.until <= now;
-        self.note(now, if ends { "unsilenced" } else { "silenced" }, words(&silence.note));
+        self.note(now, if ends { "unsilenced" } else { "silenced" }, &words(&silence.note));
         self.silenced = (!ends).then_some(silence);
     }
 
@@ -227,8 +227,8 @@ impl Incident {
             told.in_flight = false;
         }
         match outcome {
-            Ok(answer) => self.note(now, "delivered", format!("{channel}: {answer}")),
-            Err(error) => self.note(now, "undelivered", format!("{channel}: {error}")),
+            Ok(answer) => self.note(now, "delivered", &format!("{channel}: {answer}")),
+            Err(error) => self.note(now, "undelivered", &format!("{channel}: {error}")),
         }
     }
 
@@ -310,7 +310,7 @@ impl Incident {
         let status = if firing { "firing" } else { "resolved" };
         let key = format!("{}-{}-{status}-{}-{channel}", self.alert.fingerprint, self.alert.starts_at, self.messages);
         self.messages += 1;
-        self.note(now, "sending", format!("{channel}: {status}"));
+        self.note(now, "sending", &format!("{channel}: {status}"));
         let repeated = before.is_some_and(|before| (before.status, before.severity) == (last.status, last.severity));
         let message =
             AlertMessage { alert: self.alert.clone(), status: self.status, ends_at: self.ends_at, repeated, key };
@@ -343,20 +343,20 @@ impl Incident {
     fn note_causes(&mut self, now: u64) {
         if self.causes.is_empty() {
             if self.ledger.iter().any(|entry| entry.what == "suppressed") {
-                self.note(now, "unsuppressed", "what it needs is back".to_owned());
+                self.note(now, "unsuppressed", "what it needs is back");
             }
         } else {
             let causes: Vec<&str> = self.causes.iter().map(String::as_str).collect();
             let detail = format!("because of {}", causes.join(", "));
-            self.note(now, "suppressed", detail);
+            self.note(now, "suppressed", &detail);
         }
     }
 
-    fn note(&mut self, at: u64, what: &str, detail: String) {
+    fn note(&mut self, at: u64, what: &str, detail: &str) {
         if self.ledger.len() == LEDGER {
             self.ledger.pop_front();
         }
-        self.ledger.push_back(LedgerEntry { at, what: what.to_owned(), detail: crate::detail(&detail) });
+        self.ledger.push_back(LedgerEntry { at, what: what.to_owned(), detail: crate::detail(detail) });
     }
 }
 

@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used)]
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dixmgr_model::{AlertKind, Comparison, Severity, Signal};
+use dixmgr_model::{AlertKind, Comparison, Selector, Severity, Signal};
 use proptest::prelude::*;
 
 use super::*;
@@ -21,9 +22,9 @@ pub(crate) fn rule(hold: u64, keep: u64) -> Rule {
         keep_firing_for: Duration::from_secs(keep),
         window: Duration::from_mins(5),
         severity: Severity::Warning,
-        labels: Default::default(),
-        annotations: Default::default(),
-        services: Default::default(),
+        labels: BTreeMap::default(),
+        annotations: BTreeMap::default(),
+        services: Selector::default(),
         receivers: None,
     }
 }
@@ -61,8 +62,8 @@ fn what_nobody_saw_is_neither_good_nor_bad() {
 
 #[test]
 fn a_clear_threshold_is_what_it_must_come_back_to() {
-    let rule = Rule { clear_threshold: Some(60.0), ..rule(0, 0) };
     use RuleReason::{Fine, Fired, Resolved, StillFiring};
+    let rule = Rule { clear_threshold: Some(60.0), ..rule(0, 0) };
     let values = [70.0, 90.0, 70.0, 61.0, 60.0, 70.0].map(Some);
     assert_eq!(looks(&rule, &values), [Fine, Fired, StillFiring, StillFiring, Resolved, Fine]);
 }

@@ -106,7 +106,7 @@ pub struct RunArgs {
     #[arg(long, env = "DIXMGR_ALERTS", default_value = "true", default_missing_value = "true", num_args = 0..=1,
           require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
     pub alerts: bool,
-    /// Tell alerts to this incoming webhook of Slack too: its URL, or env:NAME, file:/path, credential:NAME.
+    /// Tell alerts to this incoming webhook of Slack too: its URL, or `env:NAME`, `file:/path`, `credential:NAME`.
     #[arg(long, value_name = "URL", env = "DIXMGR_SLACK_WEBHOOK", hide_env_values = true)]
     pub slack_webhook: Option<String>,
     /// Tell alerts to this webhook too, in Alertmanager's JSON: its URL, or a reference as above.

@@ -118,7 +118,7 @@ pub(super) fn read(
 
 /// Who is told: the channels that are named, or all that are no escalation step; and the steps.
 fn receivers(table: &TableReader<'_>, alerts: &mut Alerts, names: &[String]) {
-    let named = table.strings("channels").map(|list| known(list.value, names, table.faults()));
+    let chosen = table.strings("channels").map(|list| known(list.value, names, table.faults()));
     let mut steps: Vec<Receiver> = Vec::new();
     for step in bounded(table.tables("escalation"), MAX_CHANNELS, table.faults()) {
         let (after, channels) = (step.duration("after"), step.strings("channels"));
@@ -139,7 +139,7 @@ fn receivers(table: &TableReader<'_>, alerts: &mut Alerts, names: &[String]) {
     }
     let later: BTreeSet<&str> = steps.iter().map(|step| step.channel.as_str()).collect();
     let all = || names.iter().filter(|name| !later.contains(name.as_str())).cloned().collect();
-    alerts.policy.delivery.receivers = with_log(named.unwrap_or_else(all));
+    alerts.policy.delivery.receivers = with_log(chosen.unwrap_or_else(all));
     let at_once: Vec<String> = alerts.policy.delivery.receivers.iter().map(|to| to.channel.clone()).collect();
     alerts.policy.delivery.receivers.extend(steps.into_iter().filter(|step| !at_once.contains(&step.channel)));
 }

@@ -180,8 +180,8 @@ fn alerts_are_listed_shown_taken_care_of_and_silenced() {
         found.as_array()?.first().cloned()
     });
     let id = format!("watch.alert.{}", text(&found["alert"]["fingerprint"]));
-    let listed = command(&[&["list"], &place[..]].concat());
-    assert!(listed.contains(&id) && listed.contains("critical  firing  db"), "{listed}");
+    let table = command(&[&["list"], &place[..]].concat());
+    assert!(table.contains(&id) && table.contains("critical  firing  db"), "{table}");
     command(&[&["ack", &id, "-by", "ann", "-comment", "on it"], &place[..]].concat());
     let shown = eventually("the acknowledgement is shown", SOON, || {
         Some(command(&[&["show", &id], &place[..]].concat())).filter(|shown| shown.contains("acknowledged"))

@@ -67,7 +67,7 @@ fn headers(webhook: &Webhook, body: &str, key: &str) -> Result<HeaderMap, Notify
         let secret = secret::resolve(reference)?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
         let signature = hmac::sign(&key, body.as_bytes());
-        let hex: String = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = signature.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         headers
             .insert(HeaderName::from_static("x-dixmgr-signature"), value(&format!("sha256={hex}"), "the signature")?);
     }

@@ -42,7 +42,7 @@ pub enum ChannelKind {
         /// Reference to its URL, which is the secret.
         url: String,
     },
-    /// PagerDuty's Events API.
+    /// `PagerDuty`'s Events API.
     PagerDuty {
         /// Where events go.
         url: String,

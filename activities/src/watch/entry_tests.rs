@@ -3,7 +3,7 @@
 
 use dixmgr_alerting::defaults;
 use dixmgr_alerting::health::CheckVerdict;
-use dixmgr_model::{AlertPolicy, Delivery, Health, ServiceSpec};
+use dixmgr_model::{AlertPolicy, Delivery, Health, KnownAlerts, ServiceSpec};
 
 use super::*;
 use crate::metrics::Metrics;
@@ -307,7 +307,7 @@ fn restarts_are_counted_within_their_window_and_over_a_restart_of_ours() {
     fixture.see(UnitPhase::Active, "1", 1_000);
     fixture.see(UnitPhase::Active, "2", 1_010);
     fixture.see(UnitPhase::Active, "3", 1_020);
-    assert!(fixture.entry.alerts.changes(&spec("a"), &Default::default(), &fixture.entry.state()).is_empty());
+    assert!(fixture.entry.alerts.changes(&spec("a"), &KnownAlerts::default(), &fixture.entry.state()).is_empty());
     let (health, _) = fixture.entry.readiness.folds();
     let (alerts, restarts) = fixture.entry.alerts.save();
     let resume = WatchProgress { state: fixture.entry.state(), health: health.clone(), sync: None, alerts, restarts };

@@ -92,7 +92,7 @@ pub(crate) mod tests {
     #[test]
     fn both_forms_of_retry_after_are_read() {
         let now = Duration::from_secs(1_445_412_400);
-        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("120", now), Some(Duration::from_mins(2)));
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(80)));
         assert_eq!(retry_after("Wed, 21 Oct 2009 07:28:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(retry_after("soon", now), None);

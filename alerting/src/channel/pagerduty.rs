@@ -1,5 +1,5 @@
-//! PagerDuty's Events API, version 2 (<https://developer.pagerduty.com/docs/events-api-v2/trigger-events/>). The alert's
-//! fingerprint is the key by which PagerDuty knows it, so that a repetition is no second incident and a resolve ends the first.
+//! `PagerDuty`'s Events API, version 2 (<https://developer.pagerduty.com/docs/events-api-v2/trigger-events/>). The alert's
+//! fingerprint is the key by which `PagerDuty` knows it, so that a repetition is no second incident and a resolve ends the first.
 
 use dixmgr_model::{AlertStatus, Severity};
 use serde_json::{Value, json};
