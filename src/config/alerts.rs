@@ -106,8 +106,14 @@ pub(super) fn read(
     channel::duplicates(&alerts.channels, table.place(), faults);
     let names: Vec<String> = alerts.channels.iter().map(|channel| channel.name.clone()).collect();
     receivers(&table, &mut alerts, &names);
+    let around = rule::Surroundings { channels: &names, acts, drafts };
+    let mut written = BTreeSet::new();
     for table in bounded(table.tables("rule"), MAX_RULES, faults) {
-        rule::read(table, &mut alerts.policy.rules, &names, acts, drafts);
+        if let Some(name) = rule::read(table, &mut alerts.policy.rules, &around)
+            && !written.insert(name.value.clone())
+        {
+            faults.report(&name.place, format!("a second rule is called {:?}", name.value), "write each rule once");
+        }
     }
     if !enabled {
         alerts.policy.rules.clear();

@@ -19,93 +19,100 @@ const MAX_STARS: usize = 4;
 /// Labels that every alert has of itself.
 const OWN_LABELS: [&str; 5] = ["alertname", "service", "type", "chain", "severity"];
 
-/// Reads one table into `rules`.
+/// What a rule may refer to.
+pub(super) struct Surroundings<'a> {
+    /// Names of the channels.
+    pub(super) channels: &'a [String],
+    /// Whether dixmgr acts, so that there may be a remedy.
+    pub(super) acts: bool,
+    /// The services.
+    pub(super) drafts: &'a [Draft],
+}
+
+/// Reads one table into `rules`; answers its name.
 pub(super) fn read(
     mut table: TableReader<'_>,
     rules: &mut Vec<Rule>,
-    channels: &[String],
-    acts: bool,
-    drafts: &[Draft],
-) {
+    around: &Surroundings<'_>,
+) -> Option<Located<String>> {
     if !table.has("name") {
         table.faults().report(table.place(), "has no name", "write name = \"…\"");
     }
-    let name = table.parsed("name", check::service_name).map(|name| name.value);
+    let name = table.parsed("name", check::service_name);
     if let Some(name) = &name {
-        table.rename(format!("alerts.rule[{name}]"));
+        table.rename(format!("alerts.rule[{}]", name.value));
     }
-    let found = name.as_deref().and_then(|name| position(rules, name));
-    let base = found.map(|index| rules[index].clone());
+    let found = name.as_ref().and_then(|name| position(rules, &name.value));
     let enabled = table.boolean("enabled").is_none_or(|enabled| enabled.value);
-    let rule = rule(&table, name, base, channels, acts, drafts);
+    let base = found.map(|index| rules[index].clone());
+    let begun = begin(&table, name.as_ref().map(|name| name.value.clone()).unwrap_or_default(), base);
+    let usable = begun.is_some();
+    // All keys are looked at, whether or not anything can come of it.
+    let mut rule = begun.unwrap_or_else(|| fresh(String::new(), Signal::Down));
+    judgement(&table, &mut rule);
+    timing(&table, &mut rule, around.acts);
+    texts(&table, &mut rule);
+    rule.services = selector(&table, around.drafts);
+    let named = table.strings("channels").map(|list| known(list.value, around.channels, table.faults()));
+    rule.receivers = named.map(with_log);
     table.finish();
-    match (rule, found) {
-        (Some(rule), Some(index)) if enabled => rules[index] = rule,
-        (Some(rule), None) if enabled => rules.push(rule),
-        (_, Some(index)) if !enabled => drop(rules.remove(index)),
+    match found {
+        Some(index) if !enabled => drop(rules.remove(index)),
+        Some(index) if usable => rules[index] = rule,
+        None if usable && enabled => rules.push(rule),
         _ => {}
+    }
+    name
+}
+
+/// The rule that the table changes, or a new one for its signal.
+fn begin(table: &TableReader<'_>, name: String, base: Option<Rule>) -> Option<Rule> {
+    let signal = table.parsed("signal", |text| one_of(text, Signal::ALL, Signal::name)).map(|signal| signal.value);
+    match (base, signal) {
+        (Some(base), signal) => Some(Rule { signal: signal.unwrap_or(base.signal), ..base }),
+        (None, Some(signal)) => Some(fresh(name, signal)),
+        (None, None) => {
+            if !table.has("signal") {
+                let advice = format!("write signal = one of {}", list(Signal::ALL, Signal::name));
+                table.faults().report(table.place(), "has no signal", advice);
+            }
+            None
+        }
     }
 }
 
-fn rule(
-    table: &TableReader<'_>,
-    name: Option<String>,
-    base: Option<Rule>,
-    channels: &[String],
-    acts: bool,
-    drafts: &[Draft],
-) -> Option<Rule> {
-    let signal = table.parsed("signal", |text| one_of(text, Signal::ALL, Signal::name));
-    if base.is_none() && !table.has("signal") {
-        table.faults().report(
-            table.place(),
-            "has no signal",
-            format!("write signal = one of {}", list(Signal::ALL, Signal::name)),
-        );
-    }
-    let fresh = || signal.as_ref().map(|signal| fresh(name.unwrap_or_default(), signal.value));
-    let mut rule = base.or_else(fresh);
+/// What is compared with what, and what that is called.
+fn judgement(table: &TableReader<'_>, rule: &mut Rule) {
     let threshold = quantity(table, "threshold");
-    if let (Some(rule), None) = (&rule, &threshold)
-        && rule.threshold.is_nan()
-        && !table.has("threshold")
-    {
+    if rule.threshold.is_nan() && threshold.is_none() && !table.has("threshold") {
         table.faults().report(table.place(), "has no threshold", "write threshold = …");
     }
-    let clear = quantity(table, "clear_threshold");
-    let comparison = table.parsed("comparison", |text| one_of(text, Comparison::ALL, Comparison::name));
-    let kind = table.parsed("type", |text| one_of(text, AlertKind::ALL, AlertKind::name));
-    let severity = table.parsed("severity", |text| one_of(text, Severity::ALL, Severity::name));
-    let (hold, keep) = (table.wait("for"), table.wait("keep_firing_for"));
-    let (window, remedy) = (table.duration("window"), table.wait("after_remedy"));
-    let labels = labels(table);
-    let annotations = annotations(table, &labels);
-    let services = selector(table, drafts);
-    let named = table.strings("channels").map(|list| known(list.value, channels, table.faults()));
-    let out = rule.as_mut()?;
-    set(&mut out.signal, signal);
-    set(&mut out.threshold, threshold);
-    set(&mut out.comparison, comparison);
-    set(&mut out.kind, kind);
-    set(&mut out.severity, severity);
-    set(&mut out.hold, hold);
-    set(&mut out.keep_firing_for, keep);
-    set(&mut out.window, window);
-    if let Some(clear) = clear {
-        out.clear_threshold = Some(clear.value);
+    set(&mut rule.threshold, threshold);
+    set(&mut rule.comparison, table.parsed("comparison", |text| one_of(text, Comparison::ALL, Comparison::name)));
+    set(&mut rule.kind, table.parsed("type", |text| one_of(text, AlertKind::ALL, AlertKind::name)));
+    set(&mut rule.severity, table.parsed("severity", |text| one_of(text, Severity::ALL, Severity::name)));
+    if let Some(clear) = quantity(table, "clear_threshold") {
+        rule.clear_threshold = Some(clear.value);
     }
+    clear_threshold(table, rule);
+}
+
+fn timing(table: &TableReader<'_>, rule: &mut Rule, acts: bool) {
+    set(&mut rule.hold, table.wait("for"));
+    set(&mut rule.keep_firing_for, table.wait("keep_firing_for"));
+    set(&mut rule.window, table.duration("window"));
     // Who only watches waits for no remedy.
-    if let Some(remedy) = remedy.filter(|_| acts) {
-        out.hold = out.hold.max(remedy.value);
+    if let Some(remedy) = table.wait("after_remedy").filter(|_| acts) {
+        rule.hold = rule.hold.max(remedy.value);
     }
+}
+
+fn texts(table: &TableReader<'_>, rule: &mut Rule) {
+    let labels = labels(table);
+    rule.annotations.extend(annotations(table, &labels));
     if !labels.is_empty() {
-        out.labels = labels;
+        rule.labels = labels;
     }
-    out.annotations.extend(annotations);
-    out.services = services;
-    out.receivers = named.map(with_log);
-    clear_threshold(table, out);
-    rule
 }
 
 /// A rule of the user's own, before its keys are read.

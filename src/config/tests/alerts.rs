@@ -137,6 +137,8 @@ clear_threshold = 99
 [[alerts.rule]]
 name = 'new'
 [[alerts.rule]]
+name = 'high_cpu'
+[[alerts.rule]]
 name = 'typo'
 signal = 'cpuu'
 services = ['web']
@@ -149,6 +151,7 @@ annotations = { summary = '{{ nothing }}' }
         "alerts.channel[log].username: is half of a login",
         "alerts.rule[high_cpu]: clear_threshold lies on the bad side of threshold",
         "alerts.rule[new]: has no signal",
+        "alerts.rule[high_cpu].name: a second rule is called \"high_cpu\"",
         "alerts.rule[typo].signal: \"cpuu\" is not known",
         "alerts.rule[typo].services[0]: no service is like that",
         "alerts.rule[typo].annotations.summary: there is nothing called \"nothing\"",
