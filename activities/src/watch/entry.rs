@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::alerts::Alerts;
 use super::downtime::Downtime;
-use super::probe::{ProbeId, ProbeResult, Readiness, health_of_stopped};
+use super::probe::{Facts, ProbeId, ProbeResult, Readiness, health_of_stopped};
 use super::{Known, Registration, WatchProgress};
 use crate::api::WatchReport;
 use crate::metrics::ServiceMetrics;
@@ -359,23 +359,6 @@ impl Entry {
             main_pid = status.main_pid,
             "unit changed"
         );
-    }
-}
-
-/// What a check's result says to alert rules beside its verdict.
-enum Facts {
-    /// How long an answer took.
-    Http(Option<Duration>),
-    /// How many peers a node has.
-    Sync(Option<u64>),
-}
-
-impl Facts {
-    fn of(result: &ProbeResult) -> Self {
-        match result {
-            ProbeResult::Http { answered_in, .. } => Self::Http(*answered_in),
-            ProbeResult::Sync(answer) => Self::Sync(answer.as_ref().ok().map(|reading| reading.peers)),
-        }
     }
 }
 

@@ -41,6 +41,24 @@ pub(super) enum ProbeResult {
     Sync(Result<SyncReading, String>),
 }
 
+/// What a check's result says to alert rules beside its verdict.
+pub(super) enum Facts {
+    /// How long an answer took.
+    Http(Option<Duration>),
+    /// How many peers a node has.
+    Sync(Option<u64>),
+}
+
+impl Facts {
+    /// What is in a result.
+    pub(super) fn of(result: &ProbeResult) -> Self {
+        match result {
+            ProbeResult::Http { answered_in, .. } => Self::Http(*answered_in),
+            ProbeResult::Sync(answer) => Self::Sync(answer.as_ref().ok().map(|reading| reading.peers)),
+        }
+    }
+}
+
 /// All checks of one run of a service.
 #[derive(Debug)]
 pub(super) struct Readiness {

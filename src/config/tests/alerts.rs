@@ -151,7 +151,7 @@ annotations = { summary = '{{ nothing }}' }
         "alerts.channel[log].username: is half of a login",
         "alerts.rule[high_cpu]: clear_threshold lies on the bad side of threshold",
         "alerts.rule[new]: has no signal",
-        "alerts.rule[high_cpu].name: a second rule is called \"high_cpu\"",
+        "alerts.rule[2].name: a second rule is called \"high_cpu\"",
         "alerts.rule[typo].signal: \"cpuu\" is not known",
         "alerts.rule[typo].services[0]: no service is like that",
         "alerts.rule[typo].annotations.summary: there is nothing called \"nothing\"",
