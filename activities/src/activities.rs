@@ -11,11 +11,9 @@ use dixmgr_model::{
     ActionOutcome, ActionReport, ActionRequest, AlertPolicy, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec,
     SyncCheck, Target, UnitStatus,
 };
-use serde::{Deserialize, Serialize};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
 
 use crate::api::{DependencyWait, NotifyRequest, PlanRequest, WatchReport, WatchRequest, definitions};
 use crate::error::{self, Failure};
@@ -23,11 +21,9 @@ use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
 use crate::notify::{Channel, Notifier, NotifyError};
-use crate::proc::sample::Sampler;
-use crate::proc::usage::{Meter, Moment, Usage};
+use crate::resources::{ResourceReport, resources};
 use crate::sync::{SyncChecker, SyncError};
 use crate::watch::activity::watch_service;
-use crate::watch::sampling::boot_ticks;
 use crate::watch::{Hub, HubOptions};
 
 /// Most services in one page of the plan: well below what a history event may hold.
@@ -35,9 +31,6 @@ const PAGE: usize = 200;
 
 /// Longest time for a start, stop or restart that an operator asks for by name.
 const OPERATOR_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// Time between the two samples of a single look at a unit's resources.
-const WINDOW: Duration = Duration::from_millis(100);
 
 /// What the activities need.
 pub struct ActivitiesOptions {
@@ -63,23 +56,6 @@ pub struct Activities {
     sync: SyncChecker,
     hub: Hub,
     notifier: Notifier,
-}
-
-/// What the processes of a unit use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ResourceReport {
-    /// CPU use; 100 is one core busy.
-    pub cpu_percent: f64,
-    /// Resident memory, summed over its processes.
-    pub memory_bytes: u64,
-    /// Bytes a second from disks; absent when it may not be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_bytes_per_second: Option<f64>,
-    /// Bytes a second to disks; absent when it may not be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub written_bytes_per_second: Option<f64>,
-    /// How many processes it has.
-    pub processes: usize,
 }
 
 impl Activities {
@@ -354,28 +330,6 @@ fn unit_name(request: &ActionRequest) -> String {
 async fn one_status(manager: &dyn UnitManager, unit: &str) -> Result<UnitStatus, ManagerError> {
     let mut statuses = manager.statuses(&[unit.to_owned()]).await?;
     Ok(statuses.pop().unwrap_or_else(UnitStatus::unknown))
-}
-
-/// Two samples of a unit's processes, a moment apart.
-async fn resources(manager: &dyn UnitManager, unit: &str) -> Result<ResourceReport, ManagerError> {
-    let (origin, mut meter, mut sampler) = (Instant::now(), Meter::default(), Sampler::default());
-    let mut count = 0;
-    let mut usage: Option<Usage> = None;
-    for wait in [Duration::ZERO, WINDOW] {
-        sleep(wait).await;
-        let read = sampler.sample(&manager.processes(unit).await?);
-        count = read.len();
-        let moment = Moment { at: origin.elapsed(), boot_ticks: boot_ticks() };
-        usage = meter.fold(moment, read, procfs::ticks_per_second());
-    }
-    let rates = usage.and_then(|usage| usage.disk_rates());
-    Ok(ResourceReport {
-        cpu_percent: usage.map_or(0.0, |usage| usage.cpu_percent),
-        memory_bytes: usage.map_or(0, |usage| usage.memory_bytes),
-        read_bytes_per_second: rates.map(|(read, _)| read),
-        written_bytes_per_second: rates.map(|(_, written)| written),
-        processes: count,
-    })
 }
 
 fn page(plan: &Plan, from: usize) -> Result<PlanPage, ActivityError> {

@@ -13,6 +13,7 @@ pub mod manager;
 pub mod metrics;
 pub mod notify;
 pub mod proc;
+pub mod resources;
 pub mod secret;
 pub mod sync;
 pub mod systemd;
