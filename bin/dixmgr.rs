@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dixmgr::cli::{Invocation, RunRequest, WorkflowArgs};
+use dixmgr::cli::{Invocation, RunRequest};
 use dixmgr::config::{self, ConfigError, LoadOptions, LogFormat};
 use dixmgr::settings::Settings;
 use dixmgr::workflow::{self, WorkflowError};
@@ -37,7 +37,8 @@ fn main() -> ExitCode {
     let outcome = match invocation {
         Invocation::Check { conf, options } => return check(&conf, &options),
         Invocation::Engine(args) => block_on(engine::run(*args)),
-        Invocation::Workflow(args) => return look(&args),
+        Invocation::Workflow(args) => return look(workflow::run(&args)),
+        Invocation::Alerts(args) => return look(workflow::alerts(&args)),
         Invocation::DemoServer(listen) => demo_server(listen),
         Invocation::Run(request) => run(&request),
     };
@@ -56,7 +57,7 @@ fn report(error: &anyhow::Error, code: u8) -> ExitCode {
 fn check(conf: &Path, options: &LoadOptions) -> ExitCode {
     match config::load(conf, options) {
         Ok(config) => {
-            print!("{}", tree::draw(&config.plan));
+            print!("{}{}", tree::draw(&config.plan), tree::alerts(&config.alerts));
             ExitCode::SUCCESS
         }
         Err(error) => report(&error.into(), WRONG),
@@ -67,12 +68,12 @@ fn run(request: &RunRequest) -> anyhow::Result<()> {
     let config = config::load(&request.conf, &request.load_options())?;
     let settings = Settings::resolve(request, &config.settings);
     logging::start(settings.log_format, settings.log_filter.as_deref())?;
-    block_on(daemon::run(settings, config.plan))?;
+    block_on(daemon::run(settings, config.plan, config.alerts))?;
     Ok(())
 }
 
-fn look(args: &WorkflowArgs) -> ExitCode {
-    match block_on(workflow::run(args)) {
+fn look(command: impl Future<Output = Result<(), WorkflowError>>) -> ExitCode {
+    match block_on(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref::<WorkflowError>() {
             Some(WorkflowError::ReaderLeft) => ExitCode::SUCCESS,

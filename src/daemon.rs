@@ -13,6 +13,7 @@ use temporalio_sdk::{Runtime, WorkerOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::config::Alerts;
 use crate::data_dir::DataDir;
 use crate::error::RunError;
 use crate::health::{Milestone, Progress};
@@ -37,9 +38,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// What kept it from starting, or ended it before its time.
-pub async fn run(settings: Settings, plan: Plan) -> Result<(), RunError> {
+pub async fn run(settings: Settings, plan: Plan, alerts: Alerts) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
-    let daemon = Daemon::prepare(settings, plan).await?;
+    let daemon = Daemon::prepare(settings, plan, alerts).await?;
     greet(&daemon);
     let identity = daemon.identity.to_string();
     let outcome = tokio::select! {
@@ -62,6 +63,7 @@ pub async fn run(settings: Settings, plan: Plan) -> Result<(), RunError> {
 struct Daemon {
     settings: Settings,
     plan: Arc<Plan>,
+    alerts: Alerts,
     /// Keeps other dixmgrs away from the data directory.
     _data: DataDir,
     metrics: Metrics,
@@ -76,13 +78,14 @@ struct Daemon {
 
 impl Daemon {
     /// Takes lock and port before anything else, so that a start that cannot succeed leaves no trace.
-    async fn prepare(settings: Settings, plan: Plan) -> Result<Self, RunError> {
+    async fn prepare(settings: Settings, plan: Plan, alerts: Alerts) -> Result<Self, RunError> {
+        let alerts = alerts.with(&settings.alerts);
         let data = DataDir::open(settings.data_dir.as_deref())?;
         let listener = match settings.metrics {
             Some(address) => Some(http::bind(address).await?),
             None => None,
         };
-        let metrics = metrics(&settings, &plan)?;
+        let metrics = metrics(&settings, &plan, &alerts)?;
         let units = Units::open(&settings, &data)?;
         let home = Home::open(&settings, data.path(), &metrics).await?;
         let progress = Progress::default();
@@ -98,7 +101,7 @@ impl Daemon {
             tasks.spawn(control::serve(data.path().to_owned(), engine));
         }
         let (plan, identity) = (Arc::new(plan), Identity::own());
-        Ok(Self { settings, plan, _data: data, metrics, progress, units, home, identity, client, tasks })
+        Ok(Self { settings, plan, alerts, _data: data, metrics, progress, units, home, identity, client, tasks })
     }
 
     /// Works until a signal or an error that trying again does not mend.
@@ -174,6 +177,8 @@ impl Daemon {
             metrics: self.metrics.clone(),
             plan,
             http: HttpChecker::new(),
+            alerts: Arc::new(self.alerts.policy.clone()),
+            channels: self.alerts.channels.clone(),
         });
         worker::options(&self.settings.task_queue, &self.plan, activities, &self.metrics, self.home.is_cluster())
     }
@@ -193,11 +198,11 @@ impl Daemon {
 }
 
 /// Metrics with every series of every service, from the first scrape on.
-fn metrics(settings: &Settings, plan: &Plan) -> Result<Metrics, RunError> {
+fn metrics(settings: &Settings, plan: &Plan, alerts: &Alerts) -> Result<Metrics, RunError> {
     let metrics = Metrics::new(&settings.metrics_namespace)
         .map_err(|error| RunError::Setup { what: "metrics", detail: error.to_string() })?;
     for spec in &plan.services {
-        metrics.service(spec);
+        metrics.service_with_alerts(spec, &alerts.policy);
     }
     metrics.config_loaded(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
     Ok(metrics)

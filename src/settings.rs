@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use dixmgr_model::Mode;
 
 use crate::cli::RunRequest;
-use crate::config::{FileSettings, LogFormat, ManagerKind, Synchronous};
+use crate::config::{AlertFlags, FileSettings, LogFormat, ManagerKind, Synchronous};
 use crate::home::{EXEC_DATABASE, WATCH_DATABASE};
 use crate::listen::ListenSettings;
 
@@ -52,6 +52,8 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
     /// Filter of the log that the file asks for; `DIXMGR_LOG` wins over it.
     pub log_filter: Option<String>,
+    /// What the flags say about alerts.
+    pub alerts: AlertFlags,
     /// Flags that were given and that this version does not act on.
     pub ignored: Vec<&'static str>,
 }
@@ -83,6 +85,11 @@ impl Settings {
             process_pid_dir: args.process_pid_dir.clone(),
             log_format: args.log_format.or(file.log_format),
             log_filter: file.log_filter.clone(),
+            alerts: AlertFlags {
+                enabled: args.alerts,
+                slack_webhook: args.slack_webhook.clone().filter(|url| !url.is_empty()),
+                webhook_url: args.webhook_url.clone().filter(|url| !url.is_empty()),
+            },
             ignored: args.later.given(),
         }
     }

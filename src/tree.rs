@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use dixmgr_model::{Plan, Probes, RestartPolicy, ServiceSpec, Target, duration};
+use dixmgr_model::{Plan, Probes, Receiver, RestartPolicy, ServiceSpec, Target, duration};
+
+use crate::config::Alerts;
 
 /// Deepest nesting that is drawn; a chain that goes on is continued at the margin.
 const MAX_DEPTH: usize = 24;
@@ -20,6 +23,28 @@ pub fn draw(plan: &Plan) -> String {
     // Whatever was too deep below its root goes on at the margin.
     while let Some(spec) = plan.services.iter().find(|spec| !tree.drawn.borrow().contains(spec.name.as_str())) {
         tree.branch(&mut out, spec, "", Edge::Root, 0);
+    }
+    out
+}
+
+/// Says in a line or two who is told of which alerts.
+pub fn alerts(alerts: &Alerts) -> String {
+    let policy = &alerts.policy;
+    if policy.rules.is_empty() {
+        return "no alerts\n".to_owned();
+    }
+    let told = |receivers: &[Receiver]| {
+        let words = receivers.iter().map(|to| match to.after {
+            Duration::ZERO => to.channel.clone(),
+            after => format!("{} after {}", to.channel, duration::format(after)),
+        });
+        words.collect::<Vec<_>>().join(", ")
+    };
+    let mut out = format!("{} alert rules, told to {}\n", policy.rules.len(), told(&policy.delivery.receivers));
+    for rule in &policy.rules {
+        if let Some(receivers) = &rule.receivers {
+            let _ = writeln!(out, "  {}: told to {}", rule.name, told(receivers));
+        }
     }
     out
 }

@@ -6,7 +6,9 @@ use dixmgr_activities::activities::Activities;
 use dixmgr_activities::interceptor::CountingInterceptor;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::Plan;
-use dixmgr_workflows::{ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow, interceptors};
+use dixmgr_workflows::{
+    AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow, interceptors,
+};
 use temporalio_client::Client;
 use temporalio_common::worker::WorkerDeploymentOptions;
 use temporalio_sdk::runtime::PollerBehavior;
@@ -67,6 +69,7 @@ fn register_workflows(options: &mut WorkerOptions) -> Result<(), WorkflowRegistr
     options.register_workflow::<NodeWorkflow>()?;
     options.register_workflow::<DependentWorkflow>()?;
     options.register_workflow::<ClusterWorkflow>()?;
+    options.register_workflow::<AlertWorkflow>()?;
     Ok(())
 }
 

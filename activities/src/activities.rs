@@ -8,25 +8,22 @@ use std::time::Duration;
 
 use dixmgr_alerting::sync::SyncReading;
 use dixmgr_model::{
-    ActionOutcome, ActionReport, ActionRequest, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec, SyncCheck,
-    Target, UnitStatus,
+    ActionOutcome, ActionReport, ActionRequest, AlertPolicy, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec,
+    SyncCheck, Target, UnitStatus,
 };
-use serde::{Deserialize, Serialize};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
 
-use crate::api::{DependencyWait, PlanRequest, WatchReport, WatchRequest, definitions};
+use crate::api::{DependencyWait, NotifyRequest, PlanRequest, WatchReport, WatchRequest, definitions};
 use crate::error::{self, Failure};
 use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
-use crate::proc::sample::Sampler;
-use crate::proc::usage::{Meter, Moment, Usage};
+use crate::notify::{Channel, Notifier, NotifyError};
+use crate::resources::{ResourceReport, resources};
 use crate::sync::{SyncChecker, SyncError};
 use crate::watch::activity::watch_service;
-use crate::watch::sampling::boot_ticks;
 use crate::watch::{Hub, HubOptions};
 
 /// Most services in one page of the plan: well below what a history event may hold.
@@ -34,9 +31,6 @@ const PAGE: usize = 200;
 
 /// Longest time for a start, stop or restart that an operator asks for by name.
 const OPERATOR_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// Time between the two samples of a single look at a unit's resources.
-const WINDOW: Duration = Duration::from_millis(100);
 
 /// What the activities need.
 pub struct ActivitiesOptions {
@@ -50,6 +44,10 @@ pub struct ActivitiesOptions {
     pub plan: watch::Receiver<Arc<Plan>>,
     /// Carries out HTTP checks.
     pub http: HttpChecker,
+    /// The rules of alerts, and how they are told.
+    pub alerts: Arc<AlertPolicy>,
+    /// Where messages about alerts go.
+    pub channels: Vec<Channel>,
 }
 
 /// The activities of one daemon, to be registered with its worker.
@@ -57,23 +55,7 @@ pub struct Activities {
     options: ActivitiesOptions,
     sync: SyncChecker,
     hub: Hub,
-}
-
-/// What the processes of a unit use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ResourceReport {
-    /// CPU use; 100 is one core busy.
-    pub cpu_percent: f64,
-    /// Resident memory, summed over its processes.
-    pub memory_bytes: u64,
-    /// Bytes a second from disks; absent when it may not be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_bytes_per_second: Option<f64>,
-    /// Bytes a second to disks; absent when it may not be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub written_bytes_per_second: Option<f64>,
-    /// How many processes it has.
-    pub processes: usize,
+    notifier: Notifier,
 }
 
 impl Activities {
@@ -90,8 +72,10 @@ impl Activities {
             http: options.http.clone(),
             sync: sync.clone(),
             plan: options.plan.clone(),
+            alerts: Arc::clone(&options.alerts),
         });
-        Self { options, sync, hub }
+        let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics);
+        Self { options, sync, hub, notifier }
     }
 
     /// Carries an action out, for the `attempt`th time; in watch mode, says that it would have been.
@@ -219,6 +203,20 @@ impl Activities {
         Ok(())
     }
 
+    /// Sends a message about an alert.
+    #[activity(definition = definitions::Notify)]
+    pub async fn notify(
+        self: Arc<Self>,
+        context: ActivityContext,
+        request: NotifyRequest,
+    ) -> Result<String, ActivityError> {
+        let NotifyRequest { channel, message } = request;
+        self.notifier.send(&channel, &message).await.map_err(|failure| {
+            log_unsent(context.info().attempt, &channel, &message.alert.fingerprint, &failure);
+            error::notify(failure)
+        })
+    }
+
     /// A page of the plan.
     #[activity(definition = definitions::PlanPage)]
     pub async fn plan_page(
@@ -334,28 +332,6 @@ async fn one_status(manager: &dyn UnitManager, unit: &str) -> Result<UnitStatus,
     Ok(statuses.pop().unwrap_or_else(UnitStatus::unknown))
 }
 
-/// Two samples of a unit's processes, a moment apart.
-async fn resources(manager: &dyn UnitManager, unit: &str) -> Result<ResourceReport, ManagerError> {
-    let (origin, mut meter, mut sampler) = (Instant::now(), Meter::default(), Sampler::default());
-    let mut count = 0;
-    let mut usage: Option<Usage> = None;
-    for wait in [Duration::ZERO, WINDOW] {
-        sleep(wait).await;
-        let read = sampler.sample(&manager.processes(unit).await?);
-        count = read.len();
-        let moment = Moment { at: origin.elapsed(), boot_ticks: boot_ticks() };
-        usage = meter.fold(moment, read, procfs::ticks_per_second());
-    }
-    let rates = usage.and_then(|usage| usage.disk_rates());
-    Ok(ResourceReport {
-        cpu_percent: usage.map_or(0.0, |usage| usage.cpu_percent),
-        memory_bytes: usage.map_or(0, |usage| usage.memory_bytes),
-        read_bytes_per_second: rates.map(|(read, _)| read),
-        written_bytes_per_second: rates.map(|(_, written)| written),
-        processes: count,
-    })
-}
-
 fn page(plan: &Plan, from: usize) -> Result<PlanPage, ActivityError> {
     if from > plan.services.len() {
         let text = format!("the plan has {} services; page {from} is beyond its end", plan.services.len());
@@ -381,6 +357,13 @@ fn word(verb: Verb) -> &'static str {
 fn log_attempt(attempt: u32, verb: Verb, service: &str, reason: &str, error: &ManagerError) {
     if attempt.is_power_of_two() {
         tracing::warn!(service, reason, attempt, %error, "{} of {service} not possible yet: {error}", word(verb));
+    }
+}
+
+/// A message that was not sent. Told of fewer and fewer attempts: they go on for days.
+fn log_unsent(attempt: u32, channel: &str, fingerprint: &str, error: &NotifyError) {
+    if attempt.is_power_of_two() {
+        tracing::warn!(channel, fingerprint, attempt, %error, "a message over {channel} was not sent: {error}");
     }
 }
 

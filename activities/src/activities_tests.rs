@@ -55,6 +55,8 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         metrics: Metrics::new("dixmgr").unwrap(),
         plan: watch::channel(plan).1,
         http: HttpChecker::new(),
+        alerts: crate::watch::tests::no_rules(),
+        channels: Vec::new(),
     };
     (Activities::new(options), manager)
 }

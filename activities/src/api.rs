@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dixmgr_model::{ActionReport, ActionRequest, PlanPage, ServiceSpec, ServiceState};
+use dixmgr_alerting::incident::AlertMessage;
+use dixmgr_model::{ActionReport, ActionRequest, AlertChanges, KnownAlerts, PlanPage, ServiceSpec, ServiceState};
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activity_definitions;
 use temporalio_sdk::activities::ActivityError;
@@ -21,6 +22,9 @@ pub struct WatchRequest {
     /// ([`ServiceState::differs`]); absent on the first watch, which then returns after its first complete look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<ServiceState>,
+    /// The alerts that the workflow has raised. The watch also returns when those that fire are others.
+    #[serde(default, skip_serializing_if = "KnownAlerts::is_empty")]
+    pub alerts: KnownAlerts,
 }
 
 /// Why a watch returned: the service as it is now.
@@ -28,6 +32,9 @@ pub struct WatchRequest {
 pub struct WatchReport {
     /// What was seen.
     pub state: ServiceState,
+    /// What differs from the alerts that the workflow knew of.
+    #[serde(default, skip_serializing_if = "AlertChanges::is_empty")]
+    pub alerts: AlertChanges,
 }
 
 /// How long one dependency kept a service waiting.
@@ -42,6 +49,15 @@ pub struct DependencyWait {
     pub waited: Duration,
     /// Whether `dependency_timeout` passed first. The service goes on waiting.
     pub timed_out: bool,
+}
+
+/// Asks for a message to be sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NotifyRequest {
+    /// Name of the channel in the daemon's configuration, which alone knows where it leads and with what secrets.
+    pub channel: String,
+    /// What to tell.
+    pub message: AlertMessage,
 }
 
 /// Asks for a part of the plan.
@@ -100,11 +116,17 @@ impl ServiceActivities {
     pub fn plan_page(request: PlanRequest) -> Result<PlanPage, ActivityError> {
         unimplemented!()
     }
+
+    /// Sends a message over a channel. Answers with what the receiver said.
+    #[activity(name = "notify")]
+    pub fn notify(request: NotifyRequest) -> Result<String, ActivityError> {
+        unimplemented!()
+    }
 }
 
 /// The definitions as types, for those who implement them (`#[activity(definition = ...)]`).
 pub mod definitions {
     pub use super::service_activities::{
-        PlanPage, RecordDependencyWait, RestartUnit, StartUnit, StopUnit, WatchService,
+        Notify, PlanPage, RecordDependencyWait, RestartUnit, StartUnit, StopUnit, WatchService,
     };
 }

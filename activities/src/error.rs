@@ -7,6 +7,7 @@ use temporalio_sdk::activities::ActivityError;
 
 use crate::manager::ManagerError;
 use crate::metrics::ErrorType;
+use crate::notify::NotifyError;
 use crate::watch::WatchError;
 
 /// What kind of failure. Stands in histories by its name.
@@ -22,11 +23,14 @@ pub enum Failure {
     Rpc,
     /// The input can never work.
     BadInput,
+    /// A message was not sent.
+    Notify,
 }
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::ManagerUnreachable, Self::ManagerTimeout, Self::Watch, Self::Rpc, Self::BadInput];
+    pub const ALL: [Self; 6] =
+        [Self::ManagerUnreachable, Self::ManagerTimeout, Self::Watch, Self::Rpc, Self::BadInput, Self::Notify];
 
     /// Type name of the application failure.
     #[must_use]
@@ -37,6 +41,7 @@ impl Failure {
             Self::Watch => "WatchInterrupted",
             Self::Rpc => "RpcFailed",
             Self::BadInput => "BadInput",
+            Self::Notify => "NotifyFailed",
         }
     }
 
@@ -49,6 +54,7 @@ impl Failure {
             Self::Watch => ErrorType::Unclassified,
             Self::Rpc => ErrorType::Rpc,
             Self::BadInput => ErrorType::BadInput,
+            Self::Notify => ErrorType::Http,
         }
     }
 }
@@ -66,6 +72,20 @@ pub(crate) fn bad_input(error: impl Into<Box<dyn Error + Send + Sync>>) -> Activ
 /// The unit manager's errors, all of them worth another try.
 pub(crate) fn manager(error: ManagerError) -> ActivityError {
     retryable(kind_of(&error), error)
+}
+
+/// A message that was not sent. One that its receiver refuses is not tried again; a wait that it asks for is kept.
+pub(crate) fn notify(error: NotifyError) -> ActivityError {
+    let (non_retryable, retry_after) = match &error {
+        NotifyError::Later { retry_after, .. } => (false, *retry_after),
+        NotifyError::Refused(_) | NotifyError::Unknown(_) => (true, None),
+    };
+    let failure = ApplicationFailure::builder(error)
+        .type_name(Failure::Notify.name().to_owned())
+        .non_retryable(non_retryable)
+        .maybe_next_retry_delay(retry_after)
+        .build();
+    ActivityError::application(failure)
 }
 
 /// What kind of failure an unwatchable service is.

@@ -13,7 +13,9 @@ use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::sync::SyncChecker;
 use dixmgr_activities::systemd::{SystemdManager, SystemdOptions};
 use dixmgr_activities::watch::{Hub, HubOptions};
-use dixmgr_model::{ActionReport, Plan, ServiceSpec, ServiceState, Target, UnitPhase, UnitStatus};
+use dixmgr_model::{
+    ActionReport, AlertPolicy, Delivery, Plan, ServiceSpec, ServiceState, Target, UnitPhase, UnitStatus,
+};
 use dixmgr_testkit::{Namespace, SystemdNamespace, eventually_async, monotonic_now};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
@@ -70,12 +72,15 @@ impl Hands {
         let metrics = Metrics::new("dixmgr").unwrap();
         let http = HttpChecker::new();
         let plan = Arc::new(Plan { revision: String::new(), services: Vec::new() });
+        let (group_wait, repeat_interval, dedupe_window) = Default::default();
+        let delivery = Delivery { receivers: Vec::new(), group_wait, repeat_interval, dedupe_window };
         let hub = Hub::start(HubOptions {
             manager: Arc::clone(&manager) as Arc<dyn UnitManager>,
             metrics: metrics.clone(),
             sync: SyncChecker::new(&http),
             http,
             plan: tokio::sync::watch::channel(plan).1,
+            alerts: Arc::new(AlertPolicy { rules: Vec::new(), delivery, id_prefix: String::new() }),
         });
         Self { manager, metrics, hub }
     }
@@ -107,7 +112,7 @@ impl Fixture {
 
     async fn watch(&self, spec: &ServiceSpec, known: Option<&ServiceState>) -> ServiceState {
         let subscription = self.hub.watch(spec.clone(), known.cloned(), None).await.unwrap();
-        timeout(PATIENCE, subscription.report).await.expect("a report in time").expect("a report")
+        timeout(PATIENCE, subscription.report).await.expect("a report in time").expect("a report").state
     }
 
     fn metric(&self, line: &str) -> Option<f64> {
@@ -149,7 +154,7 @@ async fn a_death_is_reported_at_once_and_counted_exactly() {
         let watch = fixture.hub.watch(spec.clone(), Some(state.clone()), None).await.unwrap();
         tokio::time::sleep(Duration::from_millis(150)).await;
         fixture.systemd.kill_unit("a.service");
-        let died = timeout(PATIENCE, watch.report).await.expect("reported").unwrap();
+        let died = timeout(PATIENCE, watch.report).await.expect("reported").unwrap().state;
         let seen = monotonic_now();
         assert_eq!(died.unit.phase, UnitPhase::Failed);
         let stamp = fixture.systemd.property("a.service", "StateChangeTimestampMonotonic");
@@ -205,7 +210,7 @@ async fn a_bus_that_is_away_is_no_change_and_what_it_hid_is_seen() {
     .await;
     fixture.systemd.kill_unit("a.service");
     fixture.systemd.restore_dbus();
-    let state = timeout(PATIENCE, watch_a.report).await.expect("reported").unwrap();
+    let state = timeout(PATIENCE, watch_a.report).await.expect("reported").unwrap().state;
     assert_eq!(state.unit.phase, UnitPhase::Failed);
     assert!(watch_b.report.try_recv().is_err(), "the other one lives");
 }
@@ -304,7 +309,7 @@ async fn measure_from_inside() {
     spec.probes.resources = true;
     spec.probes.interval = Duration::from_millis(500);
     let subscription = hands.hub.watch(spec, None, None).await.unwrap();
-    let state = timeout(PATIENCE, subscription.report).await.unwrap().unwrap();
+    let state = timeout(PATIENCE, subscription.report).await.unwrap().unwrap().state;
     assert_eq!(state.unit.phase, UnitPhase::Active);
     let processes = hands.manager.processes("busy.service").await.unwrap();
     assert!(processes.len() >= 4 && processes.contains(&state.unit.main_pid), "{processes:?}");

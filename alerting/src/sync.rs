@@ -17,6 +17,8 @@ use std::time::Duration;
 use dixmgr_model::{SyncState, SyncStatus};
 use serde::{Deserialize, Serialize};
 
+use crate::millis;
+
 /// Time over which the best block's gain is measured.
 pub const GAIN_WINDOW: Duration = Duration::from_mins(3);
 
@@ -240,10 +242,6 @@ impl fmt::Display for SyncReason {
             Self::AtHead { best, peers } => write!(f, "at block {} with {peers} peers", block(best)),
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

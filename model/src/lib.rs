@@ -4,15 +4,22 @@
 //! so a field, once released, is only ever added (with a default), never renamed or given a second meaning.
 
 pub mod action;
+pub mod alert;
 pub mod duration;
+pub mod hash;
 pub mod observation;
 pub mod plan;
+pub mod rule;
 pub mod service;
 pub mod size;
 
 pub use action::{ActionOutcome, ActionReport, ActionRequest};
+pub use alert::{
+    Alert, AlertChanges, AlertKind, AlertPolicy, AlertStatus, Delivery, KnownAlerts, RaisedAlert, Receiver, Severity,
+};
 pub use observation::{Health, HealthStatus, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
 pub use plan::{Mode, Plan, PlanPage};
+pub use rule::{Comparison, Rule, Selector, Signal};
 pub use service::{
     Command, Dependency, HttpCheck, Labels, Probes, Replicas, RestartPolicy, ServiceSpec, SyncCheck, Target,
 };

@@ -47,6 +47,8 @@ pub enum Sub {
     Engine(Box<super::EngineArgs>),
     /// Look into workflows, on the embedded engine or on any Temporal cluster, and act on one.
     Workflow(Box<super::WorkflowArgs>),
+    /// Look at alerts, take care of one, silence one, or try a channel.
+    Alerts(Box<super::AlertsArgs>),
     /// Serve /healthz for the demonstration configuration.
     #[command(hide = true)]
     DemoServer(DemoServerArgs),
@@ -100,6 +102,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "PORT", env = "DIXMGR_METRICS_PORT", hide_env_values = true,
           value_parser = clap::value_parser!(u16).range(1..))]
     pub metrics_port: Option<u16>,
+    /// Alerting: rules, and messages about what they find.
+    #[arg(long, env = "DIXMGR_ALERTS", default_value = "true", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub alerts: bool,
+    /// Tell alerts to this incoming webhook of Slack too: its URL, or `env:NAME`, `file:/path`, `credential:NAME`.
+    #[arg(long, value_name = "URL", env = "DIXMGR_SLACK_WEBHOOK", hide_env_values = true)]
+    pub slack_webhook: Option<String>,
+    /// Tell alerts to this webhook too, in Alertmanager's JSON: its URL, or a reference as above.
+    #[arg(long, value_name = "URL", env = "DIXMGR_WEBHOOK_URL", hide_env_values = true)]
+    pub webhook_url: Option<String>,
     /// Sample CPU, memory and disk of every service.
     #[arg(long, env = "DIXMGR_RESOURCE_MONITORING", default_value = "true", default_missing_value = "true",
           num_args = 0..=1, require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
@@ -132,16 +144,6 @@ pub struct RunArgs {
 /// names those that were given.
 #[derive(Debug, Args)]
 pub struct LaterArgs {
-    /// Alerting. Not in this version.
-    #[arg(long, env = "DIXMGR_ALERTS", default_missing_value = "true", num_args = 0..=1, require_equals = true,
-          value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
-    pub alerts: Option<bool>,
-    /// Slack channel of alerts. Not in this version.
-    #[arg(long, value_name = "URL", env = "DIXMGR_SLACK_WEBHOOK", hide_env_values = true)]
-    pub slack_webhook: Option<String>,
-    /// Webhook channel of alerts. Not in this version.
-    #[arg(long, value_name = "URL", env = "DIXMGR_WEBHOOK_URL", hide_env_values = true)]
-    pub webhook_url: Option<String>,
     /// Circuit breaker. Not in this version.
     #[arg(long, env = "DIXMGR_CIRCUIT_BREAKER", default_missing_value = "true", num_args = 0..=1,
           require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
@@ -167,9 +169,6 @@ impl LaterArgs {
     /// Names of the flags that were given, without their values: a webhook's URL is a secret.
     pub fn given(&self) -> Vec<&'static str> {
         let all = [
-            ("-alerts", self.alerts.is_some()),
-            ("-slack-webhook", self.slack_webhook.is_some()),
-            ("-webhook-url", self.webhook_url.is_some()),
             ("-circuit-breaker", self.circuit_breaker.is_some()),
             ("-health-history", self.health_history.is_some()),
             ("-health-history-db", self.health_history_db.is_some()),

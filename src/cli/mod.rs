@@ -1,5 +1,6 @@
 //! The command line: from `argv` and the environment to what is to be done.
 
+mod alerts;
 mod args;
 mod argv;
 mod engine;
@@ -17,6 +18,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use dixmgr_model::Mode;
 
+pub use alerts::{AlertAction, AlertsArgs, NoteArgs};
 pub use args::{CheckArgs, CommandLine, DemoServerArgs, LaterArgs, RunArgs, Sub};
 pub use engine::{BackupArgs, EngineArgs, EngineCommand, ExportArgs, FileArgs};
 pub use table::flags_table;
@@ -40,6 +42,8 @@ pub enum Invocation {
     Engine(Box<EngineArgs>),
     /// Look into workflows, or act on one.
     Workflow(Box<WorkflowArgs>),
+    /// Look at alerts, or act on one.
+    Alerts(Box<AlertsArgs>),
     /// Serve `/healthz` for the demonstration.
     DemoServer(SocketAddr),
 }
@@ -88,6 +92,10 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
         Some(Sub::Workflow(workflow)) => {
             check_secret(workflow.place.api_key.as_deref())?;
             Ok(Invocation::Workflow(workflow))
+        }
+        Some(Sub::Alerts(alerts)) => {
+            check_secret(alerts.place.api_key.as_deref())?;
+            Ok(Invocation::Alerts(alerts))
         }
         Some(Sub::DemoServer(demo)) => Ok(Invocation::DemoServer(demo.listen)),
         None => run_request(&matches, line.run).map(|request| Invocation::Run(Box::new(request))),

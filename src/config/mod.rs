@@ -4,6 +4,7 @@
 //! [`resolve`] (one service by itself), [`dotidx`] (services derived from dotidx's own file) and [`link`] (all services
 //! together). Every fault of a file is reported, each with its place; see [`ConfigError`].
 
+mod alerts;
 mod check;
 mod dotidx;
 mod fault;
@@ -23,6 +24,7 @@ use std::path::Path;
 use dixmgr_model::{Mode, Plan};
 use toml::de::DeTable;
 
+pub use alerts::{AlertFlags, Alerts};
 pub use fault::{ConfigError, Fault};
 pub use source::MAX_BYTES;
 pub use written::{FileSettings, LogFormat, Synchronous};
@@ -64,12 +66,18 @@ pub struct Config {
     pub plan: Plan,
     /// What it says about the daemon.
     pub settings: FileSettings,
+    /// What it says about alerts.
+    pub alerts: Alerts,
 }
 
 impl Config {
     /// A configuration that means nothing.
     fn empty() -> Self {
-        Self { plan: Plan { revision: String::new(), services: Vec::new() }, settings: FileSettings::default() }
+        Self {
+            plan: Plan { revision: String::new(), services: Vec::new() },
+            settings: FileSettings::default(),
+            alerts: Alerts::usual(""),
+        }
     }
 }
 
@@ -118,6 +126,8 @@ fn read(document: &DeTable<'_>, options: &LoadOptions, faults: &FaultSink<'_>) -
     }
     let services = written.into_iter().filter_map(WrittenService::read);
     drafts.extend(services.map(|service| resolve::service(service, &common, options.manager, faults)));
+    let prefix = if options.mode == Mode::Watch { WATCH_PREFIX } else { "" };
+    let alerts = alerts::read(&root, prefix, options.mode == Mode::Exec, &drafts, faults);
     if !is_dotidx {
         root.finish();
     }
@@ -125,6 +135,5 @@ fn read(document: &DeTable<'_>, options: &LoadOptions, faults: &FaultSink<'_>) -
         draft.spec.probes.resources &= options.resources;
         draft.spec.restart.max_restarts = options.max_restarts.unwrap_or(draft.spec.restart.max_restarts);
     }
-    let prefix = if options.mode == Mode::Watch { WATCH_PREFIX } else { "" };
-    Config { plan: link::link(drafts, prefix, faults), settings }
+    Config { plan: link::link(drafts, prefix, faults), settings, alerts }
 }

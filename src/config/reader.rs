@@ -167,6 +167,13 @@ impl<'a> TableReader<'a> {
         }
     }
 
+    /// A duration that may be nothing, such as `"0s"`.
+    pub(super) fn wait(&self, key: &'static str) -> Option<Located<Duration>> {
+        let (value, place) = self.value(key)?;
+        let zero = text(value).is_ok_and(|text| duration::parse(text) == Ok(Duration::ZERO));
+        if zero { Some(Located { value: Duration::ZERO, place }) } else { self.duration(key) }
+    }
+
     /// A duration of the Go program's: like [`Self::duration`], or a whole number of nanoseconds as Go writes them.
     pub(super) fn go_duration(&self, key: &'static str) -> Option<Located<Duration>> {
         let (value, place) = self.value(key)?;

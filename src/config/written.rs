@@ -293,7 +293,7 @@ fn split_advice(error: &SplitError) -> String {
 }
 
 /// A table of strings whose names and values each have a rule.
-fn checked_map(
+pub(super) fn checked_map(
     table: &TableReader<'_>,
     key: &'static str,
     name_rule: fn(&str) -> Result<(), check::Wrong>,

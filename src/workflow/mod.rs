@@ -4,6 +4,7 @@
 //! JSON once ([`crate::protojson`]); tables and lines are views of that.
 
 mod act;
+mod alerts;
 mod error;
 mod event;
 mod look;
@@ -19,12 +20,13 @@ use temporalio_client::Client;
 use temporalio_client::tonic::Request;
 use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
 
+pub use alerts::run as alerts;
 pub use error::WorkflowError;
 
-use crate::cli::{Action, Target, WorkflowArgs};
+use crate::cli::{Action, PlaceArgs, Target, WorkflowArgs};
 use crate::protojson::Schema;
 use output::Output;
-use place::Place;
+use place::{OwnEngine, Place};
 
 /// Longest time for one answer; a query waits for a worker.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -42,14 +44,7 @@ struct Session {
 /// # Errors
 /// The command line or the configuration is wrong, the server is not reached, or it refused.
 pub async fn run(args: &WorkflowArgs) -> Result<(), WorkflowError> {
-    let place = Place::resolve(&args.place)?;
-    let (client, home) = place.connect().await?;
-    let mut session = Session {
-        client,
-        namespace: place.namespace().to_owned(),
-        schema: Schema::of_temporal()?,
-        output: Output::new(args.json),
-    };
+    let (mut session, home) = Session::open(&args.place, args.json).await?;
     let outcome = session.perform(&args.action).await;
     if let Some(home) = home {
         home.close().await;
@@ -59,6 +54,14 @@ pub async fn run(args: &WorkflowArgs) -> Result<(), WorkflowError> {
 }
 
 impl Session {
+    /// A session with the place that is meant, and the engine that it talks to when that is one of our own.
+    async fn open(args: &PlaceArgs, json: bool) -> Result<(Self, Option<OwnEngine>), WorkflowError> {
+        let place = Place::resolve(args)?;
+        let (client, home) = place.connect().await?;
+        let (namespace, schema, output) = (place.namespace().to_owned(), Schema::of_temporal()?, Output::new(json));
+        Ok((Self { client, namespace, schema, output }, home))
+    }
+
     async fn perform(&mut self, action: &Action) -> Result<(), WorkflowError> {
         match action {
             Action::List { query, limit } => self.list(query, *limit).await,

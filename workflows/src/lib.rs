@@ -7,10 +7,12 @@
 //! - [`restart`]: when a service is restarted, and when dixmgr stops trying. Pure.
 //! - [`NodeWorkflow`], [`DependentWorkflow`]: keep one service.
 //! - [`ClusterWorkflow`]: keeps a group of equal replicas.
+//! - [`AlertWorkflow`]: sees that an alert is told, and told to be over.
 //! - [`InfrastructureWorkflow`]: starts all of these, as the plan says.
 
 pub mod restart;
 
+mod alert;
 mod children;
 mod cluster;
 mod dependent;
@@ -24,6 +26,7 @@ mod options;
 mod outbox;
 mod service;
 
+pub use alert::{AlertInput, AlertWorkflow, SilenceRequest};
 pub use children::Kind;
 pub use cluster::{CarriedCluster, ClusterInput, ClusterStatus, ClusterWorkflow, Group, Replica};
 pub use dependent::DependentWorkflow;
@@ -34,7 +37,7 @@ pub use interceptors::interceptors;
 pub use log::TARGET as DECISION_LOG;
 pub use messages::{Announce, DependencyReady, NodeInput, ServiceStatus};
 pub use node::NodeWorkflow;
-pub use service::{Carried, Need, Needs};
+pub use service::{Carried, Need, Needs, ServiceAlerts};
 
 /// Id of the one [`InfrastructureWorkflow`].
 pub const INFRASTRUCTURE_ID: &str = "wf.infra";

@@ -16,6 +16,10 @@ const WATCH_HEARTBEAT: Duration = Duration::from_mins(5);
 const ACTION_MARGIN: Duration = Duration::from_secs(30);
 /// A record that could not be made within this time is not worth delaying a new run for.
 const RECORD_TIMEOUT: Duration = Duration::from_mins(1);
+/// One attempt to send a message; channels have a shorter limit of their own.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A message that could not be sent for that long is given up.
+const NOTIFY_PATIENCE: Duration = Duration::from_hours(7 * 24);
 /// A page of the plan is in the daemon's memory.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -50,6 +54,19 @@ pub(crate) fn record(token: WorkflowCancellationToken) -> ActivityOptions {
         .retry_policy(persistent())
         .cancellation_token(token)
         .build()
+}
+
+/// For a message about an alert: its receiver may be away for days.
+pub(crate) fn notify(token: WorkflowCancellationToken) -> ActivityOptions {
+    let retries = RetryPolicy::builder()
+        .initial_interval(Duration::from_secs(1))
+        .maximum_interval(Duration::from_mins(5))
+        .build();
+    let timeouts = ActivityCloseTimeouts::ScheduleAndStartToClose {
+        schedule_to_close: NOTIFY_PATIENCE,
+        start_to_close: NOTIFY_TIMEOUT,
+    };
+    ActivityOptions::with_close_timeouts(timeouts).retry_policy(retries).cancellation_token(token).build()
 }
 
 /// For a page of the plan.

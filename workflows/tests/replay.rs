@@ -12,7 +12,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dixmgr_workflows::{ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow};
+use dixmgr_workflows::{AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow};
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
@@ -33,6 +33,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<DependentWorkflow>())
         .and_then(|options| options.register_workflow::<ClusterWorkflow>())
         .and_then(|options| options.register_workflow::<InfrastructureWorkflow>())
+        .and_then(|options| options.register_workflow::<AlertWorkflow>())
         .expect("distinct workflow types")
         .build();
     WorkflowReplayer::new(options).expect("a replayer")
@@ -41,7 +42,7 @@ fn replayer() -> WorkflowReplayer {
 #[tokio::test]
 async fn every_recorded_history_replays() {
     let files = recorded();
-    assert!(files.len() >= 5, "only {} histories are there", files.len());
+    assert!(files.len() >= 7, "only {} histories are there", files.len());
     let replayer = replayer();
     for file in files {
         let history = WorkflowHistory::from_json(&fs::read(&file).expect("a history")).expect("a history in JSON");

@@ -10,7 +10,9 @@
 //!
 //! Label values are bounded in length and, where a program chooses them, come from a closed set. Nothing here reads a clock.
 
+mod alerts;
 mod executions;
+mod fired;
 mod label;
 mod service;
 mod text;
@@ -19,10 +21,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use dixmgr_model::ServiceSpec;
+use dixmgr_alerting::fold::AlertFold;
+use dixmgr_model::{AlertPolicy, ServiceSpec};
 use prometheus::core::Collector;
 use prometheus::{Gauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+pub use alerts::{AlertMetrics, ChannelMetrics};
 pub use executions::{ActivityMetrics, ActivityStatus, ErrorType, WorkflowMetrics, WorkflowStatus};
 use executions::{ActivityVecs, WorkflowVecs};
 use service::Entry;
@@ -58,6 +62,7 @@ struct Inner {
     services: RwLock<BTreeMap<String, Entry>>,
     workflows: Named<WorkflowVecs, WorkflowMetrics>,
     activities: Named<ActivityVecs, ActivityMetrics>,
+    alerts: Arc<AlertMetrics>,
     reload_successful: Gauge,
     reload_timestamp: Gauge,
 }
@@ -101,6 +106,7 @@ impl Metrics {
             inner: Arc::new(Inner {
                 workflows: Named::new(WorkflowVecs::register(namespace, &registry)?),
                 activities: Named::new(ActivityVecs::register(namespace, &registry)?),
+                alerts: Arc::new(AlertMetrics::register(namespace, &registry)?),
                 namespace: namespace.to_owned(),
                 registry,
                 services: RwLock::default(),
@@ -141,6 +147,13 @@ impl Metrics {
         metrics
     }
 
+    /// The service's series, and those of all alerts that the policy can raise for it.
+    pub fn service_with_alerts(&self, spec: &ServiceSpec, policy: &AlertPolicy) -> Arc<ServiceMetrics> {
+        let service = self.service(spec);
+        service.expect_alerts(AlertFold::new(policy, spec).possible(policy));
+        service
+    }
+
     /// Takes a service's series off the page. Handles that are still held become harmless.
     pub fn forget_service(&self, name: &str) {
         self.inner.services.write().unwrap_or_else(PoisonError::into_inner).remove(name);
@@ -161,6 +174,11 @@ impl Metrics {
     /// The series of one activity type.
     pub fn activity(&self, name: &str) -> Arc<ActivityMetrics> {
         self.inner.activities.get(name, ActivityVecs::handle)
+    }
+
+    /// The series of alerts.
+    pub fn alerts(&self) -> Arc<AlertMetrics> {
+        Arc::clone(&self.inner.alerts)
     }
 
     /// Notes that the configuration was loaded, at `now` since the epoch.

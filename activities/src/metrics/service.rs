@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use dixmgr_model::{ServiceSpec, UnitPhase};
+use dixmgr_model::{AlertKind, ServiceSpec, Severity, UnitPhase};
 use prometheus::core::{Atomic, AtomicF64};
 
+use super::fired::Fired;
 use super::label;
 use super::text::{Family, Kind};
 
@@ -44,6 +45,7 @@ pub struct ServiceMetrics {
     read_bytes: AtomicU64,
     written_bytes: AtomicU64,
     peers: AtomicU64,
+    fired: Fired,
 }
 
 impl ServiceMetrics {
@@ -62,6 +64,7 @@ impl ServiceMetrics {
             read_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             peers: AtomicU64::new(0),
+            fired: Fired::default(),
         }
     }
 
@@ -125,6 +128,16 @@ impl ServiceMetrics {
         self.peers.store(peers, Ordering::Relaxed);
     }
 
+    /// These series of `alerts_fired_total` exist from now on.
+    pub fn expect_alerts(&self, alerts: impl Iterator<Item = (AlertKind, Severity)>) {
+        self.fired.expect(alerts);
+    }
+
+    /// `alerts_fired_total`: an alert fires, or has become worse. Ignored when it was not expected.
+    pub fn add_alert(&self, kind: AlertKind, severity: Severity) {
+        self.fired.add(kind, severity);
+    }
+
     /// `service_restarts_total` now.
     pub fn restarts(&self) -> u64 {
         self.restarts.load(Ordering::Relaxed)
@@ -142,6 +155,8 @@ pub(super) struct Entry {
     pub(super) metrics: Arc<ServiceMetrics>,
     kind: String,
     chain: String,
+    /// `service`.
+    service: String,
     /// `service`, `type`.
     labels: String,
     /// `service`, `type`, `chain`.
@@ -170,8 +185,9 @@ impl Entry {
             Some(previous) => (previous.metrics, previous.waits),
             None => (Arc::new(ServiceMetrics::new()), Vec::new()),
         };
-        let mut labels = String::new();
-        label::render(&mut labels, "service", &spec.name);
+        let mut service = String::new();
+        label::render(&mut service, "service", &spec.name);
+        let mut labels = service.clone();
         label::render(&mut labels, "type", &spec.labels.kind);
         let mut labels_with_chain = labels.clone();
         label::render(&mut labels_with_chain, "chain", &spec.labels.chain);
@@ -194,7 +210,7 @@ impl Entry {
             });
         }
         let (kind, chain) = (spec.labels.kind.clone(), spec.labels.chain.clone());
-        Self { metrics, kind, chain, labels, labels_with_chain, node_labels, waits }
+        Self { metrics, kind, chain, service, labels, labels_with_chain, node_labels, waits }
     }
 
     /// Whether nothing that is on the page has changed in `spec`.
@@ -257,7 +273,7 @@ impl DependencyWaits {
 /// One family of the services: its name, type, help, and the value that each service has in it.
 type Column = (&'static str, Kind, &'static str, fn(&mut Family<'_>, &Entry));
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     (
         "service_health",
         Kind::Gauge,
@@ -327,6 +343,9 @@ const COLUMNS: [Column; 13] = [
         if let Some(labels) = &entry.node_labels {
             family.integer(labels, entry.metrics.peers.load(Ordering::Relaxed));
         }
+    }),
+    ("alerts_fired_total", Kind::Counter, "Alerts that fired, or became worse.", |family, entry| {
+        entry.metrics.fired.write(family, &entry.service);
     }),
     (
         "dependency_timeouts_total",

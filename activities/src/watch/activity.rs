@@ -7,7 +7,7 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Hub, Subscription, WatchProgress};
+use super::{Hub, Known, Subscription, WatchProgress};
 use crate::api::{WatchReport, WatchRequest};
 use crate::error::{Failure, retryable};
 
@@ -24,15 +24,16 @@ pub(crate) async fn watch_service(
     let resume = context.heartbeat_details().deserialize::<WatchProgress>().ok().flatten().map(Arc::new);
     let every = heartbeat_interval(context.info().heartbeat_timeout);
     // Thousands of watches wait below; what is only needed here, and for a heartbeat, is not kept in each of them.
-    let subscription = Box::pin(hub.watch(request.spec, request.known, resume.clone())).await;
+    let known = Known { state: request.known, alerts: request.alerts };
+    let subscription = Box::pin(hub.watch(request.spec, known, resume.clone())).await;
     let Subscription { mut report, mut progress } = subscription.map_err(crate::error::watch)?;
     let mut newest = resume;
     loop {
         tokio::select! {
             biased;
-            state = &mut report => {
-                return match state {
-                    Ok(state) => Ok(WatchReport { state }),
+            report = &mut report => {
+                return match report {
+                    Ok(report) => Ok(report),
                     Err(_) => Err(retryable(Failure::Watch, "another watch of this service has taken its place")),
                 };
             }

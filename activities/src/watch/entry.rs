@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dixmgr_alerting::fold::Looked;
 use dixmgr_model::{HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
 use tokio::sync::{oneshot, watch};
 
+use super::alerts::Alerts;
 use super::downtime::Downtime;
-use super::probe::{ProbeId, ProbeResult, Readiness, health_of_stopped};
-use super::{Registration, WatchProgress};
+use super::probe::{Facts, ProbeId, ProbeResult, Readiness, health_of_stopped};
+use super::{Known, Registration, WatchProgress};
+use crate::api::WatchReport;
 use crate::metrics::ServiceMetrics;
 use crate::proc::usage::{Meter, Usage};
 
@@ -38,6 +41,7 @@ pub(super) struct Entry {
     /// What the workflow knew: holds for the same run until the checks have a verdict of their own.
     assumed: Option<ServiceState>,
     downtime: Downtime,
+    alerts: Alerts,
     /// Something that decides may have changed since it was last told.
     moved: bool,
 }
@@ -55,8 +59,8 @@ pub(super) struct Chatter {
 /// Who waits for a change.
 #[derive(Debug)]
 struct Watcher {
-    known: Option<ServiceState>,
-    report: oneshot::Sender<ServiceState>,
+    known: Known,
+    report: oneshot::Sender<WatchReport>,
     progress: watch::Sender<Option<Arc<WatchProgress>>>,
     /// First look that counts: earlier ones began before it asked.
     from_look: u64,
@@ -75,7 +79,7 @@ pub(super) struct Seen {
 
 impl Entry {
     /// A service that was never looked at.
-    pub(super) fn new(spec: Arc<ServiceSpec>, metrics: Arc<ServiceMetrics>) -> Self {
+    pub(super) fn new(spec: Arc<ServiceSpec>, metrics: Arc<ServiceMetrics>, alerts: Alerts) -> Self {
         Self {
             readiness: Readiness::new(&spec),
             spec,
@@ -91,22 +95,37 @@ impl Entry {
             resume: None,
             assumed: None,
             downtime: Downtime::default(),
+            alerts,
         }
     }
 
     /// A workflow watches it from look `from_look` on. Whether its checks have to begin anew, because they are other ones.
-    pub(super) fn watch(&mut self, registration: Registration, metrics: Arc<ServiceMetrics>, from_look: u64) -> bool {
+    pub(super) fn watch(
+        &mut self,
+        registration: Registration,
+        metrics: Arc<ServiceMetrics>,
+        from_look: u64,
+        now: Duration,
+    ) -> bool {
         let Registration { spec, known, resume, report, progress } = registration;
         let other_checks = spec.probes != self.spec.probes;
+        let other_rules = other_checks || spec.labels != self.spec.labels;
         self.spec = spec;
         self.metrics = metrics;
+        if other_rules {
+            self.alerts.respecify(&self.spec, &self.metrics);
+        }
         if other_checks {
             self.begin_run();
         }
         if self.unit.phase == UnitPhase::Unknown {
+            if let Some(resume) = &resume {
+                self.alerts.resume(&resume.alerts, &resume.restarts);
+            }
             self.resume = resume;
         }
-        self.assumed.clone_from(&known);
+        self.alerts.known(&self.spec, &known.alerts, now);
+        self.assumed.clone_from(&known.state);
         self.watcher = Some(Watcher { known, report, progress, from_look, weighed: false });
         other_checks && self.is_running()
     }
@@ -135,6 +154,9 @@ impl Entry {
         let status = self.unless_forgotten(status);
         let changed = status != self.unit;
         let mut check = false;
+        if self.replaces_run(&status) {
+            self.alerts.restarted(now);
+        }
         if changed {
             let first = self.unit.phase == UnitPhase::Unknown;
             let other_run = status.invocation_id != self.unit.invocation_id;
@@ -154,6 +176,8 @@ impl Entry {
             self.moved = true;
         }
         self.chatter.answered(changed, now);
+        let looked = self.alerts.unit(&self.spec, self.unit.phase, &self.metrics, now);
+        self.judged(looked);
         self.record(now);
         Seen { changed, check }
     }
@@ -163,15 +187,27 @@ impl Entry {
         if let ProbeResult::Sync(Ok(reading)) = &result {
             self.metrics.set_peers(reading.peers);
         }
+        let facts = Facts::of(&result);
         let next = self.readiness.fold(id, result, now);
         self.moved = true;
         self.record(now);
+        let looked = match facts {
+            Facts::Http(time) => {
+                let health = self.readiness.health().status;
+                self.alerts.health(&self.spec, health, time, &self.metrics, now)
+            }
+            Facts::Sync(peers) => {
+                let sync = self.readiness.sync().map(|sync| sync.status);
+                self.alerts.sync(&self.spec, sync, peers, &self.metrics, now)
+            }
+        };
+        self.judged(looked);
         self.tell_progress();
         next
     }
 
     /// Takes in what its processes used, and records it.
-    pub(super) fn used(&self, usage: &Usage) {
+    pub(super) fn used(&mut self, usage: &Usage, now: Duration) {
         self.metrics.set_cpu_percent(usage.cpu_percent);
         self.metrics.set_memory_bytes(usage.memory_bytes);
         self.metrics.add_cpu_seconds(usage.cpu_seconds);
@@ -179,6 +215,27 @@ impl Entry {
             self.metrics.set_disk_rates(read, write);
             self.metrics.add_disk_bytes(io.read_bytes, io.written_bytes);
         }
+        if self.is_running() {
+            let looked = self.alerts.used(&self.spec, usage, &self.metrics, now);
+            self.judged(looked);
+        }
+    }
+
+    /// Takes in what a look meant for the alerts.
+    fn judged(&mut self, looked: Looked) {
+        self.moved |= looked.alerts_changed;
+        if looked.moved {
+            self.tell_progress();
+        }
+    }
+
+    /// Whether this is another run of the unit than the last that was seen, perhaps before dixmgr was started anew.
+    fn replaces_run(&self, status: &UnitStatus) -> bool {
+        let before = match (&self.resume, self.unit.phase) {
+            (Some(resume), UnitPhase::Unknown) => &resume.state.unit.invocation_id,
+            _ => &self.unit.invocation_id,
+        };
+        !before.is_empty() && !status.invocation_id.is_empty() && *before != status.invocation_id
     }
 
     /// The checks of this run.
@@ -189,21 +246,24 @@ impl Entry {
     /// Tells who waits, if there is something to decide.
     pub(super) fn report(&mut self) {
         let moved = std::mem::take(&mut self.moved);
-        let Some(watcher) = &mut self.watcher else { return };
-        if watcher.report.is_closed() {
+        let Some(mut watcher) = self.watcher.take_if(|watcher| !watcher.report.is_closed()) else {
             self.watcher = None;
             return;
-        }
+        };
         if self.unit.phase == UnitPhase::Unknown || self.look < watcher.from_look || (watcher.weighed && !moved) {
+            self.watcher = Some(watcher);
             return;
         }
         watcher.weighed = true;
         let state = self.state();
         let complete = !self.is_running() || self.readiness.is_complete();
-        let due = |watcher: &mut Watcher| watcher.known.as_ref().map_or(complete, |known| state.differs(known));
-        if let Some(watcher) = self.watcher.take_if(due) {
+        let alerts = self.alerts.changes(&self.spec, &watcher.known.alerts, &state);
+        let differs = |known: &ServiceState| state.differs(known) || !alerts.is_empty();
+        if watcher.known.state.as_ref().map_or(complete, differs) {
             // Whoever waited may have been cancelled just now.
-            let _ = watcher.report.send(state);
+            let _ = watcher.report.send(WatchReport { state, alerts });
+        } else {
+            self.watcher = Some(watcher);
         }
     }
 
@@ -277,10 +337,14 @@ impl Entry {
         let Some(watcher) = &self.watcher else { return };
         let (health, sync) = self.readiness.folds();
         let told = watcher.progress.borrow().clone();
-        if told.is_some_and(|told| told.health == *health && told.sync.as_ref() == sync) {
+        let (alerts, restarts) = self.alerts.save();
+        if told.is_some_and(|told| {
+            told.health == *health && told.sync.as_ref() == sync && told.alerts == alerts && told.restarts == restarts
+        }) {
             return;
         }
-        let progress = WatchProgress { state: self.state(), health: health.clone(), sync: sync.cloned() };
+        let progress =
+            WatchProgress { state: self.state(), health: health.clone(), sync: sync.cloned(), alerts, restarts };
         watcher.progress.send_replace(Some(Arc::new(progress)));
     }
 

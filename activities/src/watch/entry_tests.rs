@@ -1,8 +1,9 @@
 //! What a watch reports, and when; without hub, bus or clock.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use dixmgr_alerting::defaults;
 use dixmgr_alerting::health::CheckVerdict;
-use dixmgr_model::{Health, ServiceSpec};
+use dixmgr_model::{AlertPolicy, Delivery, Health, KnownAlerts, ServiceSpec};
 
 use super::*;
 use crate::metrics::Metrics;
@@ -24,30 +25,52 @@ fn checked_spec() -> ServiceSpec {
     spec
 }
 
+/// Rules of which none ever fires.
+pub(crate) fn no_rules() -> Arc<AlertPolicy> {
+    let delivery = Delivery {
+        receivers: Vec::new(),
+        group_wait: Duration::ZERO,
+        repeat_interval: Duration::ZERO,
+        dedupe_window: Duration::ZERO,
+    };
+    Arc::new(AlertPolicy { rules: Vec::new(), delivery, id_prefix: String::new() })
+}
+
+/// The default rules.
+fn default_rules() -> Arc<AlertPolicy> {
+    Arc::new(AlertPolicy { rules: defaults::rules(), ..(*no_rules()).clone() })
+}
+
 struct Fixture {
     entry: Entry,
     metrics: Metrics,
     looks: u64,
 }
 
-type Report = oneshot::Receiver<ServiceState>;
+type Report = oneshot::Receiver<WatchReport>;
 
 impl Fixture {
     fn new(spec: ServiceSpec) -> Self {
-        let metrics = Metrics::new("dixmgr").unwrap();
-        let handles = metrics.service(&spec);
-        Self { entry: Entry::new(Arc::new(spec), handles), metrics, looks: 0 }
+        Self::judged_by(spec, no_rules())
     }
 
-    fn watch(&mut self, known: Option<ServiceState>, resume: Option<WatchProgress>) -> Report {
+    fn judged_by(spec: ServiceSpec, policy: Arc<AlertPolicy>) -> Self {
+        let metrics = Metrics::new("dixmgr").unwrap();
+        let handles = metrics.service(&spec);
+        let alerts = Alerts::new(policy, &spec, &handles, metrics.alerts());
+        Self { entry: Entry::new(Arc::new(spec), handles, alerts), metrics, looks: 0 }
+    }
+
+    fn watch(&mut self, known: impl Into<Known>, resume: Option<WatchProgress>) -> Report {
         let (report, receiver) = oneshot::channel();
         let (progress, _) = watch::channel(None);
         let spec = Arc::clone(&self.entry.spec);
         let handles = self.metrics.service(&spec);
         self.entry.watch(
-            Registration { spec, known, resume: resume.map(Arc::new), report, progress },
+            Registration { spec, known: known.into(), resume: resume.map(Arc::new), report, progress },
             handles,
             self.looks + 1,
+            Duration::ZERO,
         );
         receiver
     }
@@ -61,7 +84,8 @@ impl Fixture {
     }
 
     fn check(&mut self, verdict: CheckVerdict, at: u64) {
-        self.entry.checked(ProbeId::Http(0), ProbeResult::Http(verdict), Duration::from_secs(at));
+        let result = ProbeResult::Http { verdict, answered_in: None };
+        self.entry.checked(ProbeId::Http(0), result, Duration::from_secs(at));
         self.entry.report();
     }
 
@@ -71,7 +95,7 @@ impl Fixture {
 }
 
 fn told(report: &mut Report) -> Option<ServiceState> {
-    report.try_recv().ok()
+    report.try_recv().ok().map(|report| report.state)
 }
 
 fn failed() -> CheckVerdict {
@@ -152,13 +176,13 @@ fn what_the_workflow_knew_holds_until_the_checks_know_better() {
     assert_eq!(told(&mut report), None, "one failure after a restart of dixmgr is no illness");
     fixture.check(failed(), 30);
     fixture.check(failed(), 60);
-    let told = told(&mut report).unwrap();
-    assert_eq!((told.health.status, told.health.detail.as_str()), (HealthStatus::Unhealthy, "refused"));
+    let sick = told(&mut report).unwrap();
+    assert_eq!((sick.health.status, sick.health.detail.as_str()), (HealthStatus::Unhealthy, "refused"));
     // Another run: what was known of the one before is void.
     let mut fixture = Fixture::new(checked_spec());
     let mut report = fixture.watch(Some(known), None);
     fixture.see(UnitPhase::Active, "2", 0);
-    assert_eq!(report.try_recv().unwrap().health.status, HealthStatus::Unknown);
+    assert_eq!(told(&mut report).unwrap().health.status, HealthStatus::Unknown);
 }
 
 #[test]
@@ -181,7 +205,13 @@ fn a_retried_watch_goes_on_from_its_heartbeat() {
     first.check(failed(), 30);
     first.check(failed(), 60);
     let (health, _) = first.entry.readiness.folds();
-    let resume = WatchProgress { state: first.entry.state(), health: health.clone(), sync: None };
+    let resume = WatchProgress {
+        state: first.entry.state(),
+        health: health.clone(),
+        sync: None,
+        alerts: Vec::new(),
+        restarts: Vec::new(),
+    };
     let known = Some(state(UnitPhase::Active, "1", HealthStatus::Healthy));
 
     let mut second = Fixture::new(checked_spec());
@@ -240,4 +270,51 @@ fn a_second_watch_takes_the_place_of_the_first() {
     fixture.see(UnitPhase::Active, "1", 0);
     assert!(matches!(first.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
     assert!(told(&mut second).is_some());
+}
+
+fn page(fixture: &Fixture) -> String {
+    fixture.metrics.encode().unwrap()
+}
+
+#[test]
+fn a_death_is_reported_with_its_alert_and_the_recovery_with_its_end() {
+    let mut fixture = Fixture::judged_by(spec("a"), default_rules());
+    let mut report = fixture.watch(Some(state(UnitPhase::Active, "1", HealthStatus::Healthy)), None);
+    fixture.see(UnitPhase::Active, "1", 0);
+    fixture.see(UnitPhase::Failed, "1", 1);
+    let first = report.try_recv().unwrap();
+    let alert = first.alerts.raised[0].alert.clone();
+    assert_eq!((alert.kind.name(), alert.starts_at), ("service_down", 1_000));
+    let series = "alert_type=\"service_down\",severity=\"critical\"";
+    assert!(page(&fixture).contains(&format!("dixmgr_alerts_active{{{series}}} 1")), "{}", page(&fixture));
+    // It is back before the workflow asks again: it hears of the beginning all the same, and then of the end.
+    fixture.see(UnitPhase::Active, "2", 2);
+    let known = Known { state: Some(state(UnitPhase::Active, "2", HealthStatus::Healthy)), ..Known::default() };
+    let mut unaware = fixture.watch(known.clone(), None);
+    fixture.see(UnitPhase::Active, "2", 3);
+    assert_eq!(unaware.try_recv().unwrap().alerts.raised.len(), 1);
+    let alerts = [(alert.fingerprint.clone(), alert.severity)].into();
+    let mut aware = fixture.watch(Known { alerts, ..known }, None);
+    fixture.see(UnitPhase::Active, "2", 4);
+    assert_eq!(aware.try_recv().unwrap().alerts.resolved, [alert.fingerprint]);
+    assert!(page(&fixture).contains(&format!("dixmgr_alerts_active{{{series}}} 0")), "{}", page(&fixture));
+    assert!(page(&fixture).contains(&format!("dixmgr_alerts_fired_total{{{series},service=\"a\"}} 1")));
+}
+
+#[test]
+fn restarts_are_counted_within_their_window_and_over_a_restart_of_ours() {
+    let mut fixture = Fixture::judged_by(spec("a"), default_rules());
+    fixture.see(UnitPhase::Active, "1", 1_000);
+    fixture.see(UnitPhase::Active, "2", 1_010);
+    fixture.see(UnitPhase::Active, "3", 1_020);
+    assert!(fixture.entry.alerts.changes(&spec("a"), &KnownAlerts::default(), &fixture.entry.state()).is_empty());
+    let (health, _) = fixture.entry.readiness.folds();
+    let (alerts, restarts) = fixture.entry.alerts.save();
+    let resume = WatchProgress { state: fixture.entry.state(), health: health.clone(), sync: None, alerts, restarts };
+    let mut again = Fixture::judged_by(spec("a"), default_rules());
+    let mut report = again.watch(None, Some(resume));
+    // The third restart was made while nobody looked.
+    again.see(UnitPhase::Active, "4", 1_030);
+    let raised = report.try_recv().unwrap().alerts.raised;
+    assert_eq!(raised[0].alert.annotations["summary"], "a was restarted 3 times in 5m");
 }

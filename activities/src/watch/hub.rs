@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::time::{Instant, sleep_until};
 
 use self::due::interval;
+use super::alerts::Alerts;
 use super::entry::{CHATTER, Entry};
 use super::probe::{ProbeId, ProbeResult};
 use super::sampling::Sampled;
@@ -194,7 +195,7 @@ impl State {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.last_watched = now;
         // The look that is made for it is the next one; those in flight may have begun before what it knows of.
-        let check = entry.watch(registration, metrics, self.next_look);
+        let check = entry.watch(registration, metrics, self.next_look, now);
         if check {
             self.schedule_checks(id);
         }
@@ -207,7 +208,9 @@ impl State {
         let spec = &registration.spec;
         self.by_service.insert(spec.name.clone(), id);
         self.by_unit.entry(spec.unit_name().to_owned()).or_default().push(id);
-        let entry = Entry::new(Arc::clone(spec), self.options.metrics.service(spec));
+        let metrics = self.options.metrics.service(spec);
+        let alerts = Alerts::new(Arc::clone(&self.options.alerts), spec, &metrics, self.options.metrics.alerts());
+        let entry = Entry::new(Arc::clone(spec), metrics, alerts);
         self.entries.insert(id, Box::new(entry));
         id
     }
@@ -308,11 +311,13 @@ impl State {
 
     fn sampled(&mut self, sampled: Sampled) {
         self.sampling = false;
+        let now = self.clock.now();
         for (id, processes) in sampled.services {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             let opens = entry.meter.is_new();
             if let Some(usage) = entry.meter.fold(sampled.moment, processes, self.ticks_per_second) {
-                entry.used(&usage);
+                entry.used(&usage, now);
+                entry.report();
             } else if opens {
                 self.windows.0.insert(id);
                 self.windows.1.get_or_insert_with(|| Instant::now() + FIRST_WINDOW);

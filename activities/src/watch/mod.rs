@@ -5,10 +5,11 @@
 //! ends when the service's state differs from what the workflow knew.
 //!
 //! Layers: [`entry`] is one service (pure but for its metrics handles), [`probe`] its HTTP and sync checks, [`downtime`] its
-//! downtime; [`hub`] is the task that owns them all, [`sampling`] the reads of `/proc`; [`activity`] is the Temporal side.
+//! downtime, [`alerts`] its alert rules; [`hub`] is the task that owns them all, [`sampling`] the reads of `/proc`; [`activity`] is the Temporal side.
 //! Nothing here decides what is done about a change.
 
 pub(crate) mod activity;
+mod alerts;
 mod downtime;
 mod entry;
 mod hub;
@@ -17,12 +18,14 @@ pub(crate) mod sampling;
 
 use std::sync::Arc;
 
+use dixmgr_alerting::fold::SavedRule;
 use dixmgr_alerting::health::HealthFold;
 use dixmgr_alerting::sync::SyncRule;
-use dixmgr_model::{Plan, ServiceSpec, ServiceState};
+use dixmgr_model::{AlertPolicy, KnownAlerts, Plan, ServiceSpec, ServiceState};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::api::WatchReport;
 use crate::http::HttpChecker;
 use crate::manager::{ManagerError, TrackedUnit, UnitManager};
 use crate::metrics::Metrics;
@@ -44,6 +47,8 @@ pub struct HubOptions {
     pub sync: SyncChecker,
     /// The plan: a service that is neither watched nor in it any more is forgotten after a while.
     pub plan: watch::Receiver<Arc<Plan>>,
+    /// The rules that looks are judged by.
+    pub alerts: Arc<AlertPolicy>,
 }
 
 /// The hub. Cheap to clone; it ends with its last clone.
@@ -63,13 +68,28 @@ pub struct WatchProgress {
     /// Sync checks so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncRule>,
+    /// Rules that have anything to remember.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<SavedRule>,
+    /// Restarts that rules may still count, in milliseconds since the epoch, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<u64>,
+}
+
+/// What a workflow knows of a service when it begins to watch it.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The state that it last decided on; absent when it knows nothing.
+    pub state: Option<ServiceState>,
+    /// The alerts that it has raised.
+    pub alerts: KnownAlerts,
 }
 
 /// A running watch. Dropping it ends it.
 #[derive(Debug)]
 pub struct Subscription {
     /// Gives the state as soon as there is something to decide; fails if another watch of the service took its place.
-    pub report: oneshot::Receiver<ServiceState>,
+    pub report: oneshot::Receiver<WatchReport>,
     /// The newest progress, whenever it has changed.
     pub progress: watch::Receiver<Option<Arc<WatchProgress>>>,
 }
@@ -78,9 +98,9 @@ pub struct Subscription {
 #[derive(Debug)]
 struct Registration {
     spec: Arc<ServiceSpec>,
-    known: Option<ServiceState>,
+    known: Known,
     resume: Option<Arc<WatchProgress>>,
-    report: oneshot::Sender<ServiceState>,
+    report: oneshot::Sender<WatchReport>,
     progress: watch::Sender<Option<Arc<WatchProgress>>>,
 }
 
@@ -108,14 +128,14 @@ impl Hub {
         Self { commands, manager }
     }
 
-    /// Watches a service until its state differs from `known`; when that is absent, until the first complete look.
+    /// Watches a service until its state or its alerts differ from `known`; when no state is, until the first complete look.
     ///
     /// # Errors
     /// The unit cannot be tracked, or the hub has ended.
     pub async fn watch(
         &self,
         spec: impl Into<Arc<ServiceSpec>>,
-        known: Option<ServiceState>,
+        known: impl Into<Known>,
         resume: Option<Arc<WatchProgress>>,
     ) -> Result<Subscription, WatchError> {
         let spec = spec.into();
@@ -123,9 +143,15 @@ impl Hub {
         self.manager.track(&TrackedUnit { unit, target: spec.target.clone() }).await?;
         let (report, report_receiver) = oneshot::channel();
         let (progress, progress_receiver) = watch::channel(None);
-        let registration = Registration { spec, known, resume, report, progress };
+        let registration = Registration { spec, known: known.into(), resume, report, progress };
         self.commands.send(registration).await.map_err(|_| WatchError::Ended)?;
         Ok(Subscription { report: report_receiver, progress: progress_receiver })
+    }
+}
+
+impl From<Option<ServiceState>> for Known {
+    fn from(state: Option<ServiceState>) -> Self {
+        Self { state, alerts: KnownAlerts::new() }
     }
 }
 
@@ -143,5 +169,5 @@ impl std::fmt::Debug for HubOptions {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    pub(crate) use super::entry::tests::spec;
+    pub(crate) use super::entry::tests::{no_rules, spec};
 }

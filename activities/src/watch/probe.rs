@@ -31,9 +31,32 @@ pub(super) enum ProbeId {
 #[derive(Debug)]
 pub(super) enum ProbeResult {
     /// Of an HTTP check.
-    Http(CheckVerdict),
+    Http {
+        /// The verdict.
+        verdict: CheckVerdict,
+        /// How long the answer took, if there was one.
+        answered_in: Option<Duration>,
+    },
     /// Of the sync check; or why there was no answer.
     Sync(Result<SyncReading, String>),
+}
+
+/// What a check's result says to alert rules beside its verdict.
+pub(super) enum Facts {
+    /// How long an answer took.
+    Http(Option<Duration>),
+    /// How many peers a node has.
+    Sync(Option<u64>),
+}
+
+impl Facts {
+    /// What is in a result.
+    pub(super) fn of(result: &ProbeResult) -> Self {
+        match result {
+            ProbeResult::Http { answered_in, .. } => Self::Http(*answered_in),
+            ProbeResult::Sync(answer) => Self::Sync(answer.as_ref().ok().map(|reading| reading.peers)),
+        }
+    }
 }
 
 /// All checks of one run of a service.
@@ -133,13 +156,13 @@ impl Readiness {
     pub(super) fn fold(&mut self, id: ProbeId, result: ProbeResult, now: Duration) -> Option<Duration> {
         let probe = self.probes.iter_mut().find(|probe| probe.id == id)?;
         let passed = match &result {
-            ProbeResult::Http(verdict) => *verdict == CheckVerdict::Passed,
+            ProbeResult::Http { verdict, .. } => *verdict == CheckVerdict::Passed,
             ProbeResult::Sync(answer) => answer.is_ok(),
         };
         let (counts, next) = probe.ran(passed, now);
         let failures = probe.failures;
         match (id, result) {
-            (ProbeId::Http(index), ProbeResult::Http(verdict)) if counts => {
+            (ProbeId::Http(index), ProbeResult::Http { verdict, .. }) if counts => {
                 self.health.fold(index, verdict, now);
             }
             (ProbeId::Sync, ProbeResult::Sync(answer)) if counts => {
@@ -229,11 +252,11 @@ mod tests {
     }
 
     fn failed() -> ProbeResult {
-        ProbeResult::Http(CheckVerdict::Failed("refused".into()))
+        ProbeResult::Http { verdict: CheckVerdict::Failed("refused".into()), answered_in: None }
     }
 
     fn passed() -> ProbeResult {
-        ProbeResult::Http(CheckVerdict::Passed)
+        ProbeResult::Http { verdict: CheckVerdict::Passed, answered_in: None }
     }
 
     fn ms(milliseconds: u64) -> Duration {

@@ -1,6 +1,7 @@
 //! The configuration reader, through its front door.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod alerts;
 mod dotidx;
 mod examples;
 mod faults;

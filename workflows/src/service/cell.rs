@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use dixmgr_activities::api::DependencyWait;
+use dixmgr_activities::api::{DependencyWait, WatchReport};
 use dixmgr_model::{ActionReport, Health, HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase};
 use serde::{Deserialize, Serialize};
 
-use super::Needs;
+use super::{Needs, ServiceAlerts};
 use crate::messages::{Announce, DependencyReady, NodeInput, ServiceStatus};
 use crate::outbox::{Message, Outbox};
 use crate::restart::{Action, Decision, Event, Phase, Reason, RestartState, decide};
@@ -25,6 +25,8 @@ pub struct Carried {
     subscribers: BTreeSet<String>,
     reason: Reason,
     since: u64,
+    #[serde(default, skip_serializing_if = "ServiceAlerts::is_empty")]
+    alerts: ServiceAlerts,
 }
 
 /// What came in by signal, in the order of arrival.
@@ -71,6 +73,7 @@ pub(crate) struct Cell {
     /// Waits to be recorded by activity.
     pub(crate) waits: VecDeque<DependencyWait>,
     pub(crate) history_limit: Option<u32>,
+    pub(crate) alerts: ServiceAlerts,
     needs: Needs,
     told: Option<bool>,
     subscribers: BTreeSet<String>,
@@ -88,6 +91,7 @@ impl Cell {
             subscribers: BTreeSet::new(),
             reason: Reason::NotObserved,
             since: 0,
+            alerts: ServiceAlerts::default(),
         });
         Self {
             spec: input.spec,
@@ -96,6 +100,7 @@ impl Cell {
             outbox: Outbox::default(),
             waits: VecDeque::new(),
             history_limit: input.history_limit,
+            alerts: carried.alerts,
             needs: carried.needs,
             told: carried.told,
             subscribers: carried.subscribers,
@@ -115,6 +120,7 @@ impl Cell {
                 subscribers: self.subscribers.clone(),
                 reason: self.reason,
                 since: self.since,
+                alerts: self.alerts.clone(),
             }),
             history_limit: self.history_limit,
         }
@@ -125,6 +131,7 @@ impl Cell {
         self.inbox.is_empty()
             && self.outbox.is_empty()
             && self.waits.is_empty()
+            && self.alerts.is_settled()
             && !matches!(self.machine.phase, Phase::Acting(_))
     }
 
@@ -149,6 +156,7 @@ impl Cell {
                 Orders::default()
             }
             Inbound::StopWatching => {
+                self.alerts.end();
                 let line = Line { decision: "stop", reason: Reason::Stopped };
                 Orders { stop: true, lines: vec![line], ..Orders::default() }
             }
@@ -170,6 +178,13 @@ impl Cell {
         self.tell_readiness();
         let lines = if changed { vec![line(&decision)] } else { Vec::new() };
         Orders { action: decision.action, lines, ..Orders::default() }
+    }
+
+    /// A watch saw something: the service, and its alerts.
+    pub(crate) fn seen(&mut self, report: WatchReport, now: u64, draw: f64) -> Orders {
+        let missing = self.missing();
+        self.alerts.take(report.alerts, missing);
+        self.on(Event::Seen(report.state), now, draw)
     }
 
     /// The action came back with a report.
@@ -244,7 +259,13 @@ impl Cell {
         self.on_needs(now, draw)
     }
 
+    fn missing(&self) -> BTreeSet<String> {
+        self.needs.missing().map(str::to_owned).collect()
+    }
+
     fn on_needs(&mut self, now: u64, draw: f64) -> Orders {
+        let missing = self.missing();
+        self.alerts.set_causes(missing);
         let ready = self.needs.all_ready();
         if ready == self.machine.dependencies_ready {
             return Orders::default();

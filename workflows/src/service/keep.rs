@@ -1,6 +1,6 @@
 //! The loop that keeps one service: it runs the activities and timers that the cell calls for, and feeds back what they say.
 //!
-//! In flight are at most one watch, one action, one timer, one wave of signals and one record. While an action runs, a
+//! In flight are at most one watch, one action, one timer, one wave of signals, one record and one word about an alert. While an action runs, a
 //! watch that began before it may still run; what that one says is dropped, because the watch that starts after the
 //! action compares the world with the action's own report, and so sees whatever happened in between.
 
@@ -14,6 +14,7 @@ use temporalio_sdk::{ActivityExecutionError, TimerOptions, WorkflowCancellationT
 
 use super::cell::Orders;
 use super::{Cell, Slot};
+use crate::alert::order::carry_out;
 use crate::messages::NodeInput;
 use crate::outbox::{Delivery, send_wave};
 use crate::restart::{Action, Event, Reason, Verb, after};
@@ -69,6 +70,7 @@ struct Keeper<'a, W> {
     timer_at: Option<u64>,
     sending: Slot<'a, Vec<Delivery>>,
     recording: Slot<'a, ()>,
+    alerting: Slot<'a, ()>,
     stopped: bool,
     cancelled: bool,
 }
@@ -85,6 +87,7 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
             timer_at: None,
             sending: Slot::empty(),
             recording: Slot::empty(),
+            alerting: Slot::empty(),
             stopped: false,
             cancelled: false,
         }
@@ -106,6 +109,16 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
             let record = self.ctx.execute_activity(ServiceActivities::record_dependency_wait, wait, options);
             self.recording.fill(token, async { drop(record.await) });
         }
+        self.arm_alerting();
+    }
+
+    /// Alerts are told of one after the other, so that "firing" comes before "resolved".
+    fn arm_alerting(&mut self) {
+        if !self.alerting.is_busy()
+            && let Some(order) = self.cell_mut(|cell| cell.alerts.next_order())
+        {
+            self.alerting.fill(WorkflowCancellationToken::new(), carry_out(self.ctx, order));
+        }
     }
 
     /// The invariant at rest: the running watch compares with what was last decided on.
@@ -113,7 +126,7 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
         if self.action.is_busy() || self.watch_again.is_some() {
             return;
         }
-        let known = self.cell(|cell| cell.machine.last.clone());
+        let (known, alerts) = self.cell(|cell| (cell.machine.last.clone(), cell.alerts.known()));
         let current = match (&self.watching, &known) {
             (Some(watching), Some(known)) => !watching.differs(known),
             (watching, known) => watching.is_none() && known.is_none(),
@@ -122,7 +135,8 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
             return;
         }
         self.watch.cancel();
-        let request = WatchRequest { spec: Arc::new(self.cell(|cell| cell.spec.clone())), known: known.clone() };
+        let spec = Arc::new(self.cell(|cell| cell.spec.clone()));
+        let request = WatchRequest { spec, known: known.clone(), alerts };
         let token = self.token();
         let options = options::watch(token.clone());
         let watch = self.ctx.execute_activity(ServiceActivities::watch_service, request, options);
@@ -148,7 +162,8 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
 
     /// Whether the run ends here. A new run begins only when nothing that must not be lost is in flight.
     fn end(&self) -> Option<End> {
-        if self.stopped {
+        let alerted = self.cell(|cell| cell.alerts.is_settled()) && !self.alerting.is_busy();
+        if self.stopped && alerted {
             return Some(End::Stopped);
         }
         if self.cancelled {
@@ -158,7 +173,8 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
         let long =
             self.ctx.continue_as_new_suggested() || limit.is_some_and(|limit| self.ctx.history_length() >= limit);
         let busy = self.action.is_busy() || self.sending.is_busy() || self.recording.is_busy();
-        (long && !busy && self.cell(Cell::is_quiet)).then(|| End::ContinueAsNew(Box::new(self.cell(Cell::carry))))
+        (long && !busy && alerted && self.cell(Cell::is_quiet))
+            .then(|| End::ContinueAsNew(Box::new(self.cell(Cell::carry))))
     }
 
     /// Waits for whatever happens first and handles it. The order of the arms is part of every recorded history.
@@ -176,6 +192,7 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
             () = &mut self.recording.future => {
                 self.cell_mut(|cell| cell.waits.pop_front());
             }
+            () = &mut self.alerting.future => {}
         }
     }
 
@@ -202,7 +219,7 @@ impl<'a, W: KeepsService> Keeper<'a, W> {
     fn handle_watch(&mut self, watched: Watched) {
         match watched {
             Ok(_) if self.action.is_busy() => {}
-            Ok(report) => self.obey(|cell, now, draw| cell.on(Event::Seen(report.state), now, draw)),
+            Ok(report) => self.obey(|cell, now, draw| cell.seen(report, now, draw)),
             Err(ActivityExecutionError::Cancelled(_)) => self.cancelled = true,
             Err(error) => {
                 self.note_error("watch", &error);

@@ -276,7 +276,7 @@ impl Activities {
     ) -> Result<WatchReport, ActivityError> {
         loop {
             match self.world.look(request.spec.unit_name(), request.known.as_ref(), &this(&ctx)) {
-                Ok(state) => return Ok(WatchReport { state }),
+                Ok(state) => return Ok(WatchReport { state, alerts: Default::default() }),
                 Err(woken) => drop(woken.await),
             }
             heartbeat(&ctx).await?;

@@ -8,6 +8,10 @@ use dixmgr_workflows::{ClusterWorkflow, InfrastructureWorkflow, NodeInput};
 use futures_util::FutureExt;
 use temporalio_client::WorkflowSignalOptions;
 
+use super::alerts::{
+    a_caused_alert_is_told_when_it_outlives_its_cause, a_service_that_is_let_go_leaves_no_alert_behind,
+    an_alert_is_told_and_told_to_be_over,
+};
 use super::harness::{Harness, events, record, sorted, until_cluster, until_infrastructure};
 use super::run::Case;
 
@@ -37,6 +41,9 @@ pub const ALL: &[Case] = cases![
     a_long_plan_is_read_in_short_runs,
     a_cluster_has_a_quorum_and_is_replaced_one_by_one,
     a_cluster_that_needs_every_replica_is_not_rolled,
+    an_alert_is_told_and_told_to_be_over,
+    a_caused_alert_is_told_when_it_outlives_its_cause,
+    a_service_that_is_let_go_leaves_no_alert_behind,
 ];
 
 async fn a_crash_is_restarted_exactly_once(harness: Harness) {

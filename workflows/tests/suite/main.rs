@@ -21,6 +21,7 @@
 extern crate futures_util as futures;
 
 mod agreement;
+mod alerts;
 mod backend;
 mod cases;
 mod harness;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dixmgr_activities::api::{DependencyWait, PlanRequest, WatchReport, WatchRequest};
+use dixmgr_activities::api::{DependencyWait, NotifyRequest, PlanRequest, WatchReport, WatchRequest};
 use dixmgr_model::{
-    ActionOutcome, ActionReport, ActionRequest, Health, HealthStatus, PlanPage, ServiceSpec, ServiceState, Target,
-    UnitPhase, UnitStatus,
+    ActionOutcome, ActionReport, ActionRequest, AlertChanges, Health, HealthStatus, KnownAlerts, PlanPage, RaisedAlert,
+    ServiceSpec, ServiceState, Target, UnitPhase, UnitStatus,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -44,6 +44,11 @@ struct State {
     plan: (String, Vec<ServiceSpec>),
     dry_run: bool,
     watches: usize,
+    /// Alerts that fire, by unit.
+    alerts: BTreeMap<String, Vec<RaisedAlert>>,
+    /// Attempts to send a message that still fail.
+    unsendable: u32,
+    notified: Vec<NotifyRequest>,
 }
 
 /// The world; clones are the same one.
@@ -82,6 +87,31 @@ impl World {
     /// It dies.
     pub fn dies(&self, unit: &str) {
         self.change(unit, |unit| unit.phase = UnitPhase::Failed);
+    }
+
+    /// These alerts of a unit fire, and no others.
+    pub fn set_alerts(&self, unit: &str, alerts: Vec<RaisedAlert>) {
+        self.state().alerts.insert(unit.to_owned(), alerts);
+        self.changed.send_modify(|version| *version += 1);
+    }
+
+    /// The next attempts to send a message fail.
+    pub fn refuse_messages(&self, attempts: u32) {
+        self.state().unsendable = attempts;
+    }
+
+    /// Messages that arrived, in order.
+    pub fn notified(&self) -> Vec<NotifyRequest> {
+        self.state().notified.clone()
+    }
+
+    /// What a workflow that knows of `known` is told of the unit's alerts.
+    fn alerts(&self, unit: &str, known: &KnownAlerts) -> AlertChanges {
+        let raised = self.state().alerts.get(unit).cloned().unwrap_or_default();
+        let gone = |print: &&String| !raised.iter().any(|raised| raised.alert.fingerprint == **print);
+        let resolved = known.keys().filter(gone).cloned().collect();
+        let new = |raised: &RaisedAlert| known.get(&raised.alert.fingerprint) != Some(&raised.alert.severity);
+        AlertChanges { raised: raised.into_iter().filter(new).collect(), resolved }
     }
 
     pub fn set_dry_run(&self) {
@@ -202,8 +232,9 @@ impl Activities {
         loop {
             changed.borrow_and_update();
             let state = self.world.look(&unit);
-            if request.known.as_ref().is_none_or(|known| known.differs(&state)) {
-                return Ok(WatchReport { state });
+            let alerts = self.world.alerts(&unit, &request.alerts);
+            if request.known.as_ref().is_none_or(|known| known.differs(&state)) || !alerts.is_empty() {
+                return Ok(WatchReport { state, alerts });
             }
             ctx.record_heartbeat(()).await?;
             tokio::select! {
@@ -240,6 +271,21 @@ impl Activities {
     ) -> Result<(), ActivityError> {
         self.world.state().waits.push(wait);
         Ok(())
+    }
+
+    #[activity(name = "notify")]
+    pub async fn notify(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        request: NotifyRequest,
+    ) -> Result<String, ActivityError> {
+        let mut state = self.world.state();
+        if state.unsendable > 0 {
+            state.unsendable -= 1;
+            return Err(std::io::Error::other("away").into());
+        }
+        state.notified.push(request);
+        Ok("heard".to_owned())
     }
 
     #[activity(name = "plan_page")]

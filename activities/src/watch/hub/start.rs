@@ -66,7 +66,9 @@ impl State {
             let result = match probe {
                 ProbeId::Http(index) => {
                     let Some(check) = spec.probes.http.get(index) else { return };
-                    ProbeResult::Http(http.check(check).await.verdict())
+                    let result = http.check(check).await;
+                    let answered_in = result.status.map(|_| result.response_time);
+                    ProbeResult::Http { verdict: result.verdict(), answered_in }
                 }
                 ProbeId::Sync => {
                     let Some(check) = &spec.probes.sync else { return };

@@ -1,0 +1,211 @@
+//! Sends messages about alerts over channels. What they say is written in `dixmgr_alerting::channel`; whether and when, by
+//! workflows. Secrets are resolved here, at the moment of sending, and stand in no error.
+
+mod http;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dixmgr_alerting::channel::{ntfy, pagerduty, slack, telegram, webhook};
+use dixmgr_alerting::incident::AlertMessage;
+use dixmgr_model::{AlertStatus, Severity};
+use secrecy::ExposeSecret as _;
+
+use crate::http::HttpChecker;
+use crate::metrics::{ChannelMetrics, Metrics};
+use crate::secret::{self, SecretError};
+
+/// Name of the channel that is always there.
+pub const LOG: &str = "log";
+
+/// Longest time for one message.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Where messages go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// Unique name.
+    pub name: String,
+    /// How they get there.
+    pub kind: ChannelKind,
+}
+
+/// How messages get to their receiver. Texts called references are `env:`, `file:` or `credential:`, or the value itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// Lines of dixmgr's own log.
+    Log,
+    /// Alertmanager's JSON by HTTP.
+    Webhook(Webhook),
+    /// An incoming webhook of Slack.
+    Slack {
+        /// Reference to its URL, which is the secret.
+        url: String,
+    },
+    /// `PagerDuty`'s Events API.
+    PagerDuty {
+        /// Where events go.
+        url: String,
+        /// Reference to the key of the integration.
+        routing_key: String,
+    },
+    /// A bot of Telegram.
+    Telegram {
+        /// Where messages go.
+        url: String,
+        /// Reference to the bot's token.
+        token: String,
+        /// The chat that is told.
+        chat: String,
+    },
+    /// A topic of ntfy.
+    Ntfy {
+        /// The server.
+        url: String,
+        /// The topic.
+        topic: String,
+        /// Reference to an access token.
+        token: Option<String>,
+    },
+}
+
+/// A webhook.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its URL, or a reference to it.
+    pub url: String,
+    /// Headers; values may be references.
+    pub headers: BTreeMap<String, String>,
+    /// How we say who we are.
+    pub auth: Option<Auth>,
+    /// Reference to the key that bodies are signed with (HMAC-SHA256, in hex, as header `X-Dixmgr-Signature: sha256=…`).
+    pub hmac_key: Option<String>,
+}
+
+/// How we say who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// By name and password.
+    Basic {
+        /// The name.
+        username: String,
+        /// Reference to the password.
+        password: String,
+    },
+    /// By a token.
+    Bearer {
+        /// Reference to the token.
+        token: String,
+    },
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotifyError {
+    /// It may go through another time.
+    #[error("{detail}")]
+    Later {
+        /// What happened.
+        detail: String,
+        /// How long the receiver asked us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The receiver will never take this message.
+    #[error("{0}")]
+    Refused(String),
+    /// No channel has this name now.
+    #[error("no channel is called {0:?}; it stood in the configuration when the alert fired")]
+    Unknown(String),
+}
+
+/// Sends messages over the channels of a configuration.
+#[derive(Debug)]
+pub struct Notifier {
+    channels: Vec<(Channel, ChannelMetrics)>,
+    http: HttpChecker,
+}
+
+impl Notifier {
+    /// Over these channels. Their series exist from now on.
+    #[must_use]
+    pub fn new(channels: Vec<Channel>, http: HttpChecker, metrics: &Metrics) -> Self {
+        let alerts = metrics.alerts();
+        let channels = channels.into_iter().map(|channel| {
+            let metrics = alerts.channel(&channel.name);
+            (channel, metrics)
+        });
+        Self { channels: channels.collect(), http }
+    }
+
+    /// Sends a message. Answers with what the receiver said, in a few words.
+    ///
+    /// # Errors
+    /// It was not sent, or it is not known whether it was.
+    pub async fn send(&self, channel: &str, message: &AlertMessage) -> Result<String, NotifyError> {
+        let Some((channel, metrics)) = self.channels.iter().find(|(own, _)| own.name == channel) else {
+            return Err(NotifyError::Unknown(channel.to_owned()));
+        };
+        let sent = tokio::time::timeout(TIMEOUT, self.dispatch(channel, message)).await;
+        let sent = sent.unwrap_or_else(|_| Err(later(format!("no answer within {} s", TIMEOUT.as_secs()))));
+        metrics.attempt(sent.is_ok());
+        sent
+    }
+
+    async fn dispatch(&self, channel: &Channel, message: &AlertMessage) -> Result<String, NotifyError> {
+        match &channel.kind {
+            ChannelKind::Log => {
+                log(message);
+                Ok("logged".to_owned())
+            }
+            ChannelKind::Webhook(webhook) => {
+                let body = webhook::body(message, &channel.name);
+                http::post(&self.http, webhook, &body, &message.key).await
+            }
+            ChannelKind::Slack { url } => {
+                let webhook = Webhook { url: url.clone(), ..Webhook::default() };
+                http::post(&self.http, &webhook, &slack::body(message), &message.key).await
+            }
+            ChannelKind::PagerDuty { url, routing_key } => {
+                let key = secret::resolve(routing_key)?;
+                let body = pagerduty::body(message, key.expose_secret());
+                let webhook = Webhook { url: format!("{url}/v2/enqueue"), ..Webhook::default() };
+                http::post(&self.http, &webhook, &body, &message.key).await
+            }
+            ChannelKind::Telegram { url, token, chat } => {
+                let token = secret::resolve(token)?;
+                let webhook =
+                    Webhook { url: format!("{url}/bot{}/sendMessage", token.expose_secret()), ..Webhook::default() };
+                http::post(&self.http, &webhook, &telegram::body(message, chat), &message.key).await
+            }
+            ChannelKind::Ntfy { url, topic, token } => {
+                let auth = token.clone().map(|token| Auth::Bearer { token });
+                let webhook = Webhook { url: url.clone(), auth, ..Webhook::default() };
+                http::post(&self.http, &webhook, &ntfy::body(message, topic), &message.key).await
+            }
+        }
+    }
+}
+
+impl From<SecretError> for NotifyError {
+    /// An operator may mend it.
+    fn from(error: SecretError) -> Self {
+        later(error.to_string())
+    }
+}
+
+fn later(detail: String) -> NotifyError {
+    NotifyError::Later { detail, retry_after: None }
+}
+
+fn log(message: &AlertMessage) {
+    const TARGET: &str = "dixmgr::alert";
+    let alert = &message.alert;
+    let (title, status) = (message.title(), if message.status == AlertStatus::Firing { "firing" } else { "resolved" });
+    let (service, severity, fingerprint) = (&*alert.service, alert.severity.name(), &*alert.fingerprint);
+    let detail = alert.annotations.get("description").map_or("", String::as_str);
+    if message.status == AlertStatus::Firing && alert.severity > Severity::Info {
+        tracing::warn!(target: TARGET, service, severity, status, fingerprint, detail, "{title}");
+    } else {
+        tracing::info!(target: TARGET, service, severity, status, fingerprint, detail, "{title}");
+    }
+}

@@ -1,0 +1,77 @@
+//! The rules that apply unless a configuration says otherwise, as operators know them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dixmgr_model::{AlertKind, Comparison, Rule, Selector, Severity, Signal};
+
+/// Time in which restarts are counted unless a rule says otherwise.
+pub const RESTART_WINDOW: Duration = Duration::from_mins(5);
+
+/// How long something that is measured must be too much before that is trouble.
+const MEASURED: Duration = Duration::from_mins(1);
+
+const GIB: f64 = 1_073_741_824.0;
+
+/// One default rule: name, kind, signal, comparison, threshold, `for`, severity, summary.
+type Row = (&'static str, AlertKind, Signal, Comparison, f64, Duration, Severity, &'static str);
+
+use AlertKind as K;
+use Comparison::{Above, AtLeast, Below};
+use Severity::{Critical, Warning};
+use Signal as S;
+
+const NOW: Duration = Duration::ZERO;
+
+const ROWS: [Row; 10] = [
+    ("service_down", K::ServiceDown, S::Down, AtLeast, 1.0, NOW, Critical, "{{ service }} is down"),
+    ("high_cpu", K::HighCpu, S::Cpu, Above, 80.0, MEASURED, Warning, CPU),
+    ("high_cpu_critical", K::HighCpu, S::Cpu, Above, 95.0, MEASURED, Critical, CPU),
+    ("high_memory", K::HighMemory, S::Memory, Above, 2.0 * GIB, MEASURED, Warning, MEMORY),
+    ("high_memory_critical", K::HighMemory, S::Memory, Above, 4.0 * GIB, MEASURED, Critical, MEMORY),
+    ("high_disk_io", K::HighDiskIo, S::Disk, Above, 100_000_000.0, MEASURED, Warning, DISK),
+    ("restart_loop", K::RestartLoop, S::Restarts, AtLeast, 3.0, NOW, Critical, LOOP),
+    ("sync_stalled", K::SyncStalled, S::Stalled, AtLeast, 1.0, NOW, Critical, "{{ service }} does not gain blocks"),
+    ("low_peer_count", K::LowPeerCount, S::Peers, Below, 5.0, MEASURED, Warning, "{{ service }} has {{ value }} peers"),
+    ("health_check_failed", K::HealthCheckFailed, S::Unhealthy, AtLeast, 1.0, NOW, Warning, HEALTH),
+];
+
+const CPU: &str = "{{ service }} uses {{ value }} of a core";
+const MEMORY: &str = "{{ service }} uses {{ value }} of memory";
+const DISK: &str = "{{ service }} reads and writes {{ value }}";
+const LOOP: &str = "{{ service }} was restarted {{ value }} times in {{ window }}";
+const HEALTH: &str = "health checks of {{ service }} fail";
+
+/// The default rules.
+#[must_use]
+pub fn rules() -> Vec<Rule> {
+    ROWS.into_iter().map(rule).collect()
+}
+
+/// The texts of a rule that has none of its own.
+#[must_use]
+pub fn annotations(kind: AlertKind) -> BTreeMap<String, String> {
+    let summary = ROWS.iter().find(|row| row.1 == kind).map_or("{{ service }}: {{ rule }} ({{ value }})", |row| row.7);
+    let description = if kind == K::ServiceDown { "{{ detail }}{{ dependents }}" } else { "{{ detail }}" };
+    let texts = [("summary", summary), ("description", description)];
+    texts.map(|(name, text)| (name.to_owned(), text.to_owned())).into()
+}
+
+fn rule((name, kind, signal, comparison, threshold, hold, severity, _): Row) -> Rule {
+    Rule {
+        name: name.to_owned(),
+        kind,
+        signal,
+        comparison,
+        threshold,
+        clear_threshold: None,
+        hold,
+        keep_firing_for: Duration::ZERO,
+        window: RESTART_WINDOW,
+        severity,
+        labels: BTreeMap::new(),
+        annotations: annotations(kind),
+        services: Selector::default(),
+        receivers: None,
+    }
+}

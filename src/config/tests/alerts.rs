@@ -1,0 +1,166 @@
+//! `[alerts]`: what it means, and what is wrong with it.
+
+use std::time::Duration;
+
+use dixmgr_activities::notify::ChannelKind;
+use dixmgr_model::{AlertKind, Comparison, Rule, Severity, Signal};
+
+use super::super::AlertFlags;
+use super::*;
+
+const SERVICES: &str = "[[service]]\nname = 'api-1'\nunit = 'api.service'\ntype = 'web'\n";
+
+fn alerts(text: &str) -> super::super::Alerts {
+    parse(&format!("{SERVICES}{text}")).map_err(|error| error.to_string()).unwrap().alerts
+}
+
+fn faults(text: &str) -> Vec<String> {
+    let error = parse(&format!("{SERVICES}{text}")).unwrap_err();
+    error.faults.into_iter().map(|fault| format!("{}: {}", fault.path, fault.problem)).collect()
+}
+
+fn rule<'a>(alerts: &'a super::super::Alerts, name: &str) -> &'a Rule {
+    alerts.policy.rules.iter().find(|rule| rule.name == name).expect(name)
+}
+
+fn told(alerts: &super::super::Alerts) -> Vec<(&str, u64)> {
+    alerts.policy.delivery.receivers.iter().map(|to| (to.channel.as_str(), to.after.as_secs())).collect()
+}
+
+const CHANNELS: &str = "
+[[alerts.channel]]
+name = 'ops'
+type = 'slack'
+url = 'env:SLACK'
+[[alerts.channel]]
+name = 'phone'
+type = 'webhook'
+url = 'https://pager.example/'
+username = 'u'
+password = 'env:P'
+";
+
+#[test]
+fn without_a_word_the_default_rules_are_told_to_the_log() {
+    let usual = alerts("");
+    assert_eq!(usual.policy.rules.len(), 10);
+    assert_eq!(told(&usual), [("log", 0)]);
+    assert_eq!(usual.policy.delivery.group_wait, Duration::from_secs(10));
+    assert_eq!(alerts("[alerts]\nenabled = false\n").policy.rules, []);
+}
+
+#[test]
+fn a_default_rule_is_changed_by_its_name_and_others_are_new() {
+    let found = alerts(
+        "
+[alerts]
+group_wait = '0s'
+[[alerts.rule]]
+name = 'high_memory'
+threshold = '1GiB'
+clear_threshold = '512MiB'
+[[alerts.rule]]
+name = 'restart_loop'
+enabled = false
+[[alerts.rule]]
+name = 'slow'
+signal = 'response_time'
+threshold = 0.5
+for = '2m'
+severity = 'critical'
+types = ['w*']
+labels = { team = 'web' }
+annotations = { summary = '{{ service }} of {{ team }}' }
+",
+    );
+    let memory = rule(&found, "high_memory");
+    assert_eq!((memory.threshold, memory.clear_threshold), (1_073_741_824.0, Some(536_870_912.0)));
+    assert_eq!((memory.severity, memory.hold), (Severity::Warning, Duration::from_mins(1)), "the rest stays");
+    assert!(!found.policy.rules.iter().any(|rule| rule.name == "restart_loop"));
+    let slow = rule(&found, "slow");
+    assert_eq!(
+        (slow.signal, slow.kind, slow.comparison),
+        (Signal::ResponseTime, AlertKind::ServiceDegraded, Comparison::Above)
+    );
+    assert_eq!((slow.hold, slow.severity), (Duration::from_mins(2), Severity::Critical));
+    assert_eq!(slow.annotations["summary"], "{{ service }} of {{ team }}");
+    assert_eq!(found.policy.delivery.group_wait, Duration::ZERO);
+}
+
+#[test]
+fn everyone_is_told_at_once_but_those_who_are_told_later() {
+    let found = alerts(&format!("{CHANNELS}[[alerts.escalation]]\nafter = '15m'\nchannels = ['phone']\n"));
+    assert_eq!(told(&found), [("log", 0), ("ops", 0), ("phone", 900)]);
+    let chosen = alerts(&format!("[alerts]\nchannels = ['phone']\n{CHANNELS}"));
+    assert_eq!(told(&chosen), [("log", 0), ("phone", 0)]);
+}
+
+#[test]
+fn flags_add_channels_and_switch_off() {
+    let url = "https://hooks.example/secret".to_owned();
+    let flags = AlertFlags { enabled: true, slack_webhook: Some(url.clone()), webhook_url: None };
+    let with = alerts(CHANNELS).with(&flags);
+    assert_eq!(told(&with), [("log", 0), ("ops", 0), ("phone", 0), ("slack", 0)]);
+    assert_eq!(with.channels.last().map(|channel| channel.kind.clone()), Some(ChannelKind::Slack { url }));
+    assert_eq!(alerts("").with(&AlertFlags::default()).policy.rules, [], "-alerts=false");
+}
+
+#[test]
+fn a_page_waits_for_the_remedy_where_there_is_one() {
+    let text = format!("{SERVICES}[[alerts.rule]]\nname = 'service_down'\nafter_remedy = '30s'\n");
+    let hold = |mode| {
+        let options = LoadOptions { mode, ..SYSTEMD };
+        rule(&super::super::parse("x.toml", &text, &options).unwrap().alerts, "service_down").hold
+    };
+    assert_eq!((hold(Mode::Exec), hold(Mode::Watch)), (Duration::from_secs(30), Duration::ZERO));
+}
+
+#[test]
+fn every_fault_is_told_with_its_place() {
+    let found = faults(
+        "
+[alerts]
+channels = ['opps']
+colour = 'red'
+[[alerts.channel]]
+name = 'ops'
+type = 'slack'
+url = 'https://hooks.example/secret'
+[[alerts.channel]]
+name = 'log'
+type = 'webhook'
+url = 'http://x/'
+username = 'u'
+[[alerts.rule]]
+name = 'high_cpu'
+clear_threshold = 99
+[[alerts.rule]]
+name = 'new'
+[[alerts.rule]]
+name = 'high_cpu'
+[[alerts.rule]]
+name = 'typo'
+signal = 'cpuu'
+services = ['web']
+labels = { severity = 'x' }
+annotations = { summary = '{{ nothing }}' }
+",
+    );
+    let wanted = [
+        "alerts.channel[ops].url: is not a reference to a secret",
+        "alerts.channel[log].username: is half of a login",
+        "alerts.rule[high_cpu]: clear_threshold lies on the bad side of threshold",
+        "alerts.rule[new]: has no signal",
+        "alerts.rule[2].name: a second rule is called \"high_cpu\"",
+        "alerts.rule[typo].signal: \"cpuu\" is not known",
+        "alerts.rule[typo].services[0]: no service is like that",
+        "alerts.rule[typo].annotations.summary: there is nothing called \"nothing\"",
+    ];
+    for fault in wanted {
+        assert!(found.iter().any(|found| found == fault), "{fault} is missing from {found:#?}");
+    }
+    for part in ["opps", "colour", "severity", "log"] {
+        assert!(found.iter().any(|found| found.contains(part)), "{part} is missing from {found:#?}");
+    }
+    assert!(!found.iter().any(|fault| fault.contains("hooks.example")), "a secret is not repeated: {found:#?}");
+}

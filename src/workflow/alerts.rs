@@ -1,0 +1,256 @@
+//! `dixmgr alerts`: alerts are workflows, so they are listed, asked and told like others; and channels are tried.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dixmgr_activities::http::HttpChecker;
+use dixmgr_activities::metrics::Metrics;
+use dixmgr_activities::notify::Notifier;
+use dixmgr_alerting::channel::rfc3339;
+use dixmgr_alerting::incident::{AlertMessage, Incident, Note};
+use dixmgr_model::{Alert, AlertKind, AlertStatus, Severity, duration};
+use dixmgr_workflows::{AlertWorkflow, SilenceRequest};
+use serde_json::{Value, json};
+use temporalio_client::{WorkflowHandle, WorkflowQueryOptions, WorkflowSignalOptions};
+use temporalio_common::protos::temporal::api::workflowservice::v1::ListWorkflowExecutionsRequest;
+
+use super::error::WorkflowError;
+use super::output::Output;
+use super::place::read_config;
+use super::{PATIENCE, Session, table, within};
+use crate::cli::{AlertAction, AlertsArgs, NoteArgs};
+
+/// Alerts that are listed at most.
+const LIST: i32 = 1_000;
+/// Before a fingerprint, it is the id of an alert's workflow.
+const ID_PREFIX: &str = "alert.";
+/// Longest note.
+const MAX_NOTE: usize = 500;
+
+const COLUMNS: [(&str, bool); 6] =
+    [("ID", false), ("SEVERITY", false), ("STATUS", false), ("SERVICE", true), ("SINCE", false), ("SUMMARY", true)];
+
+/// Does what was asked for.
+///
+/// # Errors
+/// The command line or the configuration is wrong, dixmgr is not reached, or it could not be done.
+pub async fn run(args: &AlertsArgs) -> Result<(), WorkflowError> {
+    if let AlertAction::Test { channel } = &args.action {
+        return test(args, channel).await;
+    }
+    let (mut session, home) = Session::open(&args.place, args.json).await?;
+    let outcome = session.alerts(&args.action).await;
+    if let Some(home) = home {
+        home.close().await;
+    }
+    outcome?;
+    session.output.flush()
+}
+
+impl Session {
+    async fn alerts(&mut self, action: &AlertAction) -> Result<(), WorkflowError> {
+        match action {
+            AlertAction::List => self.alert_list().await,
+            AlertAction::Show { id } => self.alert_show(id).await,
+            AlertAction::Ack { id, note } => {
+                let signal =
+                    self.alert(id).signal(AlertWorkflow::acknowledge, self::note(note), signal_options()).await;
+                self.told(id, "acknowledged", signal)
+            }
+            AlertAction::Silence { id, time, note } => self.alert_silence(id, *time, note, "silenced").await,
+            AlertAction::Unsilence { id, note } => self.alert_silence(id, Duration::ZERO, note, "not silenced").await,
+            AlertAction::Test { .. } => Ok(()),
+        }
+    }
+
+    async fn alert_list(&mut self) -> Result<(), WorkflowError> {
+        let request = ListWorkflowExecutionsRequest {
+            namespace: self.namespace.clone(),
+            page_size: LIST,
+            query: "WorkflowType = 'AlertWorkflow' AND ExecutionStatus = 'Running'".to_owned(),
+            ..ListWorkflowExecutionsRequest::default()
+        };
+        let mut service = self.client.connection().workflow_service();
+        let page = service.list_workflow_executions(within(PATIENCE, request)).await?.into_inner();
+        let mut found = Vec::new();
+        for id in page.executions.into_iter().filter_map(|info| info.execution).map(|execution| execution.workflow_id) {
+            let name = id.strip_prefix(ID_PREFIX).unwrap_or(&id).to_owned();
+            // One that ended meanwhile is none any more.
+            if let Ok(incident) = self.incident(&name).await {
+                found.push((name, incident));
+            }
+        }
+        found.sort_by_key(|(_, incident)| (std::cmp::Reverse(incident.alert.severity), incident.alert.starts_at));
+        if self.output.is_json() {
+            let found: Vec<Value> = found.iter().map(|(_, incident)| json!(incident)).collect();
+            return self.output.value(&Value::Array(found));
+        }
+        let rows: Vec<_> = found.iter().map(|(name, incident)| row(name, incident)).collect();
+        for line in table::lines(COLUMNS, &rows, self.output.width()) {
+            self.output.line(&line)?;
+        }
+        Ok(())
+    }
+
+    async fn alert_show(&mut self, id: &str) -> Result<(), WorkflowError> {
+        let incident = self.incident(id).await?;
+        if self.output.is_json() {
+            return self.output.value(&json!(incident));
+        }
+        for line in description(&incident) {
+            self.output.line(&line)?;
+        }
+        Ok(())
+    }
+
+    async fn alert_silence(
+        &mut self,
+        id: &str,
+        time: Duration,
+        note: &NoteArgs,
+        what: &str,
+    ) -> Result<(), WorkflowError> {
+        let request = SilenceRequest { duration: time, note: self::note(note) };
+        let signal = self.alert(id).signal(AlertWorkflow::silence, request, signal_options()).await;
+        self.told(id, what, signal)
+    }
+
+    fn alert(&self, id: &str) -> WorkflowHandle<temporalio_client::Client, AlertWorkflow> {
+        let id = if id.contains(ID_PREFIX) { id.to_owned() } else { format!("{ID_PREFIX}{id}") };
+        self.client.get_workflow_handle(id)
+    }
+
+    async fn incident(&self, id: &str) -> Result<Incident, WorkflowError> {
+        let alert = self.alert(id);
+        let query = alert.query(AlertWorkflow::status, (), WorkflowQueryOptions::default());
+        let answer = tokio::time::timeout(PATIENCE, query).await;
+        let answer =
+            answer.map_err(|_| WorkflowError::Failed("no answer in time; does a dixmgr run there?".to_owned()))?;
+        let answer = answer.map_err(|error| unknown(id, &error))?;
+        answer.ok_or_else(|| WorkflowError::Failed(format!("alert {id} has only just begun; ask again")))
+    }
+
+    fn told<E: std::error::Error + 'static>(
+        &mut self,
+        id: &str,
+        what: &str,
+        signal: Result<(), E>,
+    ) -> Result<(), WorkflowError> {
+        signal.map_err(|error| unknown(id, &error))?;
+        if self.output.is_json() {
+            return self.output.value(&json!({ "done": what, "alert": id }));
+        }
+        self.output.line(&format!("{id}: {what}"))
+    }
+}
+
+/// Sends a test over a channel of the configuration.
+async fn test(args: &AlertsArgs, channel: &str) -> Result<(), WorkflowError> {
+    let Some(conf) = &args.place.conf else {
+        return Err(WorkflowError::Wrong("name the configuration that has the channel: -conf FILE".to_owned()));
+    };
+    let alerts = read_config(conf)?.alerts;
+    if !alerts.channels.iter().any(|own| own.name == channel) {
+        let names: Vec<&str> = alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
+        return Err(WorkflowError::Wrong(format!("no channel is called {channel:?}; there are {}", names.join(", "))));
+    }
+    let metrics = Metrics::new("dixmgr").map_err(|error| WorkflowError::Failed(error.to_string()))?;
+    let notifier = Notifier::new(alerts.channels, HttpChecker::new(), &metrics);
+    let answer = notifier.send(channel, &test_message()).await;
+    let answer = answer.map_err(|error| WorkflowError::Failed(format!("{channel}: {error}")))?;
+    let mut output = Output::new(args.json);
+    if output.is_json() {
+        output.value(&json!({ "done": "sent", "channel": channel, "answer": answer }))?;
+    } else {
+        output.line(&format!("{channel}: sent, {answer}"))?;
+    }
+    output.flush()
+}
+
+fn test_message() -> AlertMessage {
+    let texts = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let starts_at = now();
+    let alert = Alert {
+        fingerprint: "0000000000000000".to_owned(),
+        kind: AlertKind::ServiceDegraded,
+        service: "dixmgr".to_owned(),
+        severity: Severity::Info,
+        rule: "test".to_owned(),
+        labels: texts(&[("alertname", "test"), ("service", "dixmgr"), ("severity", "info"), ("test", "true")]),
+        annotations: texts(&[
+            ("summary", "TEST: a message from dixmgr"),
+            ("description", "Somebody tried this channel with `dixmgr alerts test`. Nothing is wrong."),
+        ]),
+        starts_at,
+    };
+    let key = format!("test-{starts_at}");
+    AlertMessage { alert, status: AlertStatus::Firing, ends_at: None, repeated: false, key }
+}
+
+fn row(name: &str, incident: &Incident) -> [String; 6] {
+    let alert = &incident.alert;
+    let summary = alert.annotations.get("summary").cloned().unwrap_or_default();
+    let severity = alert.severity.name().to_owned();
+    [name.to_owned(), severity, status(incident), alert.service.clone(), rfc3339(alert.starts_at), summary]
+}
+
+/// In one word, why who is told what.
+fn status(incident: &Incident) -> String {
+    let silenced = incident.silenced.as_ref().is_some_and(|silence| silence.until > now());
+    let word = match incident.status {
+        AlertStatus::Resolved => "resolved",
+        AlertStatus::Firing if silenced => "silenced",
+        AlertStatus::Firing if !incident.causes.is_empty() => "suppressed",
+        AlertStatus::Firing if incident.acknowledged.is_some() => "acknowledged",
+        AlertStatus::Firing => "firing",
+    };
+    word.to_owned()
+}
+
+fn description(incident: &Incident) -> Vec<String> {
+    let alert = &incident.alert;
+    let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut lines = vec![
+        format!("alert       {}", alert.fingerprint),
+        format!("status      {}", status(incident)),
+        format!("severity    {}", alert.severity),
+        format!("rule        {}", alert.rule),
+        format!("labels      {}", labels.join(" ")),
+        format!("since       {}", rfc3339(alert.starts_at)),
+    ];
+    lines.extend(incident.ends_at.map(|at| format!("until       {}", rfc3339(at))));
+    lines.extend(incident.acknowledged.iter().map(|note| format!("taken care  by {} {}", note.by, note.comment)));
+    lines.extend(incident.silenced.iter().map(|silence| {
+        let left = Duration::from_millis(silence.until.saturating_sub(now()));
+        format!("silenced    for {} by {} {}", duration::format(left), silence.note.by, silence.note.comment)
+    }));
+    lines.extend((!incident.causes.is_empty()).then(|| {
+        let causes: Vec<&str> = incident.causes.iter().map(String::as_str).collect();
+        format!("because of  {}", causes.join(", "))
+    }));
+    lines.extend(alert.annotations.iter().map(|(name, text)| format!("{name:11} {text}")));
+    lines.push(String::new());
+    lines.extend(
+        incident.ledger.iter().map(|entry| format!("{}  {:12}  {}", rfc3339(entry.at), entry.what, entry.detail)),
+    );
+    lines
+}
+
+fn note(args: &NoteArgs) -> Note {
+    let cut = |text: &str| text.chars().take(MAX_NOTE).collect();
+    let by = if args.by.is_empty() { "somebody" } else { &args.by };
+    Note { by: cut(by), comment: cut(&args.comment) }
+}
+
+fn signal_options() -> WorkflowSignalOptions {
+    WorkflowSignalOptions::default()
+}
+
+fn unknown(id: &str, error: &(dyn std::error::Error + 'static)) -> WorkflowError {
+    let said = crate::worker::chain(error);
+    WorkflowError::Failed(format!("alert {id}: {said}; `dixmgr alerts list` shows which there are"))
+}
+
+fn now() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
