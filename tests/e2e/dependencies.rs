@@ -60,7 +60,7 @@ fn a_dead_dependent_waits_until_what_it_needs_is_back() {
     let check = format!("failure_threshold = 1\nhttp = [{{ url = \"{}\", interval = \"200ms\" }}]", backend.url("/"));
     let config = [QUICK.to_owned(), service("db.service", &check), service("api.service", "needs = [\"db\"]")].concat();
     let daemon = exec(&systemd, &config, &["db", "api"]);
-    await_last_reason(&daemon, "api", "started");
+    await_reason(&daemon, "api", "started");
     backend.set(|_| Reply::status(500));
     await_health(&daemon, "db", false);
     await_last_reason(&daemon, "api", "dependency_lost");

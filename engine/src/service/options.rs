@@ -1,7 +1,7 @@
 //! Options of a running workflow: its priority, and how workers are chosen for it.
 
 use temporalio_common::protos::temporal::api::{
-    workflow::v1::WorkflowExecutionOptions,
+    workflow::v1::{WorkflowExecutionOptions, versioning_override::Override},
     workflowservice::v1::{UpdateWorkflowExecutionOptionsRequest, UpdateWorkflowExecutionOptionsResponse},
 };
 use tonic::Status;
@@ -82,8 +82,12 @@ fn merged(
     if has_part_of(mask, "versioningOverride") {
         let queue = info.started.as_ref().and_then(|started| started.task_queue.as_ref());
         let queue = queue.map_or("", |queue| &queue.name);
-        check_override(from.versioning_override.as_ref())?;
-        options.versioning_override = from.versioning_override.as_ref().map(recorded);
+        let given = from.versioning_override.as_ref();
+        if given.is_some_and(|given| matches!(given.r#override, Some(Override::OneTime(_)))) {
+            check_pinned(core, &info.namespace, queue, given)?;
+        }
+        check_override(given)?;
+        options.versioning_override = given.map(recorded);
         check_pinned(core, &info.namespace, queue, options.versioning_override.as_ref())?;
     }
     merge_priority(&mut options.priority, from.priority.as_ref(), mask)?;

@@ -77,8 +77,12 @@ pub(super) fn check_pinned(
     queue: &str,
     given: Option<&VersioningOverride>,
 ) -> Result<(), Status> {
-    let Some(Override::Pinned(pinned)) = given.and_then(|given| given.r#override.as_ref()) else { return Ok(()) };
-    let Some(version) = pinned.version.as_ref().and_then(VersionId::of) else { return Ok(()) };
+    let version = match given.and_then(|given| given.r#override.as_ref()) {
+        Some(Override::Pinned(pinned)) => pinned.version.as_ref(),
+        Some(Override::OneTime(once)) => once.target_deployment_version.as_ref(),
+        _ => None,
+    };
+    let Some(version) = version.and_then(VersionId::of) else { return Ok(()) };
     if core.deployments.has_queue(namespace, &version, queue, TaskKind::Workflow.queue_type()) {
         return Ok(());
     }

@@ -6,6 +6,7 @@ histories.py replay DIRECTORY         replays what `dixmgr engine export` wrote,
 
 import asyncio
 import json
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -71,3 +72,6 @@ if __name__ == "__main__":
         asyncio.run(run(sys.argv[2], sys.argv[3]))
     else:
         asyncio.run(replay(Path(sys.argv[2])))
+    sys.stdout.flush()
+    # All is written. The interpreter's own end is left out: the SDK's threads now and then abort it.
+    os._exit(0)
