@@ -38,14 +38,6 @@ const ENOUGH: Duration = Duration::from_mins(3);
 /// What refusals have said, each once.
 type Refusals = Arc<Mutex<BTreeSet<String>>>;
 
-/// How it went.
-pub(super) struct Outcome {
-    /// Numbers entered, in all books.
-    pub(super) entered: usize,
-    /// What refusals have said.
-    pub(super) refusals: BTreeSet<String>,
-}
-
 /// The clients and their worker.
 pub(super) struct Clients {
     runtime: runtime::Runtime,
@@ -70,8 +62,13 @@ impl Clients {
         Self { runtime, over, refusals, authors, stop_worker, worker }
     }
 
-    /// Lets the clients finish the books that they have begun.
-    pub(super) fn finish(self) -> Outcome {
+    /// Whether a refusal has said so.
+    pub(super) fn were_told(&self, sign: &str) -> bool {
+        self.refusals.lock().expect("no panic before").iter().any(|said| said.contains(sign))
+    }
+
+    /// Lets the clients finish the books that they have begun. Answers how many numbers were entered in all of them.
+    pub(super) fn finish(self) -> usize {
         self.over.store(true, Ordering::Relaxed);
         let entered = self.runtime.block_on(async {
             let mut entered = 0;
@@ -86,8 +83,7 @@ impl Clients {
         }
         // What the SDK makes of polls that were cut off, some of which it counts as under way for good, is not the matter here.
         drop(self.worker.join());
-        let refusals = std::mem::take(&mut *self.refusals.lock().expect("no panic before"));
-        Outcome { entered, refusals }
+        entered
     }
 }
 

@@ -12,7 +12,6 @@ mod clients;
 mod faults;
 mod workflows;
 
-use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::Path;
@@ -20,7 +19,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use dixmgr_testkit::{EngineServer, Random};
+use dixmgr_testkit::{EngineServer, Random, wait_until};
 use serde_json::Value;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions, WorkflowReplayerOptionsBuilder};
 
@@ -31,6 +30,8 @@ use crate::support::BINARY;
 
 /// Longest time from one kill to the next, the start of the engine not counted. An SDK that has lost its server waits for 200 ms.
 const LIFE: Duration = Duration::from_millis(600);
+/// Longest time until a trouble is felt by somebody.
+const BITES_WITHIN: Duration = Duration::from_mins(1);
 /// Furthest that the clock is set from the right time.
 const WRONG: Duration = Duration::from_hours(2);
 
@@ -38,8 +39,9 @@ fn kills() -> usize {
     env::var("DIXMGR_KILLS").map_or(8, |kills| kills.parse().expect("DIXMGR_KILLS is a number"))
 }
 
-/// Kills the engine so often; `trouble` happens in each of its lives, and is over at the end.
-fn rage(engine: EngineServer, mut trouble: impl FnMut(Option<&mut Random>)) -> (EngineServer, BTreeSet<String>) {
+/// Kills the engine so often; `trouble` happens in each of its lives, and is over at the end. Where `sign` is given, it is what
+/// refusals say when the trouble bites, and the storm goes on until one has said it.
+fn rage(engine: EngineServer, sign: Option<&str>, mut trouble: impl FnMut(Option<&mut Random>)) -> EngineServer {
     let mut engine = engine;
     let mut random = Random::from_environment();
     let clients = Clients::start(&engine.address());
@@ -48,10 +50,17 @@ fn rage(engine: EngineServer, mut trouble: impl FnMut(Option<&mut Random>)) -> (
         thread::sleep(random.within(Duration::ZERO..LIFE));
         engine.kill_and_restart();
     }
+    if let Some(sign) = sign {
+        let bitten = wait_until(BITES_WITHIN, || {
+            trouble(Some(&mut random));
+            wait_until(LIFE, || clients.were_told(sign))
+        });
+        assert!(bitten, "nobody was told {sign:?}");
+    }
     trouble(None);
-    let outcome = clients.finish();
-    eprintln!("{} kills, {} numbers entered, each once and in order", kills(), outcome.entered);
-    (engine, outcome.refusals)
+    let entered = clients.finish();
+    eprintln!("{} kills, {entered} numbers entered, each once and in order", kills());
+    engine
 }
 
 /// Takes the file out of the running engine, and looks at all of it.
@@ -98,8 +107,7 @@ fn replay(export: &Path, address: &str) -> usize {
 
 #[test]
 fn nothing_is_lost_when_the_engine_is_killed() {
-    let (engine, _) = rage(EngineServer::start(BINARY, &[]), |_| {});
-    inspect(&engine);
+    inspect(&rage(EngineServer::start(BINARY, &[]), None, |_| {}));
 }
 
 #[test]
@@ -107,8 +115,8 @@ fn nothing_is_lost_when_its_disk_is_full_now_and_then() {
     let mut disk = None;
     let engine = EngineServer::start_with(BINARY, &[], |directory| disk = Some(SmallDisk::over(directory)));
     let disk = disk.expect("it is prepared");
-    let (engine, refusals) = rage(engine, |random| disk.fill(random.is_some_and(|random| random.below(2) == 0)));
-    assert!(refusals.iter().any(|said| said.contains("no room left")), "it was never full: {refusals:?}");
+    let sign = Some("no room left");
+    let engine = rage(engine, sign, |random| disk.fill(random.is_some_and(|random| random.below(2) == 0)));
     inspect(&engine);
     drop(engine);
 }
@@ -117,8 +125,8 @@ fn nothing_is_lost_when_its_disk_is_full_now_and_then() {
 fn nothing_is_lost_when_its_disk_fails_to_sync() {
     let faults = Faults::new();
     let engine = EngineServer::start_under(&faults.wrapper(), BINARY, &[]);
-    let (engine, refusals) = rage(engine, |random| faults.fail_syncs(if random.is_some() { 300 } else { 0 }));
-    assert!(refusals.iter().any(|said| said.contains("cannot read or write")), "no sync has failed: {refusals:?}");
+    let sign = Some("cannot read or write");
+    let engine = rage(engine, sign, |random| faults.fail_syncs(if random.is_some() { 300 } else { 0 }));
     inspect(&engine);
 }
 
@@ -126,7 +134,7 @@ fn nothing_is_lost_when_its_disk_fails_to_sync() {
 fn nothing_is_lost_when_the_clock_is_set_forwards_and_back() {
     let faults = Faults::new();
     let engine = EngineServer::start_under(&faults.wrapper(), BINARY, &[]);
-    let (engine, _) = rage(engine, |random| {
+    let engine = rage(engine, None, |random| {
         if let Some(random) = random {
             let ahead = random.below(2) == 0;
             faults.set_clock(ahead, random.within(Duration::ZERO..WRONG));
