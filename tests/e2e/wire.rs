@@ -58,6 +58,25 @@ fn assert_same(from_server: &Value, from_engine: &Value) {
     assert_eq!(from_engine.len(), from_server.len());
 }
 
+/// Runs a Python script against a server with these options and against the engine, and compares what it finds: parts of cases.
+pub(crate) fn no_difference_in(script: &'static str, options: &[&str]) {
+    let Some(server) = TemporalServer::start_with(options) else { return };
+    let engine = EngineServer::start(BINARY, &[]);
+    let [server, engine] = [server.address(), engine.address()];
+    let ask = |address: String| std::thread::spawn(move || found_by(script, &address));
+    let [from_server, from_engine] = [server, engine].map(ask).map(|found| found.join().expect("the script runs"));
+    let parts = from_server.as_object().expect("the script writes an object");
+    for (part, expected) in parts {
+        let (expected, found) = (expected.as_object(), from_engine[part].as_object());
+        let (expected, found) = (expected.expect("an object of cases"), found.expect("the same parts"));
+        for (case, expected) in expected {
+            let found = found.get(case).unwrap_or(&Value::Null);
+            assert_eq!(found, expected, "{part}: {case}\nengine: {found:#}\nserver: {expected:#}");
+        }
+        assert_eq!(found.len(), expected.len(), "{part}");
+    }
+}
+
 /// Runs the TypeScript workflows against a server, and answers what they found. They are copied to where the SDK is, because
 /// that is where their imports look for it.
 fn found_by_typescript(address: &str) -> Value {

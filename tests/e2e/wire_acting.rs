@@ -8,39 +8,20 @@ use serde_json::Value;
 
 use crate::{
     support::BINARY,
-    wire::{found_by, temporal},
+    wire::{no_difference_in, temporal},
 };
 
 /// What the development server leaves off.
 const PAUSES: [&str; 2] = ["--dynamic-config-value", "frontend.WorkflowPauseEnabled=true"];
 
-/// Runs a script against both, and compares what it finds case by case.
-fn no_difference_in(script: &'static str) {
-    let Some(server) = TemporalServer::start_with(&PAUSES) else { return };
-    let engine = EngineServer::start(BINARY, &[]);
-    let [server, engine] = [server.address(), engine.address()];
-    let ask = |address: String| std::thread::spawn(move || found_by(script, &address));
-    let [from_server, from_engine] = [server, engine].map(ask).map(|found| found.join().expect("the script runs"));
-    let parts = from_server.as_object().expect("the script writes an object");
-    for (part, expected) in parts {
-        let (expected, found) = (expected.as_object(), from_engine[part].as_object());
-        let (expected, found) = (expected.expect("an object of cases"), found.expect("the same parts"));
-        for (case, expected) in expected {
-            let found = found.get(case).unwrap_or(&Value::Null);
-            assert_eq!(found, expected, "{part}: {case}\nengine: {found:#}\nserver: {expected:#}");
-        }
-        assert_eq!(found.len(), expected.len(), "{part}");
-    }
-}
-
 #[test]
 fn the_python_sdk_sees_no_difference_between_what_operators_do() {
-    no_difference_in("acting.py");
+    no_difference_in("acting.py", &PAUSES);
 }
 
 #[test]
 fn the_python_sdk_sees_no_difference_between_batches() {
-    no_difference_in("batches.py");
+    no_difference_in("batches.py", &PAUSES);
 }
 
 fn start(address: &str, id: &str) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     support::BINARY,
-    wire::{found_by, temporal},
+    wire::{found_by, no_difference_in, temporal},
 };
 
 #[test]
@@ -83,17 +83,7 @@ fn blank(value: &mut Value) {
 
 #[test]
 fn the_python_sdk_sees_no_difference_between_standalone_activities() {
-    let Some(server) = TemporalServer::start() else { return };
-    let engine = EngineServer::start(BINARY, &[]);
-    let [server, engine] = [server.address(), engine.address()];
-    let ask = |address: String| std::thread::spawn(move || found_by("activities.py", &address));
-    let [from_server, from_engine] = [server, engine].map(ask).map(|found| found.join().expect("the script runs"));
-    for (part, expected) in from_server.as_object().expect("the script writes an object") {
-        for (case, expected) in expected.as_object().expect("an object of cases") {
-            let found = from_engine[part].get(case).unwrap_or(&Value::Null);
-            assert_eq!(found, expected, "{part}: {case}\nengine: {found:#}\nserver: {expected:#}");
-        }
-    }
+    no_difference_in("activities.py", &[]);
 }
 
 #[test]

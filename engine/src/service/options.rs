@@ -54,10 +54,13 @@ pub(super) fn update(
     refuse(has_skipping, "TimeSkippingConfig")?;
     core.require_namespace(&request.namespace)?;
     let key = core.find_open(&request.namespace, &execution)?;
-    let merged = merged(core, &core.info(key)?, &from, &mask)?;
+    let info = core.info(key)?;
+    let merged = merged(core, &info, &from, &mask)?;
     core.update(key, |e, now| e.update_options(now, merged.clone(), &request.identity));
-    // What waits for a worker of the version of before.
-    core.sort_tasks_anew(&request.namespace);
+    if merged.versioning_override != info.options().versioning_override {
+        // What waits for a worker of the version of before.
+        core.sort_tasks_anew(&request.namespace);
+    }
     Ok(UpdateWorkflowExecutionOptionsResponse { workflow_execution_options: Some(merged), update_time: None })
 }
 
