@@ -13,7 +13,7 @@ use dixmgr_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::rule::{Phase, RuleReason, RuleState};
-use crate::template;
+use crate::{route, template};
 
 /// Dependents that a message names.
 const MAX_DEPENDENTS: usize = 20;
@@ -252,11 +252,9 @@ impl Watched {
             annotations: rule.annotations.iter().map(fill).filter(|(_, text)| !text.is_empty()).collect(),
             starts_at,
         };
-        let mut delivery = policy.delivery.clone();
-        if let Some(receivers) = &rule.receivers {
-            delivery.receivers.clone_from(receivers);
-        }
-        RaisedAlert { alert, workflow_id: format!("{}alert.{print}", policy.id_prefix), delivery }
+        let delivery = route::delivery(policy, rule, &alert.labels);
+        let group = route::group(policy, &delivery, &alert);
+        RaisedAlert { alert, workflow_id: format!("{}alert.{print}", policy.id_prefix), delivery, group }
     }
 }
 

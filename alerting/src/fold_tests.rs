@@ -13,13 +13,7 @@ fn policy() -> AlertPolicy {
     for rule in &mut rules {
         rule.hold = Duration::ZERO;
     }
-    let delivery = Delivery {
-        receivers: Vec::new(),
-        group_wait: Duration::ZERO,
-        repeat_interval: Duration::from_hours(4),
-        dedupe_window: Duration::from_mins(5),
-    };
-    AlertPolicy { rules, delivery, id_prefix: String::new() }
+    AlertPolicy { rules, delivery: Delivery::default(), routes: Vec::new(), id_prefix: String::new() }
 }
 
 fn spec() -> ServiceSpec {

@@ -11,11 +11,13 @@ pub mod observation;
 pub mod plan;
 pub mod rule;
 pub mod service;
+pub mod silence;
 pub mod size;
 
 pub use action::{ActionOutcome, ActionReport, ActionRequest};
 pub use alert::{
-    Alert, AlertChanges, AlertKind, AlertPolicy, AlertStatus, Delivery, KnownAlerts, RaisedAlert, Receiver, Severity,
+    ALL_LABELS, Alert, AlertChanges, AlertGroup, AlertKind, AlertPolicy, AlertStatus, Delivery, KnownAlerts,
+    RaisedAlert, Receiver, Route, Severity,
 };
 pub use observation::{Health, HealthStatus, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
 pub use plan::{Mode, Plan, PlanPage};
@@ -23,3 +25,4 @@ pub use rule::{Comparison, Rule, Selector, Signal};
 pub use service::{
     Command, Dependency, HttpCheck, Labels, Probes, Replicas, RestartPolicy, ServiceSpec, SyncCheck, Target,
 };
+pub use silence::{Matcher, Silence};
