@@ -51,6 +51,23 @@ pub struct MessageAlert {
 }
 
 impl Message {
+    /// A message about one alert that is in no group.
+    #[must_use]
+    pub fn about(alert: Alert, status: AlertStatus, key: String) -> Self {
+        let firing = usize::from(status == AlertStatus::Firing);
+        Self {
+            group: alert.fingerprint.clone(),
+            labels: BTreeMap::new(),
+            status,
+            alerts: vec![MessageAlert { alert, status, ends_at: None }],
+            firing,
+            resolved: 1 - firing,
+            missed: 0,
+            repeated: false,
+            key,
+        }
+    }
+
     /// The one line that says all.
     #[must_use]
     pub fn title(&self) -> String {
@@ -97,10 +114,7 @@ impl Message {
     /// In capitals: how bad it is, or that it is over.
     #[must_use]
     pub fn mark(&self) -> String {
-        match self.status {
-            AlertStatus::Firing => self.severity().name().to_uppercase(),
-            AlertStatus::Resolved => "RESOLVED".to_owned(),
-        }
+        mark(self.status, self.severity())
     }
 
     /// Said below the alerts when that is not all; nothing when it is.
@@ -132,6 +146,12 @@ impl Message {
 }
 
 impl MessageAlert {
+    /// In capitals: how bad it is, or that it is over.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        mark(self.status, self.alert.severity)
+    }
+
     /// The alert in one line.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -150,5 +170,12 @@ impl MessageAlert {
     pub fn lasted(&self) -> Option<String> {
         let ends_at = self.ends_at?;
         Some(duration::format(Duration::from_millis(ends_at.saturating_sub(self.alert.starts_at))))
+    }
+}
+
+fn mark(status: AlertStatus, severity: Severity) -> String {
+    match status {
+        AlertStatus::Firing => severity.name().to_uppercase(),
+        AlertStatus::Resolved => "RESOLVED".to_owned(),
     }
 }

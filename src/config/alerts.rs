@@ -7,18 +7,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dixmgr_activities::notify::{Channel, ChannelKind, LOG, Webhook};
-use dixmgr_alerting::defaults;
-use dixmgr_model::{AlertPolicy, Delivery, Receiver, Rule};
+use dixmgr_alerting::{defaults, route};
+use dixmgr_model::{ALL_LABELS, AlertPolicy, Delivery, Receiver, Rule};
 
+use super::check;
 use super::fault::{FaultSink, Located};
 use super::reader::TableReader;
 use super::resolve::Draft;
 use super::suggest;
-
-/// Wait before the first message, within which a remedy may help.
-const GROUP_WAIT: Duration = Duration::from_secs(10);
-const REPEAT_INTERVAL: Duration = Duration::from_hours(4);
-const DEDUPE_WINDOW: Duration = Duration::from_mins(5);
 
 /// Most channels and rules; each alert may be on its way to every one of the former.
 const MAX_CHANNELS: usize = 32;
@@ -47,13 +43,9 @@ pub struct AlertFlags {
 impl Alerts {
     /// The default rules, told to the log.
     pub(super) fn usual(prefix: &str) -> Self {
-        let delivery = Delivery {
-            receivers: vec![receiver(LOG, Duration::ZERO)],
-            group_wait: GROUP_WAIT,
-            repeat_interval: REPEAT_INTERVAL,
-            dedupe_window: DEDUPE_WINDOW,
-        };
-        let policy = AlertPolicy { rules: defaults::rules(), delivery, id_prefix: prefix.to_owned() };
+        let delivery = Delivery { receivers: vec![receiver(LOG, Duration::ZERO)], ..Delivery::default() };
+        let policy =
+            AlertPolicy { rules: defaults::rules(), delivery, routes: Vec::new(), id_prefix: prefix.to_owned() };
         Self { policy, channels: vec![Channel { name: LOG.to_owned(), kind: ChannelKind::Log }] }
     }
 
@@ -90,16 +82,7 @@ pub(super) fn read(
 ) -> Alerts {
     let mut alerts = Alerts::usual(prefix);
     let Some(table) = root.table("alerts") else { return alerts };
-    let delivery = &mut alerts.policy.delivery;
-    for (key, wait) in [
-        ("group_wait", &mut delivery.group_wait),
-        ("repeat_interval", &mut delivery.repeat_interval),
-        ("dedupe_window", &mut delivery.dedupe_window),
-    ] {
-        if let Some(written) = table.wait(key) {
-            *wait = written.value;
-        }
-    }
+    timing(&table, &mut alerts.policy.delivery);
     let enabled = table.boolean("enabled").is_none_or(|enabled| enabled.value);
     let channels = bounded(table.tables("channel"), MAX_CHANNELS, faults);
     alerts.channels.extend(channels.into_iter().filter_map(channel::read));
@@ -120,6 +103,44 @@ pub(super) fn read(
     }
     table.finish();
     alerts
+}
+
+/// What is told together, and the times of its messages.
+fn timing(table: &TableReader<'_>, delivery: &mut Delivery) {
+    for (key, wait) in [
+        ("group_wait", &mut delivery.group_wait),
+        ("group_interval", &mut delivery.group_interval),
+        ("repeat_interval", &mut delivery.repeat_interval),
+        ("dedupe_window", &mut delivery.dedupe_window),
+    ] {
+        if let Some(written) = table.wait(key) {
+            *wait = written.value;
+        }
+    }
+    if let Some(names) = table.strings("group_by") {
+        delivery.group_by = labels(names.value, table.faults());
+    }
+}
+
+/// Names of labels to group by. An alert changes its severity and stays the same, so that is none.
+fn labels(written: Vec<Located<String>>, faults: &FaultSink<'_>) -> Vec<String> {
+    let mut labels = Vec::new();
+    for name in written {
+        let valid = name.value == ALL_LABELS || check::label_name(&name.value).is_ok();
+        if name.value == route::SEVERITY {
+            faults.report(&name.place, "alerts cannot be grouped by severity", "write a route for it");
+        } else if !valid || labels.contains(&name.value) {
+            let problem = format!("{:?} is not the name of another label", name.value);
+            faults.report(
+                &name.place,
+                problem,
+                "name each label once, such as \"alertname\", or write \"...\" for all",
+            );
+        } else {
+            labels.push(name.value);
+        }
+    }
+    labels
 }
 
 /// Who is told: the channels that are named, or all that are no escalation step; and the steps.

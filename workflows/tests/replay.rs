@@ -12,7 +12,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dixmgr_workflows::{AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow};
+use dixmgr_workflows::{
+    AlertGroupWorkflow, AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow,
+};
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
@@ -34,6 +36,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<ClusterWorkflow>())
         .and_then(|options| options.register_workflow::<InfrastructureWorkflow>())
         .and_then(|options| options.register_workflow::<AlertWorkflow>())
+        .and_then(|options| options.register_workflow::<AlertGroupWorkflow>())
         .expect("distinct workflow types")
         .build();
     WorkflowReplayer::new(options).expect("a replayer")

@@ -27,13 +27,12 @@ fn checked_spec() -> ServiceSpec {
 
 /// Rules of which none ever fires.
 pub(crate) fn no_rules() -> Arc<AlertPolicy> {
-    let delivery = Delivery {
-        receivers: Vec::new(),
-        group_wait: Duration::ZERO,
-        repeat_interval: Duration::ZERO,
-        dedupe_window: Duration::ZERO,
-    };
-    Arc::new(AlertPolicy { rules: Vec::new(), delivery, id_prefix: String::new() })
+    Arc::new(AlertPolicy {
+        rules: Vec::new(),
+        delivery: Delivery::default(),
+        routes: Vec::new(),
+        id_prefix: String::new(),
+    })
 }
 
 /// The default rules.

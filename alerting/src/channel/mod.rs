@@ -11,8 +11,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-use dixmgr_model::AlertStatus;
-
 use crate::message::{Message, MessageAlert};
 
 /// A time in milliseconds since the epoch, as RFC 3339 has it, in UTC.
@@ -28,21 +26,13 @@ fn words(message: &Message) -> String {
     let mut lines: Vec<String> = Vec::new();
     for alert in &message.alerts {
         if !single {
-            lines.push(format!("{} {}", mark(alert), alert.summary()));
+            lines.push(format!("[{}] {}", alert.mark(), alert.summary()));
         }
         lines.extend(alert.description().map(str::to_owned));
         lines.push(format!("{} · alert {}", since(alert), alert.alert.fingerprint));
     }
     lines.extend(message.rest());
     lines.join("\n")
-}
-
-/// In brackets: how bad one of several alerts is, or that it is over.
-fn mark(alert: &MessageAlert) -> String {
-    match alert.status {
-        AlertStatus::Firing => format!("[{}]", alert.alert.severity),
-        AlertStatus::Resolved => "[resolved]".to_owned(),
-    }
 }
 
 /// Since when an alert is there, and how long it lasted.
@@ -67,7 +57,7 @@ pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
-    use dixmgr_model::{Alert, AlertKind, Severity};
+    use dixmgr_model::{Alert, AlertKind, AlertStatus, Severity};
 
     use super::*;
 
@@ -179,7 +169,7 @@ pub(crate) mod tests {
         let text = telegram::body(&message, "")["text"].as_str().unwrap().to_owned();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "[CRITICAL] 41 firing, 1 resolved: service_down (db, web, …)");
-        assert_eq!((lines[1], lines[4]), ("[critical] db is down", "[resolved] web is down"));
+        assert_eq!((lines[1], lines[4]), ("[CRITICAL] db is down", "[RESOLVED] web is down"));
         assert_eq!(lines.last(), Some(&"40 more not listed, 3 more came and went meanwhile"));
         let body = webhook::body(&message, "ops");
         assert_eq!((body["status"].as_str(), body["truncatedAlerts"].as_u64()), (Some("firing"), Some(40)));

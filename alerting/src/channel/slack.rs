@@ -5,7 +5,7 @@
 use dixmgr_model::{AlertStatus, Severity};
 use serde_json::{Value, json};
 
-use super::{mark, rfc3339};
+use super::rfc3339;
 use crate::message::{Message, MessageAlert};
 
 /// Longest text of a section, in characters.
@@ -46,7 +46,7 @@ fn single(alert: &MessageAlert) -> Vec<Value> {
 fn of_several(alert: &MessageAlert) -> String {
     let description = alert.description().map(|text| format!("\n{}", cut(&escape(text), PART)));
     let summary = cut(&escape(&alert.summary()), PART);
-    format!("{} *{summary}*{}\n{}", mark(alert), description.unwrap_or_default(), since(alert))
+    format!("[{}] *{summary}*{}\n{}", alert.mark(), description.unwrap_or_default(), since(alert))
 }
 
 fn since(alert: &MessageAlert) -> String {

@@ -166,7 +166,10 @@ fn after_days_without_an_answer_one_message_says_how_things_are() {
         let at = day * 86_400;
         script.fires("b", at);
         script.is_over("b", at + 600);
-        assert!(script.sent(at + 600).iter().all(|sent| sent.starts_with("boss")), "nothing overtakes what is on its way");
+        assert!(
+            script.sent(at + 600).iter().all(|sent| sent.starts_with("boss")),
+            "nothing overtakes what is on its way"
+        );
     }
     script.is_over("a", 300_000);
     script.fires("c", 300_001);

@@ -8,8 +8,9 @@ use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::{Dependency, Labels, Probes, Replicas, RestartPolicy, ServiceSpec, Target};
 use dixmgr_testkit::eventually_async;
 use dixmgr_workflows::{
-    AlertWorkflow, ClusterInput, ClusterStatus, ClusterWorkflow, DependentWorkflow, InfrastructureInput,
-    InfrastructureStatus, InfrastructureWorkflow, NodeInput, NodeWorkflow, ServiceStatus, interceptors,
+    AlertGroupWorkflow, AlertWorkflow, ClusterInput, ClusterStatus, ClusterWorkflow, DependentWorkflow,
+    InfrastructureInput, InfrastructureStatus, InfrastructureWorkflow, NodeInput, NodeWorkflow, ServiceStatus,
+    interceptors,
 };
 use temporalio_client::{
     Client, WorkflowDescribeOptions, WorkflowFetchHistoryOptions, WorkflowHandle, WorkflowHistory,
@@ -56,6 +57,7 @@ impl Harness {
             .and_then(|options| options.register_workflow::<ClusterWorkflow>())
             .and_then(|options| options.register_workflow::<InfrastructureWorkflow>())
             .and_then(|options| options.register_workflow::<AlertWorkflow>())
+            .and_then(|options| options.register_workflow::<AlertGroupWorkflow>())
             .expect("distinct workflow types")
             .build();
         let mut worker = Worker::new(&runtime, client.clone(), options).expect("a worker");
