@@ -25,4 +25,4 @@ pub use rule::{Comparison, Rule, Selector, Signal};
 pub use service::{
     Command, Dependency, HttpCheck, Labels, Probes, Replicas, RestartPolicy, ServiceSpec, SyncCheck, Target,
 };
-pub use silence::{Matcher, Silence};
+pub use silence::{MAINTENANCE_PREFIX, Maintenance, Matcher, Silence, SilenceState};

@@ -110,7 +110,7 @@ impl AlertGroupWorkflow {
             own.report(report, delivery, now);
         }
         if let (Some(group), Some(silences)) = (&mut self.group, self.silences.take()) {
-            group.set_silences(silences);
+            group.set_silences(silences.into());
         }
     }
 }

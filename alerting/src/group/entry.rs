@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use dixmgr_model::{Alert, AlertStatus, Delivery, Severity, Silence};
+use dixmgr_model::{Alert, AlertStatus, Delivery, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::after;
 use super::line::Heard;
-use crate::silence;
+use crate::silence::Silences;
 
 /// How an alert is, as its own workflow says.
 #[allow(clippy::struct_excessive_bools, reason = "they are independent facts")]
@@ -85,8 +85,8 @@ impl Entry {
         self.report = report;
     }
 
-    pub(super) fn set_silences(&mut self, silences: &[Silence]) {
-        let own = silences.iter().filter(|silence| silence::matches(&silence.matchers, &self.report.alert.labels));
+    pub(super) fn set_silences(&mut self, silences: &Silences) {
+        let own = silences.selecting(&self.report.alert.labels);
         self.quiet = own.map(|own| Quiet { from: own.starts_at, until: own.ends_at, id: own.id.clone() }).collect();
     }
 

@@ -19,12 +19,13 @@ mod line;
 
 use std::collections::BTreeMap;
 
-use dixmgr_model::{AlertGroup, AlertStatus, Delivery, Silence};
+use dixmgr_model::{AlertGroup, AlertStatus, Delivery};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Ledger;
 use crate::message::{LISTED, Message, MessageAlert};
 use crate::millis;
+use crate::silence::Silences;
 
 pub use entry::{Entry, Report};
 pub use line::{Heard, Line};
@@ -49,7 +50,7 @@ pub struct Group {
     lines: Vec<Line>,
     /// Silences that there are or will be.
     #[serde(default)]
-    silences: Vec<Silence>,
+    silences: Silences,
     /// Alerts that found no place.
     #[serde(default)]
     overflow: u64,
@@ -80,7 +81,7 @@ impl Group {
             entries: BTreeMap::new(),
             ledger: Ledger::default(),
             lines,
-            silences: Vec::new(),
+            silences: Silences::default(),
             overflow: 0,
             opened_at: now,
             messages: 0,
@@ -113,7 +114,7 @@ impl Group {
     }
 
     /// The silences are these now.
-    pub fn set_silences(&mut self, silences: Vec<Silence>) {
+    pub fn set_silences(&mut self, silences: Silences) {
         self.silences = silences;
         self.entries.values_mut().for_each(|entry| entry.set_silences(&self.silences));
     }

@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use dixmgr_model::{Alert, AlertKind, Matcher, Receiver, Severity};
+use dixmgr_model::{Alert, AlertKind, Matcher, Receiver, Severity, Silence};
 use proptest::prelude::*;
 
 use super::*;
@@ -147,7 +147,7 @@ fn a_silence_holds_back_what_it_matches_and_ends_by_itself() {
         ends_at: T + 100 * S,
         ..Silence::default()
     };
-    script.group.set_silences(vec![silence]);
+    script.group.set_silences(vec![silence].into());
     script.fires("a", 0);
     script.fires("b", 0);
     assert_eq!(script.sent(10), ["ops: [WARNING] b is busy"]);
