@@ -38,7 +38,7 @@ pub enum SilenceError {
     #[error("at least one matcher must not match the empty string; a silence of everything is not taken")]
     MatchesAll,
     /// It has none, or too many.
-    #[error("a silence has 1 to {MAX_MATCHERS} matchers, not {0}")]
+    #[error("there may be 1 to {MAX_MATCHERS} matchers, not {0}")]
     Matchers(usize),
     /// Not the name of a label.
     #[error("{0:?} is not the name of a label; write letters, digits and _, at most {MAX_LABEL}")]
@@ -202,6 +202,17 @@ pub fn check(silence: &Silence, now: u64) -> Result<(), SilenceError> {
         return Err(SilenceError::Past);
     }
     Ok(())
+}
+
+/// Checks matchers one by one: their number, their labels, their expressions.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_form(matchers: &[Matcher]) -> Result<(), SilenceError> {
+    if matchers.is_empty() || matchers.len() > MAX_MATCHERS {
+        return Err(SilenceError::Matchers(matchers.len()));
+    }
+    matchers.iter().try_for_each(|matcher| check_matcher(matcher).map(drop))
 }
 
 /// Checks the matchers of a silence.

@@ -131,6 +131,17 @@ impl Entry {
 
     /// Whether a receiver has to hear something of it that it has not heard.
     pub(super) fn is_news(&self, receiver: usize, delivery: &Delivery, now: u64) -> bool {
+        let waits = !self.is_over() && self.heard_firing(receiver).is_none() && now < self.ready_at;
+        !waits && self.is_to_be_told(receiver, delivery, now)
+    }
+
+    /// Since when a receiver that has to hear of it could have: for ever, if it heard of it before.
+    pub(super) fn waits_since(&self, receiver: usize) -> u64 {
+        if self.heard_firing(receiver).is_some() { 0 } else { self.ready_at }
+    }
+
+    /// The same, whether or not the wait before its first message is over.
+    pub(super) fn is_to_be_told(&self, receiver: usize, delivery: &Delivery, now: u64) -> bool {
         let heard = self.heard_firing(receiver);
         if self.is_over() {
             return heard.is_some();
@@ -140,9 +151,7 @@ impl Entry {
         }
         match heard {
             Some(heard) => self.report.alert.severity > heard.severity,
-            None => {
-                now >= self.ready_at && self.is_fresh(receiver, delivery, now) && self.has_turn(receiver, delivery, now)
-            }
+            None => self.is_fresh(receiver, delivery, now) && self.has_turn(receiver, delivery, now),
         }
     }
 
@@ -189,7 +198,8 @@ impl Entry {
         let first = self.first_told_at;
         let steps = delivery.receivers.iter().filter_map(move |to| Some(after(first?, to.after)));
         let quiet = self.quiet.iter().flat_map(|quiet| [quiet.from, quiet.until]);
-        heard.chain(steps).chain(quiet).chain(self.report.silenced_until).chain([self.ready_at])
+        let ready = [self.ready_at, after(self.ready_at, delivery.group_wait)];
+        heard.chain(steps).chain(quiet).chain(self.report.silenced_until).chain(ready)
     }
 
     /// Whether it is over, everyone knows, and it would be news again.

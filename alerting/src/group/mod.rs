@@ -191,9 +191,17 @@ impl Group {
             return false;
         }
         let again = line.last_at.is_some_and(|at| now >= after(at, self.delivery.repeat_interval));
-        self.entries
-            .values()
-            .any(|entry| entry.is_news(index, &self.delivery, now) || (again && entry.is_to_be_repeated(index, now)))
+        if again && self.entries.values().any(|entry| entry.is_to_be_repeated(index, now)) {
+            return true;
+        }
+        let news = self.entries.values().filter(|entry| entry.is_news(index, &self.delivery, now));
+        let waited_since = news.map(|entry| entry.waits_since(index)).min();
+        waited_since.is_some_and(|since| now >= after(since, self.delivery.group_wait) || !self.is_joined(index, now))
+    }
+
+    /// Whether an alert has just joined that may be told in a moment: who is told of the others can wait for it, so long.
+    fn is_joined(&self, index: usize, now: u64) -> bool {
+        self.entries.values().any(|entry| now < entry.ready_at() && entry.is_to_be_told(index, &self.delivery, now))
     }
 
     fn send(&mut self, index: usize, now: u64) -> Due {

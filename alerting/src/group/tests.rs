@@ -86,10 +86,11 @@ fn what_fires_together_is_told_together_and_so_is_its_end() {
     script.fires("a", 0);
     script.fires("b", 3);
     assert_eq!((script.sent(9), script.wakes_in(9)), (vec![], Some(10)));
+    assert_eq!((script.sent(10), script.wakes_in(10)), (vec![], Some(13)), "who has just joined is waited for");
     assert_eq!(script.sent(13), ["ops: [WARNING] 2 alerts: a, b"]);
     script.fires("c", 14);
     script.is_over("a", 15);
-    assert_eq!((script.sent(30), script.wakes_in(30)), (vec![], Some(73)), "one message in a group_interval");
+    assert_eq!((script.sent(40), script.wakes_in(40)), (vec![], Some(73)), "one message in a group_interval");
     assert_eq!(script.sent(73), ["ops: [WARNING] 2 firing, 1 resolved: b, c, a"]);
     script.is_over("b", 80);
     script.is_over("c", 81);
@@ -97,6 +98,14 @@ fn what_fires_together_is_told_together_and_so_is_its_end() {
     assert!(!script.group.is_done(T + 134 * S));
     script.sent(400);
     assert!(script.group.is_done(T + 400 * S));
+}
+
+#[test]
+fn nobody_waits_for_ever_for_those_that_join() {
+    let mut script = Script::new(60);
+    (0..30).for_each(|second| script.fires(&format!("s{second:02}"), second));
+    assert_eq!(script.sent(19), Vec::<String>::new());
+    assert_eq!(script.sent(20), ["ops: [WARNING] 11 alerts: s00, s01, s02, s03, s04, …"]);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use super::super::fault::Located;
 use super::super::reader::TableReader;
 use super::super::resolve::Draft;
 use super::super::written::checked_map;
-use super::{known, position, with_log};
+use super::delivery::{known, with_log};
+use super::position;
 
 /// Most `*` of one pattern: each multiplies the ways in which it can fit.
 const MAX_STARS: usize = 4;

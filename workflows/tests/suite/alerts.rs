@@ -126,7 +126,11 @@ pub async fn alerts_of_one_group_are_told_together(harness: Harness) {
     harness.world.runs("db.service");
     let db = harness.start_node(harness.spec("db")).await;
     db.until("ready", |status| status.ready).await;
-    let alerts = ["a", "b", "c"].map(|service| raised(&harness, service, Severity::Warning));
+    let alerts = ["a", "b", "c"].map(|service| {
+        let mut raised = raised(&harness, service, Severity::Warning);
+        raised.delivery.group_wait = Duration::from_secs(2);
+        raised
+    });
     harness.world.set_alerts("db.service", alerts.to_vec());
     let counts = |world: &World| -> Vec<(AlertStatus, usize, usize)> {
         let messages = world.notified().into_iter().map(|request| request.message);
