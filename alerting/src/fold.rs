@@ -4,7 +4,7 @@
 //! difference between the alerts that fire and those that the workflow knows of, so nothing is lost or told twice however
 //! often either side starts anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dixmgr_model::{
     Alert, AlertChanges, AlertKind, AlertPolicy, KnownAlerts, RaisedAlert, Rule, ServiceSpec, ServiceState, Severity,
@@ -254,7 +254,8 @@ impl Watched {
         };
         let delivery = route::delivery(policy, rule, &alert.labels);
         let group = route::group(policy, &delivery, &alert);
-        RaisedAlert { alert, workflow_id: format!("{}alert.{print}", policy.id_prefix), delivery, group }
+        let workflow_id = format!("{}alert.{print}", policy.id_prefix);
+        RaisedAlert { alert, workflow_id, delivery, group, lacking: BTreeSet::new() }
     }
 }
 

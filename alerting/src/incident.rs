@@ -10,6 +10,9 @@ use crate::group::Report;
 use crate::ledger::Ledger;
 use crate::millis;
 
+/// How long what a look took for the cause holds without a word from who knows. In a storm, that word may take a while.
+const SUSPICION: u64 = 2 * 60 * 1_000;
+
 /// Groups that an alert has left and that are still told of its end.
 const MAX_LEFT: usize = 4;
 
@@ -26,6 +29,9 @@ pub struct Incident {
     /// Services whose trouble is the cause of this one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub causes: BTreeSet<String>,
+    /// What the look that raised it took for its causes, until then, or until anybody knows better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspected: Option<Suspicion>,
     /// Who takes care of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Note>,
@@ -47,6 +53,15 @@ pub struct Incident {
     /// Whether its groups have to hear how it is now.
     #[serde(default)]
     news: bool,
+}
+
+/// Causes that nobody has confirmed yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspicion {
+    /// The services.
+    pub causes: BTreeSet<String>,
+    /// When it ends.
+    pub until: u64,
 }
 
 /// Who did something, and what they say about it.
@@ -91,11 +106,12 @@ impl Incident {
     /// An alert that was reported at `now`.
     #[must_use]
     pub fn new(raised: RaisedAlert, causes: BTreeSet<String>, now: u64) -> Self {
-        let RaisedAlert { alert, delivery, group, .. } = raised;
+        let RaisedAlert { alert, delivery, group, lacking, .. } = raised;
         let mut incident = Self {
             status: AlertStatus::Firing,
             ends_at: None,
             causes,
+            suspected: None,
             acknowledged: None,
             silenced: None,
             group,
@@ -108,6 +124,7 @@ impl Incident {
         };
         incident.ledger.note(now, "fired", &incident.headline());
         incident.note_causes(now);
+        incident.suspect(lacking, now);
         incident
     }
 
@@ -123,11 +140,14 @@ impl Incident {
             self.status = AlertStatus::Firing;
             self.ends_at = None;
             self.ledger.note(now, "fired", &self.headline());
+            self.suspect(raised.lacking, now);
         } else if severity != self.alert.severity {
             let what = if self.alert.severity > severity { "escalated" } else { "eased" };
             self.ledger.note(now, what, &format!("{severity} → {}", self.alert.severity));
         }
-        self.set_causes(causes, now);
+        if causes != self.causes {
+            self.set_causes(causes, now);
+        }
     }
 
     /// It is over. An acknowledgement ends with it.
@@ -136,18 +156,34 @@ impl Incident {
             self.status = AlertStatus::Resolved;
             self.ends_at = Some(now);
             self.acknowledged = None;
+            self.suspected = None;
             self.news = true;
             self.ledger.note(now, "resolved", "");
         }
     }
 
-    /// Other services' trouble is, or is no longer, the cause of it.
+    /// Other services' trouble is, or is no longer, the cause of it, as its service's workflow knows.
     pub fn set_causes(&mut self, causes: BTreeSet<String>, now: u64) {
+        self.news |= self.suspected.take().is_some();
         if causes != self.causes {
             self.causes = causes;
             self.news = true;
             self.note_causes(now);
         }
+    }
+
+    /// A suspicion that nobody confirmed in time is dropped.
+    pub fn expire(&mut self, now: u64) {
+        if self.suspected.take_if(|suspected| now >= suspected.until).is_some() {
+            self.news = true;
+            self.ledger.note(now, "unsuppressed", "nothing else was found to be the cause");
+        }
+    }
+
+    /// Whether another alert is told in its stead.
+    #[must_use]
+    pub fn is_suppressed(&self) -> bool {
+        !self.causes.is_empty() || self.suspected.is_some()
     }
 
     /// Somebody takes care of it: no repetitions and no escalation until it is over.
@@ -188,9 +224,15 @@ impl Incident {
         self.news = true;
     }
 
-    /// When it may be done with: its end, and the time in which coming back it would be the same alert.
+    /// When something changes by itself: a suspicion ends, or there is nothing left to do.
     #[must_use]
-    pub fn done_at(&self) -> Option<u64> {
+    pub fn wake_at(&self) -> Option<u64> {
+        let suspected = self.suspected.as_ref().map(|suspected| suspected.until);
+        suspected.into_iter().chain(self.done_at()).min()
+    }
+
+    /// Its end, and the time in which coming back it would be the same alert.
+    fn done_at(&self) -> Option<u64> {
         Some(self.ends_at?.saturating_add(millis(self.delivery.dedupe_window)))
     }
 
@@ -205,7 +247,7 @@ impl Incident {
             alert: self.alert.clone(),
             status: self.status,
             ends_at: self.ends_at,
-            suppressed: !self.causes.is_empty(),
+            suppressed: self.is_suppressed(),
             acknowledged: self.acknowledged.is_some(),
             silenced_until: self.silenced.as_ref().map(|silence| silence.until),
             moved,
@@ -227,6 +269,13 @@ impl Incident {
         }
     }
 
+    fn suspect(&mut self, causes: BTreeSet<String>, now: u64) {
+        if self.causes.is_empty() && !causes.is_empty() {
+            self.ledger.note(now, "suppressed", &format!("it lacks {}", list(&causes)));
+            self.suspected = Some(Suspicion { causes, until: now.saturating_add(SUSPICION) });
+        }
+    }
+
     fn headline(&self) -> String {
         let summary = self.alert.annotations.get("summary").map_or("", String::as_str);
         format!("{} by rule {}: {summary}", self.alert.severity, self.alert.rule)
@@ -238,11 +287,13 @@ impl Incident {
                 self.ledger.note(now, "unsuppressed", "what it needs is back");
             }
         } else {
-            let causes: Vec<&str> = self.causes.iter().map(String::as_str).collect();
-            let detail = format!("because of {}", causes.join(", "));
-            self.ledger.note(now, "suppressed", &detail);
+            self.ledger.note(now, "suppressed", &format!("because of {}", list(&self.causes)));
         }
     }
+}
+
+fn list(services: &BTreeSet<String>) -> String {
+    services.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn words(note: &Note) -> String {

@@ -21,7 +21,7 @@ fn raised(severity: Severity, at: u64, group: &str) -> RaisedAlert {
     };
     let delivery = Delivery::default();
     let group = AlertGroup { workflow_id: group.to_owned(), labels: BTreeMap::new() };
-    RaisedAlert { alert, workflow_id: String::new(), delivery, group }
+    RaisedAlert { alert, workflow_id: String::new(), delivery, group, lacking: BTreeSet::new() }
 }
 
 fn incident() -> Incident {
@@ -69,6 +69,29 @@ fn what_has_a_cause_is_not_reported_until_it_outlives_it() {
     );
     incident.resolve(T + 3 * S);
     assert_eq!(reports(&mut incident), [to("cpu", AlertStatus::Resolved, false)]);
+}
+
+#[test]
+fn what_a_look_took_for_the_cause_holds_until_somebody_knows() {
+    let lacking = RaisedAlert { lacking: BTreeSet::from(["net".to_owned()]), ..raised(Severity::Warning, T, "cpu") };
+    let new = || {
+        let mut incident = Incident::new(lacking.clone(), BTreeSet::new(), T);
+        assert_eq!((reports(&mut incident), incident.wake_at()), (vec![], Some(T + 120 * S)));
+        incident
+    };
+    let fires = || [to("cpu", AlertStatus::Firing, false)];
+    let mut confirmed = new();
+    confirmed.set_causes(BTreeSet::from(["net".to_owned()]), T + S);
+    confirmed.expire(T + 120 * S);
+    assert!(reports(&mut confirmed).is_empty() && confirmed.is_suppressed());
+    confirmed.set_causes(BTreeSet::new(), T + 200 * S);
+    assert_eq!(reports(&mut confirmed), fires());
+    let mut denied = new();
+    denied.set_causes(BTreeSet::new(), T + S);
+    assert_eq!(reports(&mut denied), fires());
+    let mut left = new();
+    left.expire(T + 120 * S);
+    assert_eq!(reports(&mut left), fires());
 }
 
 #[test]

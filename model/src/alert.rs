@@ -3,7 +3,7 @@
 //! [`AlertPolicy`] and its rules ([`crate::rule`]) are configuration and live in the daemon's memory. [`Alert`], [`Delivery`] and what holds them
 //! stand in workflow histories; their fields are only ever added, with a default. Neither holds a secret: a channel is a name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -169,6 +169,9 @@ pub struct RaisedAlert {
     /// What it is told together with.
     #[serde(default)]
     pub group: AlertGroup,
+    /// Services that it needs and that were seen not to run at that moment: most likely its cause.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lacking: BTreeSet<String>,
 }
 
 /// What differs between the alerts of a service and those that its workflow knows of.

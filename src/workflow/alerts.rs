@@ -212,7 +212,7 @@ fn status(incident: &Incident) -> String {
     let word = match incident.status {
         AlertStatus::Resolved => "resolved",
         AlertStatus::Firing if silenced => "silenced",
-        AlertStatus::Firing if !incident.causes.is_empty() => "suppressed",
+        AlertStatus::Firing if incident.is_suppressed() => "suppressed",
         AlertStatus::Firing if incident.acknowledged.is_some() => "acknowledged",
         AlertStatus::Firing => "firing",
     };

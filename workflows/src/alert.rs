@@ -196,6 +196,7 @@ async fn accompany(ctx: &Context) -> End {
 
 fn take_signals(ctx: &Context) {
     let now = log::now(ctx);
+    incident(ctx, |incident| incident.expire(now));
     while let Some(inbound) = ctx.state_mut(|this| this.inbox.pop_front()) {
         ctx.state_mut(|this| this.handle(inbound, now));
     }
@@ -225,10 +226,10 @@ fn end(ctx: &Context) -> Option<End> {
     })
 }
 
-/// Wakes the run when the alert may be done with.
+/// Wakes the run when something changes by itself.
 fn arm<'a>(ctx: &'a Context, timer: &mut Slot<'a, ()>) {
     timer.cancel();
-    if let Some(at) = incident(ctx, |incident| incident.done_at()) {
+    if let Some(at) = incident(ctx, |incident| incident.wake_at()) {
         let token = ctx.cancellation_token().child_token();
         let wait = Duration::from_millis(at.saturating_sub(log::now(ctx)).max(1));
         let waiting = ctx.timer(TimerOptions::builder(wait).cancellation_token(token.clone()).build());

@@ -1,6 +1,6 @@
 //! Cases about alerts: what their workflows tell, when, and what stays behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dixmgr_alerting::incident::{Incident, Note};
@@ -34,7 +34,13 @@ fn raised(harness: &Harness, service: &str, severity: Severity) -> RaisedAlert {
         ..Delivery::default()
     };
     let group = AlertGroup { workflow_id: harness.id("alert-group"), labels: BTreeMap::new() };
-    RaisedAlert { alert, workflow_id: harness.id(&format!("alert.{fingerprint}")), delivery, group }
+    RaisedAlert {
+        alert,
+        workflow_id: harness.id(&format!("alert.{fingerprint}")),
+        delivery,
+        group,
+        lacking: BTreeSet::new(),
+    }
 }
 
 /// Status and severity of each message that arrived.
@@ -80,8 +86,7 @@ pub async fn an_alert_is_told_and_told_to_be_over(harness: Harness) {
     let all = [(Firing, Severity::Warning), (Firing, Severity::Critical), (Resolved, Severity::Critical)];
     harness.until("resolved", |world| told(world) == all).await;
     until_closed(&handle).await;
-    let keys: std::collections::BTreeSet<_> =
-        harness.world.notified().into_iter().map(|request| request.message.key).collect();
+    let keys: BTreeSet<_> = harness.world.notified().into_iter().map(|request| request.message.key).collect();
     assert_eq!(keys.len(), 3, "{keys:?}");
     record(handle.fetch_history(Default::default()), "alert-escalated").await;
     db.record("node-alert").await;
