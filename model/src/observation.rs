@@ -144,21 +144,24 @@ impl ServiceState {
     /// How it is, in one word.
     #[must_use]
     pub fn condition(&self) -> Condition {
+        match self.unit.phase {
+            UnitPhase::Unknown => Condition::Unknown,
+            UnitPhase::Activating => Condition::Starting,
+            UnitPhase::Deactivating => Condition::Stopping,
+            UnitPhase::AutoRestart => Condition::Restarting,
+            UnitPhase::Missing | UnitPhase::Masked | UnitPhase::Inactive | UnitPhase::Failed => Condition::Down,
+            UnitPhase::Active | UnitPhase::Completed => self.condition_of_running(),
+        }
+    }
+
+    fn condition_of_running(&self) -> Condition {
         let sync = self.sync.as_ref().map(|sync| sync.status);
-        match (self.unit.phase, self.health.status) {
-            (UnitPhase::Unknown, _) => Condition::Unknown,
-            (UnitPhase::Activating, _) => Condition::Starting,
-            (UnitPhase::Deactivating, _) => Condition::Stopping,
-            (UnitPhase::AutoRestart, _) => Condition::Restarting,
-            (UnitPhase::Missing | UnitPhase::Masked | UnitPhase::Inactive | UnitPhase::Failed, _) => Condition::Down,
-            (UnitPhase::Active | UnitPhase::Completed, HealthStatus::Unhealthy) => Condition::Unhealthy,
-            (UnitPhase::Active | UnitPhase::Completed, HealthStatus::Unknown) => Condition::Starting,
-            (UnitPhase::Active | UnitPhase::Completed, HealthStatus::Healthy) => match sync {
-                None | Some(SyncStatus::Synced) => Condition::Up,
-                Some(SyncStatus::Syncing) => Condition::Syncing,
-                Some(SyncStatus::Stalled) => Condition::Stalled,
-                Some(SyncStatus::Unknown) => Condition::Starting,
-            },
+        match (self.health.status, sync) {
+            (HealthStatus::Unhealthy, _) => Condition::Unhealthy,
+            (HealthStatus::Unknown, _) | (_, Some(SyncStatus::Unknown)) => Condition::Starting,
+            (HealthStatus::Healthy, None | Some(SyncStatus::Synced)) => Condition::Up,
+            (HealthStatus::Healthy, Some(SyncStatus::Syncing)) => Condition::Syncing,
+            (HealthStatus::Healthy, Some(SyncStatus::Stalled)) => Condition::Stalled,
         }
     }
 

@@ -120,7 +120,10 @@ fn without_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
 }
 
 fn host<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Option<&'r str> {
-    headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(|| uri.authority().map(|host| host.as_str()))
+    headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| uri.authority().map(axum::http::uri::Authority::as_str))
 }
 
 fn without_port(host: &str) -> &str {
@@ -151,11 +154,11 @@ mod tests {
         Guard { token: token.map(Into::into), hosts: vec!["status.example".to_owned()], loopback }
     }
 
-    fn status(guard: &Guard, method: Method, headers: &[(&'static str, &str)]) -> u16 {
+    fn status(guard: &Guard, method: &Method, headers: &[(&'static str, &str)]) -> u16 {
         let headers = headers.iter().map(|(name, value)| {
             (header::HeaderName::from_static(name), header::HeaderValue::from_str(value).unwrap())
         });
-        match guard.check(&method, &Uri::from_static("/"), &headers.collect()) {
+        match guard.check(method, &Uri::from_static("/"), &headers.collect()) {
             Ok(()) => 200,
             Err(refused) => refused.into_response().status().as_u16(),
         }
@@ -165,47 +168,47 @@ mod tests {
     fn on_loopback_the_host_has_to_be_ours() {
         let guard = guard(None, true);
         for ours in ["localhost:9091", "LOCALHOST", "127.0.0.1:9091", "127.8.8.8", "[::1]:9091", "status.example"] {
-            assert_eq!(status(&guard, Method::GET, &[("host", ours)]), 200, "{ours}");
+            assert_eq!(status(&guard, &Method::GET, &[("host", ours)]), 200, "{ours}");
         }
         for foreign in ["evil.example:9091", "localhost.evil.example", "192.168.0.1", "", "127.0.0.1.evil:80"] {
-            assert_eq!(status(&guard, Method::GET, &[("host", foreign)]), 403, "{foreign}");
+            assert_eq!(status(&guard, &Method::GET, &[("host", foreign)]), 403, "{foreign}");
         }
-        assert_eq!(status(&guard, Method::GET, &[]), 403);
+        assert_eq!(status(&guard, &Method::GET, &[]), 403);
     }
 
     #[test]
     fn on_loopback_pages_of_others_change_nothing() {
         let guard = guard(None, true);
         let host = ("host", "localhost:9091");
-        assert_eq!(status(&guard, Method::POST, &[host]), 200);
-        assert_eq!(status(&guard, Method::POST, &[host, ("origin", "http://localhost:9091")]), 200);
+        assert_eq!(status(&guard, &Method::POST, &[host]), 200);
+        assert_eq!(status(&guard, &Method::POST, &[host, ("origin", "http://localhost:9091")]), 200);
         for origin in ["http://evil.example", "http://localhost:8080", "null"] {
-            assert_eq!(status(&guard, Method::POST, &[host, ("origin", origin)]), 403, "{origin}");
-            assert_eq!(status(&guard, Method::DELETE, &[host, ("origin", origin)]), 403, "{origin}");
-            assert_eq!(status(&guard, Method::GET, &[host, ("origin", origin)]), 200, "{origin}");
+            assert_eq!(status(&guard, &Method::POST, &[host, ("origin", origin)]), 403, "{origin}");
+            assert_eq!(status(&guard, &Method::DELETE, &[host, ("origin", origin)]), 403, "{origin}");
+            assert_eq!(status(&guard, &Method::GET, &[host, ("origin", origin)]), 200, "{origin}");
         }
-        assert_eq!(status(&guard, Method::POST, &[host, ("sec-fetch-site", "cross-site")]), 403);
-        assert_eq!(status(&guard, Method::POST, &[host, ("sec-fetch-site", "same-origin")]), 200);
+        assert_eq!(status(&guard, &Method::POST, &[host, ("sec-fetch-site", "cross-site")]), 403);
+        assert_eq!(status(&guard, &Method::POST, &[host, ("sec-fetch-site", "same-origin")]), 200);
     }
 
     #[test]
     fn a_token_is_needed_for_changes_and_from_afar_for_all() {
         let host = ("host", "localhost");
         let near = guard(Some("s3cret"), true);
-        assert_eq!(status(&near, Method::GET, &[host]), 200);
-        assert_eq!(status(&near, Method::POST, &[host]), 401);
-        assert_eq!(status(&near, Method::POST, &[host, ("authorization", "Bearer s3cret")]), 200);
-        assert_eq!(status(&near, Method::POST, &[host, ("authorization", "Basic OnMzY3JldA==")]), 200);
+        assert_eq!(status(&near, &Method::GET, &[host]), 200);
+        assert_eq!(status(&near, &Method::POST, &[host]), 401);
+        assert_eq!(status(&near, &Method::POST, &[host, ("authorization", "Bearer s3cret")]), 200);
+        assert_eq!(status(&near, &Method::POST, &[host, ("authorization", "Basic OnMzY3JldA==")]), 200);
         for wrong in ["Bearer s3cre", "Bearer s3cret2", "Basic bm9wZQ==", "Basic !", "Digest x", ""] {
-            assert_eq!(status(&near, Method::GET, &[host, ("authorization", wrong)]), 401, "{wrong}");
+            assert_eq!(status(&near, &Method::GET, &[host, ("authorization", wrong)]), 401, "{wrong}");
         }
         let far = guard(Some("s3cret"), false);
-        assert_eq!(status(&far, Method::GET, &[("host", "10.0.0.1")]), 401);
-        assert_eq!(status(&far, Method::GET, &[("authorization", "bearer s3cret")]), 200);
+        assert_eq!(status(&far, &Method::GET, &[("host", "10.0.0.1")]), 401);
+        assert_eq!(status(&far, &Method::GET, &[("authorization", "bearer s3cret")]), 200);
         // A browser that remembers the password sends it for pages of others too.
         let basic = ("authorization", "Basic eDpzM2NyZXQ=");
-        assert_eq!(status(&far, Method::GET, &[("host", "10.0.0.1"), basic]), 200);
+        assert_eq!(status(&far, &Method::GET, &[("host", "10.0.0.1"), basic]), 200);
         let foreign = [("host", "10.0.0.1"), basic, ("origin", "http://evil.example")];
-        assert_eq!(status(&far, Method::POST, &foreign), 403);
+        assert_eq!(status(&far, &Method::POST, &foreign), 403);
     }
 }
