@@ -28,6 +28,7 @@ use crate::notify::{Channel, Notifier, NotifyError};
 use crate::resources::{ResourceReport, resources};
 use crate::sync::{SyncChecker, SyncError};
 use crate::watch::activity::watch_service;
+use crate::watch::board::Board;
 use crate::watch::{Hub, HubOptions};
 
 /// Most services in one page of the plan: well below what a history event may hold.
@@ -52,6 +53,8 @@ pub struct ActivitiesOptions {
     pub alerts: Arc<AlertPolicy>,
     /// Where messages about alerts go.
     pub channels: Vec<Channel>,
+    /// Where others read how services are.
+    pub board: Board,
 }
 
 /// The activities of one daemon, to be registered with its worker.
@@ -77,6 +80,7 @@ impl Activities {
             sync: sync.clone(),
             plan: options.plan.clone(),
             alerts: Arc::clone(&options.alerts),
+            board: options.board.clone(),
         });
         let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics);
         Self { options, sync, hub, notifier }

@@ -18,7 +18,9 @@ pub use action::{ActionOutcome, ActionReport, ActionRequest};
 pub use alert::{
     Alert, AlertChanges, AlertKind, AlertPolicy, AlertStatus, Delivery, KnownAlerts, RaisedAlert, Receiver, Severity,
 };
-pub use observation::{Health, HealthStatus, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
+pub use observation::{
+    Availability, Condition, Health, HealthStatus, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus,
+};
 pub use plan::{Mode, Plan, PlanPage};
 pub use rule::{Comparison, Rule, Selector, Signal};
 pub use service::{

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod alerts;
+mod api;
 mod cluster;
 mod demo;
 mod dependencies;

@@ -30,7 +30,7 @@ mod silences;
 
 pub use alert::{AlertInput, AlertWorkflow, SilenceRequest};
 pub use children::Kind;
-pub use cluster::{CarriedCluster, ClusterInput, ClusterStatus, ClusterWorkflow, Group, Replica};
+pub use cluster::{CarriedCluster, ClusterInput, ClusterStatus, ClusterWorkflow, Group, Replica, replica_spec};
 pub use dependent::DependentWorkflow;
 pub use infrastructure::{
     Book, InfrastructureInput, InfrastructureStatus, InfrastructureWorkflow, Known, ServiceEntry,

@@ -8,6 +8,7 @@ use dixmgr_model::{HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatu
 use tokio::sync::{oneshot, watch};
 
 use super::alerts::Alerts;
+use super::board::Slot;
 use super::downtime::Downtime;
 use super::probe::{Facts, ProbeId, ProbeResult, Readiness, health_of_stopped};
 use super::{Known, Registration, WatchProgress};
@@ -42,6 +43,7 @@ pub(super) struct Entry {
     assumed: Option<ServiceState>,
     downtime: Downtime,
     alerts: Alerts,
+    slot: Arc<Slot>,
     /// Something that decides may have changed since it was last told.
     moved: bool,
 }
@@ -79,7 +81,7 @@ pub(super) struct Seen {
 
 impl Entry {
     /// A service that was never looked at.
-    pub(super) fn new(spec: Arc<ServiceSpec>, metrics: Arc<ServiceMetrics>, alerts: Alerts) -> Self {
+    pub(super) fn new(spec: Arc<ServiceSpec>, metrics: Arc<ServiceMetrics>, alerts: Alerts, slot: Arc<Slot>) -> Self {
         Self {
             readiness: Readiness::new(&spec),
             spec,
@@ -96,6 +98,7 @@ impl Entry {
             assumed: None,
             downtime: Downtime::default(),
             alerts,
+            slot,
         }
     }
 
@@ -188,6 +191,7 @@ impl Entry {
             self.metrics.set_peers(reading.peers);
         }
         let facts = Facts::of(&result);
+        self.slot.answered(&facts, now);
         let next = self.readiness.fold(id, result, now);
         self.moved = true;
         self.record(now);
@@ -215,6 +219,7 @@ impl Entry {
             self.metrics.set_disk_rates(read, write);
             self.metrics.add_disk_bytes(io.read_bytes, io.written_bytes);
         }
+        self.slot.used(usage);
         if self.is_running() {
             let looked = self.alerts.used(&self.spec, usage, &self.metrics, now);
             self.judged(looked);
@@ -323,6 +328,7 @@ impl Entry {
         let since = self.readiness.unhealthy_since().filter(|_| unhealthy);
         let down = self.downtime.observe(!up || unhealthy, since, now);
         self.metrics.add_downtime(down);
+        self.slot.seen(self.state(), now);
     }
 
     /// The status of [`Entry::state`]'s health, without its words.
