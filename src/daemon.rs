@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dixmgr_activities::activities::{Activities, ActivitiesOptions};
 use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::metrics::Metrics;
+use dixmgr_activities::watch::board::Board;
 use dixmgr_model::{Mode, Plan};
 use temporalio_client::Client;
 use temporalio_sdk::runtime::RuntimeOptions;
@@ -13,6 +14,7 @@ use temporalio_sdk::{Runtime, WorkerOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::api::{self, Api};
 use crate::config::Alerts;
 use crate::data_dir::DataDir;
 use crate::error::RunError;
@@ -62,7 +64,7 @@ pub async fn run(settings: Settings, plan: Plan, alerts: Alerts) -> Result<(), R
 /// Everything that a run owns.
 struct Daemon {
     settings: Settings,
-    plan: Arc<Plan>,
+    plan: watch::Sender<Arc<Plan>>,
     alerts: Alerts,
     /// Keeps other dixmgrs away from the data directory.
     _data: DataDir,
@@ -72,6 +74,8 @@ struct Daemon {
     home: Home,
     identity: Identity,
     client: watch::Sender<Option<Client>>,
+    /// How services are now.
+    board: Board,
     /// Tasks beside the worker: the HTTP surface, the watchdog.
     tasks: JoinSet<()>,
 }
@@ -85,23 +89,32 @@ impl Daemon {
             Some(address) => Some(http::bind(address).await?),
             None => None,
         };
+        let api_listener = match &settings.api {
+            Some(api) => Some(http::bind_api(api.listen).await?),
+            None => None,
+        };
         let metrics = metrics(&settings, &plan, &alerts)?;
         let units = Units::open(&settings, &data)?;
         let home = Home::open(&settings, data.path(), &metrics).await?;
         let progress = Progress::default();
         let (client, client_seen) = watch::channel(None);
+        let (board, plan) = (Board::default(), watch::Sender::new(Arc::new(plan)));
         let mut tasks = JoinSet::new();
         if let Some(listener) = listener {
             let (metrics, progress, manager) = (metrics.clone(), progress.clone(), units.manager());
-            let pages = Pages { metrics, engine: home.engine() };
-            tasks.spawn(http::serve(listener, Surfaces { pages, progress, manager, client: client_seen }));
+            let (pages, client) = (Pages { metrics, engine: home.engine() }, client_seen.clone());
+            tasks.spawn(http::serve(listener, Surfaces { pages, progress, manager, client }));
+        }
+        if let (Some(listener), Some(api)) = (api_listener, &settings.api) {
+            let surface = Api { board: board.clone(), plan: plan.subscribe(), client: client_seen };
+            tasks.spawn(api::serve(listener, api, surface)?);
         }
         tasks.spawn(notify::watchdog());
         if let Some(engine) = home.engine() {
             tasks.spawn(control::serve(data.path().to_owned(), engine));
         }
-        let (plan, identity) = (Arc::new(plan), Identity::own());
-        Ok(Self { settings, plan, alerts, _data: data, metrics, progress, units, home, identity, client, tasks })
+        let identity = Identity::own();
+        Ok(Self { settings, plan, alerts, _data: data, metrics, progress, units, home, identity, client, board, tasks })
     }
 
     /// Works until a signal or an error that trying again does not mend.
@@ -116,7 +129,7 @@ impl Daemon {
         beside.spawn(hand_over_plan(
             client.clone(),
             self.settings.clone(),
-            Arc::clone(&self.plan),
+            Arc::clone(&self.plan.borrow()),
             self.progress.clone(),
         ));
         self.progress.set(Milestone::Accepting, true);
@@ -170,17 +183,18 @@ impl Daemon {
     }
 
     fn worker_options(&self) -> Result<WorkerOptions, RunError> {
-        let (_, plan) = watch::channel(Arc::clone(&self.plan));
         let activities = Activities::new(ActivitiesOptions {
             mode: self.settings.mode,
             manager: self.units.manager(),
             metrics: self.metrics.clone(),
-            plan,
+            plan: self.plan.subscribe(),
             http: HttpChecker::new(),
             alerts: Arc::new(self.alerts.policy.clone()),
             channels: self.alerts.channels.clone(),
+            board: self.board.clone(),
         });
-        worker::options(&self.settings.task_queue, &self.plan, activities, &self.metrics, self.home.is_cluster())
+        let plan = self.plan.borrow();
+        worker::options(&self.settings.task_queue, &plan, activities, &self.metrics, self.home.is_cluster())
     }
 
     /// The end, whatever it came from.
@@ -229,13 +243,16 @@ fn greet(daemon: &Daemon) {
         Mode::Exec => "exec: what dies is restarted",
         Mode::Watch => "watch: nothing is touched, only said",
     };
-    let (version, services) = (env!("CARGO_PKG_VERSION"), daemon.plan.services.len());
+    let (version, services) = (env!("CARGO_PKG_VERSION"), daemon.plan.borrow().services.len());
     tracing::info!(version, mode, services, durability = %daemon.home.name(), "dixmgr starts");
     if let Some(address) = daemon.home.address() {
         tracing::info!(%address, "the embedded engine serves Temporal's API");
     }
     if let Some(address) = settings.metrics {
         tracing::info!(%address, "serving /metrics, /healthz and /readyz");
+    }
+    if let Some(api) = &settings.api {
+        tracing::info!(address = %api.listen, "serving the status page and the API");
     }
     if !settings.ignored.is_empty() {
         let flags = settings.ignored.join(" ");

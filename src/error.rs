@@ -37,6 +37,16 @@ pub enum RunError {
         /// What the system said.
         detail: io::Error,
     },
+    /// The API's port cannot be had.
+    #[error(
+        "cannot listen on {address} for the API and the status page: {detail}; choose another port with -config-port, or switch them off with -dynamic-config=false"
+    )]
+    ListenApi {
+        /// Address and port.
+        address: SocketAddr,
+        /// What the system said.
+        detail: io::Error,
+    },
     /// The log filter cannot be read.
     #[error(
         "the log filter {filter:?} is not valid: {detail}; write it like \"info\" or \"warn,dixmgr=debug\" ({origin})"

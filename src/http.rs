@@ -50,6 +50,11 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
     TcpListener::bind(address).await.map_err(|detail| RunError::Listen { address, detail })
 }
 
+/// Takes the API's port.
+pub(crate) async fn bind_api(address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|detail| RunError::ListenApi { address, detail })
+}
+
 /// Serves a daemon's pages until the task is dropped.
 pub(crate) async fn serve(listener: TcpListener, surfaces: Surfaces) {
     let health =

@@ -15,6 +15,7 @@ pub mod settings;
 pub mod tree;
 pub mod workflow;
 
+mod api;
 mod control;
 mod data_dir;
 mod health;

@@ -18,6 +18,8 @@ const TASK_QUEUE: &str = "dotidx-watcher";
 const WATCH_SUFFIX: &str = "-watch";
 /// Where `/metrics` listens.
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9090);
+/// Where the API and the status page listen.
+const API: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9091);
 /// First word of every metric's name.
 pub(crate) const METRICS_NAMESPACE: &str = "dixmgr";
 
@@ -36,6 +38,8 @@ pub struct Settings {
     pub task_queue: String,
     /// Where `/metrics`, `/healthz` and `/readyz` listen; nowhere when absent.
     pub metrics: Option<SocketAddr>,
+    /// The API and the status page; absent when they are switched off.
+    pub api: Option<ApiSettings>,
     /// First word of every metric's name.
     pub metrics_namespace: String,
     /// How the embedded engine writes.
@@ -58,6 +62,17 @@ pub struct Settings {
     pub ignored: Vec<&'static str>,
 }
 
+/// Where the API and the status page are served, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiSettings {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Reference to the token that changes need, and everything from other machines.
+    pub token: Option<String>,
+    /// Names under which browsers may reach a loopback address, besides its own: those of a proxy before it.
+    pub hosts: Vec<String>,
+}
+
 impl Settings {
     /// Puts the layers over each other.
     pub fn resolve(request: &RunRequest, file: &FileSettings) -> Self {
@@ -70,6 +85,11 @@ impl Settings {
         if let Some(port) = args.metrics_port {
             listen.set_port(port);
         }
+        let mut api = file.api_listen.unwrap_or(API);
+        if let Some(port) = args.config_port {
+            api.set_port(port);
+        }
+        let api = ApiSettings { listen: api, token: file.api_token.clone(), hosts: file.api_hosts.clone() };
         Self {
             mode: request.mode,
             manager: args.process_manager,
@@ -77,6 +97,7 @@ impl Settings {
             namespace: pick(args.temporal_namespace.as_ref(), file.temporal_namespace.as_ref(), NAMESPACE),
             task_queue: format!("{task_queue}{suffix}"),
             metrics: args.metrics.then_some(listen),
+            api: args.dynamic_config.then_some(api),
             metrics_namespace: pick(None, file.metrics_namespace.as_ref(), METRICS_NAMESPACE),
             synchronous: file.synchronous.unwrap_or(Synchronous::Full),
             listen: file.engine_listen.clone(),
@@ -147,6 +168,17 @@ mod tests {
         assert_eq!(from_flags.metrics, Some("127.0.0.1:9200".parse().unwrap()), "the address stays the file's");
         assert_eq!(settings(&["-exec", "-temporal-host="], &file).temporal_host, None);
         assert_eq!(settings(&["-exec", "-metrics=false"], &file).metrics, None);
+    }
+
+    #[test]
+    fn the_api_listens_on_loopback() {
+        let api = |args: &[&str], file: &FileSettings| settings(args, file).api.map(|api| api.listen.to_string());
+        let none = FileSettings::default();
+        assert_eq!(api(&["-exec"], &none).as_deref(), Some("127.0.0.1:9091"));
+        assert_eq!(api(&["-exec", "-config-port", "9191"], &none).as_deref(), Some("127.0.0.1:9191"));
+        assert_eq!(api(&["-exec", "-dynamic-config=false"], &none), None);
+        let file = FileSettings { api_listen: Some("10.0.0.1:1".parse().unwrap()), ..none };
+        assert_eq!(api(&["-exec", "-config-port=2"], &file).as_deref(), Some("10.0.0.1:2"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::Plan;
 use dixmgr_workflows::{
     AlertGroupWorkflow, AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow,
-    interceptors,
+    SilencesWorkflow, interceptors,
 };
 use temporalio_client::Client;
 use temporalio_common::worker::WorkerDeploymentOptions;
@@ -72,6 +72,7 @@ fn register_workflows(options: &mut WorkerOptions) -> Result<(), WorkflowRegistr
     options.register_workflow::<ClusterWorkflow>()?;
     options.register_workflow::<AlertWorkflow>()?;
     options.register_workflow::<AlertGroupWorkflow>()?;
+    options.register_workflow::<SilencesWorkflow>()?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dixmgr_alerting::silence::maintenance;
 use dixmgr_alerting::sync::SyncReading;
 use dixmgr_model::{
     ActionOutcome, ActionReport, ActionRequest, AlertPolicy, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec,
@@ -15,7 +16,10 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::watch;
 
-use crate::api::{DependencyWait, NotifyRequest, PlanRequest, WatchReport, WatchRequest, definitions};
+use crate::api::{
+    DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchReport, WatchRequest,
+    definitions,
+};
 use crate::error::{self, Failure};
 use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
@@ -24,6 +28,7 @@ use crate::notify::{Channel, Notifier, NotifyError};
 use crate::resources::{ResourceReport, resources};
 use crate::sync::{SyncChecker, SyncError};
 use crate::watch::activity::watch_service;
+use crate::watch::board::Board;
 use crate::watch::{Hub, HubOptions};
 
 /// Most services in one page of the plan: well below what a history event may hold.
@@ -48,6 +53,8 @@ pub struct ActivitiesOptions {
     pub alerts: Arc<AlertPolicy>,
     /// Where messages about alerts go.
     pub channels: Vec<Channel>,
+    /// Where others read how services are.
+    pub board: Board,
 }
 
 /// The activities of one daemon, to be registered with its worker.
@@ -73,6 +80,7 @@ impl Activities {
             sync: sync.clone(),
             plan: options.plan.clone(),
             alerts: Arc::clone(&options.alerts),
+            board: options.board.clone(),
         });
         let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics);
         Self { options, sync, hub, notifier }
@@ -215,6 +223,18 @@ impl Activities {
             log_unsent(context.info().attempt, &channel, &message.group, &failure);
             error::notify(failure)
         })
+    }
+
+    /// Maintenance windows.
+    #[activity(definition = definitions::MaintenanceWindows)]
+    pub async fn maintenance_windows(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        request: MaintenanceRequest,
+    ) -> Result<MaintenanceReport, ActivityError> {
+        let MaintenanceRequest { from, to } = request;
+        let (silences, known_until) = maintenance::silences(&self.options.alerts.maintenance, from, to);
+        Ok(MaintenanceReport { silences, known_until })
     }
 
     /// A page of the plan.

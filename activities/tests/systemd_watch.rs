@@ -12,6 +12,7 @@ use dixmgr_activities::manager::{Action, ManagerError, TrackedUnit, UnitManager,
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::sync::SyncChecker;
 use dixmgr_activities::systemd::{SystemdManager, SystemdOptions};
+use dixmgr_activities::watch::board::Board;
 use dixmgr_activities::watch::{Hub, HubOptions};
 use dixmgr_model::{
     ActionReport, AlertPolicy, Delivery, Plan, ServiceSpec, ServiceState, Target, UnitPhase, UnitStatus,
@@ -76,6 +77,7 @@ impl Hands {
             rules: Vec::new(),
             delivery: Delivery::default(),
             routes: Vec::new(),
+            maintenance: Vec::new(),
             id_prefix: String::new(),
         };
         let hub = Hub::start(HubOptions {
@@ -85,6 +87,7 @@ impl Hands {
             http,
             plan: tokio::sync::watch::channel(plan).1,
             alerts: Arc::new(alerts),
+            board: Board::default(),
         });
         Self { manager, metrics, hub }
     }

@@ -13,7 +13,8 @@ fn policy() -> AlertPolicy {
     for rule in &mut rules {
         rule.hold = Duration::ZERO;
     }
-    AlertPolicy { rules, delivery: Delivery::default(), routes: Vec::new(), id_prefix: String::new() }
+    let (delivery, id_prefix) = (Delivery::default(), String::new());
+    AlertPolicy { rules, delivery, routes: Vec::new(), maintenance: Vec::new(), id_prefix }
 }
 
 fn spec() -> ServiceSpec {

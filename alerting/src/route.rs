@@ -63,6 +63,7 @@ mod tests {
         AlertPolicy {
             rules: defaults::rules(),
             delivery: delivery_of("", &["alertname"]),
+            maintenance: Vec::new(),
             routes: vec![Route { matchers: vec![matcher], delivery: delivery_of("pager", &[ALL_LABELS]) }],
             id_prefix: String::new(),
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Matcher, Rule};
+use crate::{Maintenance, Matcher, Rule};
 
 /// How bad it is, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,6 +68,8 @@ pub struct AlertPolicy {
     pub delivery: Delivery,
     /// Who is told otherwise; the first that fits decides.
     pub routes: Vec<Route>,
+    /// Maintenance windows.
+    pub maintenance: Vec<Maintenance>,
     /// Before the ids of alerts' workflows: dry runs keep to themselves.
     pub id_prefix: String,
 }

@@ -19,7 +19,9 @@ pub use alert::{
     ALL_LABELS, Alert, AlertChanges, AlertGroup, AlertKind, AlertPolicy, AlertStatus, Delivery, KnownAlerts,
     RaisedAlert, Receiver, Route, Severity,
 };
-pub use observation::{Health, HealthStatus, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
+pub use observation::{
+    Availability, Condition, Health, HealthStatus, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus,
+};
 pub use plan::{Mode, Plan, PlanPage};
 pub use rule::{Comparison, Rule, Selector, Signal};
 pub use service::{

@@ -104,7 +104,79 @@ pub enum SyncStatus {
     Stalled,
 }
 
+/// How a service is, in one word for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// It runs (or is a oneshot that is done) and its checks pass.
+    Up,
+    /// It runs, and follows its chain from behind.
+    Syncing,
+    /// It runs, and does not gain blocks.
+    Stalled,
+    /// It runs, and its checks fail.
+    Unhealthy,
+    /// It is being started, or not all of its checks have run.
+    Starting,
+    /// It is being stopped.
+    Stopping,
+    /// systemd restarts it by its own `Restart=`.
+    Restarting,
+    /// It does not run.
+    Down,
+    /// It was not looked at, or could not be.
+    Unknown,
+}
+
+/// Whether a service did its work, as downtime is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// It ran, and no check had failed often enough to say otherwise.
+    Up,
+    /// It did not run, or its checks failed.
+    Down,
+    /// Nobody could tell.
+    Unknown,
+}
+
 impl ServiceState {
+    /// How it is, in one word.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        match self.unit.phase {
+            UnitPhase::Unknown => Condition::Unknown,
+            UnitPhase::Activating => Condition::Starting,
+            UnitPhase::Deactivating => Condition::Stopping,
+            UnitPhase::AutoRestart => Condition::Restarting,
+            UnitPhase::Missing | UnitPhase::Masked | UnitPhase::Inactive | UnitPhase::Failed => Condition::Down,
+            UnitPhase::Active | UnitPhase::Completed => self.condition_of_running(),
+        }
+    }
+
+    fn condition_of_running(&self) -> Condition {
+        let sync = self.sync.as_ref().map(|sync| sync.status);
+        match (self.health.status, sync) {
+            (HealthStatus::Unhealthy, _) => Condition::Unhealthy,
+            (HealthStatus::Unknown, _) | (_, Some(SyncStatus::Unknown)) => Condition::Starting,
+            (HealthStatus::Healthy, None | Some(SyncStatus::Synced)) => Condition::Up,
+            (HealthStatus::Healthy, Some(SyncStatus::Syncing)) => Condition::Syncing,
+            (HealthStatus::Healthy, Some(SyncStatus::Stalled)) => Condition::Stalled,
+        }
+    }
+
+    /// Whether it does its work. The same rule counts `service_downtime_seconds_total`.
+    #[must_use]
+    pub fn availability(&self) -> Availability {
+        match (self.unit.phase, self.health.status) {
+            (UnitPhase::Unknown, _) => Availability::Unknown,
+            (UnitPhase::Active | UnitPhase::Completed, HealthStatus::Healthy | HealthStatus::Unknown) => {
+                Availability::Up
+            }
+            _ => Availability::Down,
+        }
+    }
+
     /// Whether dependents may start: running (or a oneshot that is done), not unhealthy, and for a node, synced.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -145,6 +217,49 @@ impl UnitPhase {
             Self::Active => "active",
             Self::Deactivating => "deactivating",
             Self::Failed => "failed",
+        }
+    }
+}
+
+impl Condition {
+    /// All of them, the worst first.
+    pub const ALL: [Self; 9] = [
+        Self::Down,
+        Self::Unhealthy,
+        Self::Stalled,
+        Self::Restarting,
+        Self::Stopping,
+        Self::Starting,
+        Self::Syncing,
+        Self::Unknown,
+        Self::Up,
+    ];
+
+    /// Its name, as in the serialised form.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Syncing => "syncing",
+            Self::Stalled => "stalled",
+            Self::Unhealthy => "unhealthy",
+            Self::Starting => "starting",
+            Self::Stopping => "stopping",
+            Self::Restarting => "restarting",
+            Self::Down => "down",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Availability {
+    /// Its name, as in the serialised form.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Unknown => "unknown",
         }
     }
 }

@@ -102,6 +102,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "PORT", env = "DIXMGR_METRICS_PORT", hide_env_values = true,
           value_parser = clap::value_parser!(u16).range(1..))]
     pub metrics_port: Option<u16>,
+    /// Serve the API and the status page.
+    #[arg(long, env = "DIXMGR_DYNAMIC_CONFIG", default_value = "true", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub dynamic_config: bool,
+    /// Port of the API and the status page, on loopback unless the file says otherwise [default: 9091].
+    #[arg(long, value_name = "PORT", env = "DIXMGR_CONFIG_PORT", hide_env_values = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub config_port: Option<u16>,
     /// Alerting: rules, and messages about what they find.
     #[arg(long, env = "DIXMGR_ALERTS", default_value = "true", default_missing_value = "true", num_args = 0..=1,
           require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
@@ -155,14 +163,6 @@ pub struct LaterArgs {
     /// Database of the health history. Not in this version.
     #[arg(long, value_name = "FILE", env = "DIXMGR_HEALTH_HISTORY_DB", hide_env_values = true)]
     pub health_history_db: Option<PathBuf>,
-    /// Live configuration API. Not in this version.
-    #[arg(long, env = "DIXMGR_DYNAMIC_CONFIG", default_missing_value = "true", num_args = 0..=1,
-          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
-    pub dynamic_config: Option<bool>,
-    /// Port of the live configuration API. Not in this version.
-    #[arg(long, value_name = "PORT", env = "DIXMGR_CONFIG_PORT", hide_env_values = true,
-          value_parser = clap::value_parser!(u16).range(1..))]
-    pub config_port: Option<u16>,
 }
 
 impl LaterArgs {
@@ -172,8 +172,6 @@ impl LaterArgs {
             ("-circuit-breaker", self.circuit_breaker.is_some()),
             ("-health-history", self.health_history.is_some()),
             ("-health-history-db", self.health_history_db.is_some()),
-            ("-dynamic-config", self.dynamic_config.is_some()),
-            ("-config-port", self.config_port.is_some()),
         ];
         all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }

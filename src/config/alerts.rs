@@ -2,6 +2,7 @@
 
 mod channel;
 mod delivery;
+mod maintenance;
 mod rule;
 
 use std::collections::BTreeSet;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use dixmgr_activities::notify::{Channel, ChannelKind, LOG, Webhook};
 use dixmgr_alerting::defaults;
-use dixmgr_model::{AlertPolicy, Delivery, Rule};
+use dixmgr_model::{AlertPolicy, Delivery, Maintenance, Rule};
 
 use super::fault::FaultSink;
 use super::reader::TableReader;
@@ -20,6 +21,8 @@ use delivery::receiver;
 /// Most channels and rules; each alert may be on its way to every one of the former.
 const MAX_CHANNELS: usize = 32;
 const MAX_RULES: usize = 200;
+/// Most kinds of maintenance windows.
+const MAX_MAINTENANCE: usize = 50;
 
 /// What a file says about alerts.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,9 +47,13 @@ pub struct AlertFlags {
 impl Alerts {
     /// The default rules, told to the log.
     pub(super) fn usual(prefix: &str) -> Self {
-        let delivery = Delivery { receivers: vec![receiver(LOG, Duration::ZERO)], ..Delivery::default() };
-        let policy =
-            AlertPolicy { rules: defaults::rules(), delivery, routes: Vec::new(), id_prefix: prefix.to_owned() };
+        let policy = AlertPolicy {
+            rules: defaults::rules(),
+            delivery: Delivery { receivers: vec![receiver(LOG, Duration::ZERO)], ..Delivery::default() },
+            routes: Vec::new(),
+            maintenance: Vec::new(),
+            id_prefix: prefix.to_owned(),
+        };
         Self { policy, channels: vec![Channel { name: LOG.to_owned(), kind: ChannelKind::Log }] }
     }
 
@@ -98,11 +105,26 @@ pub(super) fn read(
             faults.report(&name.place, format!("a second rule is called {:?}", name.value), "write each rule once");
         }
     }
+    alerts.policy.maintenance = windows(&table);
     if !enabled {
         alerts.policy.rules.clear();
     }
     table.finish();
     alerts
+}
+
+/// The maintenance windows; each has a name of its own.
+fn windows(table: &TableReader<'_>) -> Vec<Maintenance> {
+    let mut found: Vec<Maintenance> = Vec::new();
+    let tables = bounded(table.tables("maintenance"), MAX_MAINTENANCE, table.faults());
+    for window in tables.into_iter().filter_map(maintenance::read) {
+        if found.iter().any(|own| own.name == window.value.name) {
+            let problem = format!("a second window is called {:?}", window.value.name);
+            table.faults().report(&window.place, problem, "give each a name of its own");
+        }
+        found.push(window.value);
+    }
+    found
 }
 
 fn bounded<'a>(mut tables: Vec<TableReader<'a>>, most: usize, faults: &FaultSink<'_>) -> Vec<TableReader<'a>> {

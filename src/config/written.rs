@@ -78,6 +78,12 @@ pub struct FileSettings {
     pub metrics_listen: Option<SocketAddr>,
     /// First word of every metric's name.
     pub metrics_namespace: Option<String>,
+    /// Address of the API and the status page.
+    pub api_listen: Option<SocketAddr>,
+    /// Reference to the API's token.
+    pub api_token: Option<String>,
+    /// Names under which browsers may reach the API on loopback.
+    pub api_hosts: Vec<String>,
     /// SQLite's `synchronous` of the embedded engine.
     pub synchronous: Option<Synchronous>,
     /// Where others reach the embedded engine.
@@ -194,6 +200,10 @@ impl FileSettings {
             settings.metrics_namespace = value(table.parsed("namespace", check::metric_namespace));
             finish(table);
         }
+        if let Some(table) = root.table("api") {
+            settings.read_api(&table);
+            finish(table);
+        }
         if let Some(table) = root.table("engine") {
             settings.synchronous = value(table.parsed("synchronous", synchronous));
             settings.engine_listen = listen(&table);
@@ -205,6 +215,27 @@ impl FileSettings {
             finish(table);
         }
         settings
+    }
+}
+
+impl FileSettings {
+    /// `[api]`: what other machines can reach needs a token.
+    fn read_api(&mut self, table: &TableReader<'_>) {
+        let listen = table.parsed("listen", check::socket);
+        self.api_token = value(table.parsed("token", check::secret_reference));
+        let hosts = table.strings("hosts").map(|list| list.value).unwrap_or_default();
+        self.api_hosts = hosts.into_iter().map(|host| host.value).collect();
+        if let Some(listen) = listen {
+            if !listen.value.ip().is_loopback() && !table.has("token") {
+                let advice = "write token = \"file:/path\", or listen on 127.0.0.1";
+                table.faults().report(
+                    &listen.place,
+                    "other machines can reach this address, and no token is set",
+                    advice,
+                );
+            }
+            self.api_listen = Some(listen.value);
+        }
     }
 }
 

@@ -24,14 +24,14 @@ impl Installed {
         let conf = systemd.root().join("run/dixmgr-test");
         fs::create_dir(&conf).unwrap();
         fs::write(conf.join("dixmgr.toml"), config(&["web.service"])).unwrap();
-        let port = free_port();
+        let (port, api) = (free_port(), free_port());
         systemd.write_unit("dixmgr.service", UNIT);
         systemd.write_drop_in(
             "dixmgr.service",
             &format!(
                 "[Service]\nExecStart=\n\
                  BindReadOnlyPaths={BINARY}:/run/dixmgr-test/dixmgr\n\
-                 ExecStart=/run/dixmgr-test/dixmgr -exec -conf /run/dixmgr-test/dixmgr.toml -metrics-port {port}\n{lines}\n"
+                 ExecStart=/run/dixmgr-test/dixmgr -exec -conf /run/dixmgr-test/dixmgr.toml -metrics-port {port} -config-port {api}\n{lines}\n"
             ),
         );
         systemd.daemon_reload();

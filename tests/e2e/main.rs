@@ -6,6 +6,7 @@
 
 mod alert_storm;
 mod alerts;
+mod api;
 mod cluster;
 mod demo;
 mod dependencies;

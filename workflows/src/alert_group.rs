@@ -7,6 +7,7 @@
 #![allow(missing_docs, reason = "workflow_methods expands every method to an undocumented constant")]
 
 mod report;
+mod silences;
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -134,6 +135,10 @@ struct Courier<'a> {
 
 /// Accompanies the group until the run ends.
 async fn accompany(ctx: &Context) -> End {
+    let first_run = ctx.state(|this| this.group.is_none());
+    let now = log::now(ctx);
+    ctx.state_mut(|this| this.take_mail(now));
+    silences::subscribe(ctx, first_run).await;
     let mut courier = Courier { ctx, sending: Vec::new(), timer: Slot::empty(), timer_at: None };
     for due in courier.group_mut(|group| group.unanswered()) {
         courier.send(due);
@@ -144,10 +149,18 @@ async fn accompany(ctx: &Context) -> End {
         for due in courier.group_mut(|group| group.take_due(now)) {
             courier.tell(due);
         }
-        if let Some(end) = courier.end() {
-            return end;
+        match courier.end() {
+            Some(End::Done) => {
+                silences::unsubscribe(ctx).await;
+                if !ctx.state(AlertGroupWorkflow::has_mail) {
+                    return End::Done;
+                }
+                silences::subscribe(ctx, false).await;
+                continue;
+            }
+            Some(end) => return end,
+            None => courier.arm_timer(),
         }
-        courier.arm_timer();
         if !courier.handle_next().await {
             return End::Cancelled;
         }

@@ -11,13 +11,13 @@ use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::workflows::join_all;
 use temporalio_sdk::{ContinueAsNewOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult};
 
-pub use group::{Group, Replica};
+pub use group::{Group, Replica, replica_spec};
 
 use crate::children::{Ensured, WAVE, ensure};
 use crate::log;
 use crate::messages::{Announce, DependencyReady};
 use crate::outbox::{Message, Outbox, send_wave};
-use group::{Roll, replica_id, replica_name, replica_spec};
+use group::{Roll, replica_id, replica_name};
 
 /// Input of [`ClusterWorkflow`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use dixmgr_workflows::{
     AlertGroupWorkflow, AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow,
+    SilencesWorkflow,
 };
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
@@ -37,6 +38,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<InfrastructureWorkflow>())
         .and_then(|options| options.register_workflow::<AlertWorkflow>())
         .and_then(|options| options.register_workflow::<AlertGroupWorkflow>())
+        .and_then(|options| options.register_workflow::<SilencesWorkflow>())
         .expect("distinct workflow types")
         .build();
     WorkflowReplayer::new(options).expect("a replayer")
@@ -45,7 +47,7 @@ fn replayer() -> WorkflowReplayer {
 #[tokio::test]
 async fn every_recorded_history_replays() {
     let files = recorded();
-    assert!(files.len() >= 7, "only {} histories are there", files.len());
+    assert!(files.len() >= 9, "only {} histories are there", files.len());
     let replayer = replayer();
     for file in files {
         let history = WorkflowHistory::from_json(&fs::read(&file).expect("a history")).expect("a history in JSON");

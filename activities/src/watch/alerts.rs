@@ -1,6 +1,6 @@
 //! The alert rules of one service, as the hub looks at them: which look gives a value for which rule. Time is an argument.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,17 +68,9 @@ impl Alerts {
         self.follow(spec, None);
     }
 
-    /// What the workflow has to be told, and what the service `lacks` at the moment.
-    pub(super) fn changes(
-        &self,
-        spec: &ServiceSpec,
-        known: &KnownAlerts,
-        state: &ServiceState,
-        lacks: &BTreeSet<String>,
-    ) -> AlertChanges {
-        let mut changes = self.fold.changes(&self.policy, spec, known, state);
-        changes.raised.iter_mut().for_each(|raised| raised.lacking.clone_from(lacks));
-        changes
+    /// What the workflow has to be told.
+    pub(super) fn changes(&self, spec: &ServiceSpec, known: &KnownAlerts, state: &ServiceState) -> AlertChanges {
+        self.fold.changes(&self.policy, spec, known, state)
     }
 
     /// A new run has taken the place of another.

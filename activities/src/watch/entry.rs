@@ -9,6 +9,7 @@ use dixmgr_model::{HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatu
 use tokio::sync::{oneshot, watch};
 
 use super::alerts::Alerts;
+use super::board::Slot;
 use super::downtime::Downtime;
 use super::probe::{Facts, ProbeId, ProbeResult, Readiness, health_of_stopped};
 use super::{Known, Registration, WatchProgress};
@@ -45,6 +46,7 @@ pub(super) struct Entry {
     alerts: Alerts,
     /// Services that it needs and that do not run, when that was last asked.
     lacks: BTreeSet<String>,
+    slot: Arc<Slot>,
     /// Something that decides may have changed since it was last told.
     moved: bool,
 }
@@ -82,7 +84,7 @@ pub(super) struct Seen {
 
 impl Entry {
     /// A service that was never looked at.
-    pub(super) fn new(spec: Arc<ServiceSpec>, metrics: Arc<ServiceMetrics>, alerts: Alerts) -> Self {
+    pub(super) fn new(spec: Arc<ServiceSpec>, metrics: Arc<ServiceMetrics>, alerts: Alerts, slot: Arc<Slot>) -> Self {
         Self {
             readiness: Readiness::new(&spec),
             spec,
@@ -100,6 +102,7 @@ impl Entry {
             downtime: Downtime::default(),
             alerts,
             lacks: BTreeSet::new(),
+            slot,
         }
     }
 
@@ -202,6 +205,7 @@ impl Entry {
             self.metrics.set_peers(reading.peers);
         }
         let facts = Facts::of(&result);
+        self.slot.answered(&facts, now);
         let next = self.readiness.fold(id, result, now);
         self.moved = true;
         self.record(now);
@@ -229,6 +233,7 @@ impl Entry {
             self.metrics.set_disk_rates(read, write);
             self.metrics.add_disk_bytes(io.read_bytes, io.written_bytes);
         }
+        self.slot.used(usage);
         if self.is_running() {
             let looked = self.alerts.used(&self.spec, usage, &self.metrics, now);
             self.judged(looked);
@@ -271,7 +276,8 @@ impl Entry {
         watcher.weighed = true;
         let state = self.state();
         let complete = !self.is_running() || self.readiness.is_complete();
-        let alerts = self.alerts.changes(&self.spec, &watcher.known.alerts, &state, &self.lacks);
+        let mut alerts = self.alerts.changes(&self.spec, &watcher.known.alerts, &state);
+        alerts.raised.iter_mut().for_each(|raised| raised.lacking.clone_from(&self.lacks));
         let differs = |known: &ServiceState| state.differs(known) || !alerts.is_empty();
         if watcher.known.state.as_ref().map_or(complete, differs) {
             // Whoever waited may have been cancelled just now.
@@ -337,6 +343,7 @@ impl Entry {
         let since = self.readiness.unhealthy_since().filter(|_| unhealthy);
         let down = self.downtime.observe(!up || unhealthy, since, now);
         self.metrics.add_downtime(down);
+        self.slot.seen(self.state(), now);
     }
 
     /// The status of [`Entry::state`]'s health, without its words.

@@ -7,6 +7,7 @@ use dixmgr_model::{AlertPolicy, Delivery, Health, KnownAlerts, ServiceSpec};
 
 use super::*;
 use crate::metrics::Metrics;
+use crate::watch::board::Board;
 
 /// A service named `name`, of the unit `<name>.service`, without checks.
 pub(crate) fn spec(name: &str) -> ServiceSpec {
@@ -31,6 +32,7 @@ pub(crate) fn no_rules() -> Arc<AlertPolicy> {
         rules: Vec::new(),
         delivery: Delivery::default(),
         routes: Vec::new(),
+        maintenance: Vec::new(),
         id_prefix: String::new(),
     })
 }
@@ -57,7 +59,8 @@ impl Fixture {
         let metrics = Metrics::new("dixmgr").unwrap();
         let handles = metrics.service(&spec);
         let alerts = Alerts::new(policy, &spec, &handles, metrics.alerts());
-        Self { entry: Entry::new(Arc::new(spec), handles, alerts), metrics, looks: 0 }
+        let slot = Board::default().slot(&spec.name);
+        Self { entry: Entry::new(Arc::new(spec), handles, alerts, slot), metrics, looks: 0 }
     }
 
     fn watch(&mut self, known: impl Into<Known>, resume: Option<WatchProgress>) -> Report {

@@ -210,7 +210,7 @@ impl State {
         self.by_unit.entry(spec.unit_name().to_owned()).or_default().push(id);
         let metrics = self.options.metrics.service(spec);
         let alerts = Alerts::new(Arc::clone(&self.options.alerts), spec, &metrics, self.options.metrics.alerts());
-        let entry = Entry::new(Arc::clone(spec), metrics, alerts);
+        let entry = Entry::new(Arc::clone(spec), metrics, alerts, self.options.board.slot(&spec.name));
         self.entries.insert(id, Box::new(entry));
         id
     }
@@ -218,6 +218,7 @@ impl State {
     fn remove(&mut self, id: Id) {
         let Some(entry) = self.entries.remove(&id) else { return };
         self.by_service.remove(&entry.spec.name);
+        self.options.board.forget(&entry.spec.name);
         if let Some(ids) = self.by_unit.get_mut(entry.spec.unit_name()) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {

@@ -5,11 +5,12 @@
 //! ends when the service's state differs from what the workflow knew.
 //!
 //! Layers: [`entry`] is one service (pure but for its metrics handles), [`probe`] its HTTP and sync checks, [`downtime`] its
-//! downtime, [`alerts`] its alert rules; [`hub`] is the task that owns them all, [`sampling`] the reads of `/proc`; [`activity`] is the Temporal side.
+//! downtime, [`alerts`] its alert rules; [`board`] is where others read how services are; [`hub`] is the task that owns them all, [`sampling`] the reads of `/proc`; [`activity`] is the Temporal side.
 //! Nothing here decides what is done about a change.
 
 pub(crate) mod activity;
 mod alerts;
+pub mod board;
 mod downtime;
 mod entry;
 mod hub;
@@ -25,6 +26,7 @@ use dixmgr_model::{AlertPolicy, KnownAlerts, Plan, ServiceSpec, ServiceState};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::board::Board;
 use crate::api::WatchReport;
 use crate::http::HttpChecker;
 use crate::manager::{ManagerError, TrackedUnit, UnitManager};
@@ -49,6 +51,8 @@ pub struct HubOptions {
     pub plan: watch::Receiver<Arc<Plan>>,
     /// The rules that looks are judged by.
     pub alerts: Arc<AlertPolicy>,
+    /// Where others read how services are.
+    pub board: Board,
 }
 
 /// The hub. Cheap to clone; it ends with its last clone.

@@ -51,6 +51,15 @@ http = [{ url = "localhost", expected_status = 99 }]
 }
 
 #[test]
+fn the_api_is_not_open_to_other_machines() {
+    let service = "[[service]]\nname = 'a'\nunit = 'a.service'\n";
+    one_fault(&format!("{service}[api]\nlisten = '0.0.0.0:9091'\n"), &["api.listen", "no token"]);
+    let open = format!("{service}[api]\nlisten = '0.0.0.0:9091'\ntoken = 'env:TOKEN'\n");
+    assert_eq!(parse(&open).unwrap().settings.api_token.as_deref(), Some("env:TOKEN"));
+    one_fault(&format!("{service}[api]\ntoken = 's3cret'\n"), &["api.token", "not a reference"]);
+}
+
+#[test]
 fn the_report_names_file_line_and_column() {
     let report = parse("[[service]]\nname = \"a\"\nunit = \"a\"\n").unwrap_err().to_string();
     assert_eq!(

@@ -24,6 +24,7 @@ pub struct Daemon {
     enter: Vec<OsString>,
     directory: PathBuf,
     port: u16,
+    api_port: u16,
     arguments: Vec<String>,
     running: Option<Running>,
     temporal: Option<TemporalServer>,
@@ -43,7 +44,7 @@ impl Daemon {
         let inside = namespace.command_inside(binary.as_ref());
         let enter = std::iter::once(inside.get_program()).chain(inside.get_args()).map(ToOwned::to_owned).collect();
         let directory = namespace.directory().to_owned();
-        let port = free_port();
+        let (port, api_port) = (free_port(), free_port());
         let config = namespace.write_file(&format!("dixmgr-{port}.toml"), config);
         let path = |path: &Path| path.display().to_string();
         let arguments = vec![
@@ -54,10 +55,12 @@ impl Daemon {
             path(&directory.join(format!("data-{port}"))),
             "-metrics-port".to_owned(),
             port.to_string(),
+            "-config-port".to_owned(),
+            api_port.to_string(),
             "-log-format".to_owned(),
             "json".to_owned(),
         ];
-        Self { enter, directory, port, arguments, running: None, temporal: None }
+        Self { enter, directory, port, api_port, arguments, running: None, temporal: None }
     }
 
     /// With these arguments more.
@@ -210,6 +213,18 @@ impl Daemon {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Port of its API and status page.
+    #[must_use]
+    pub fn api_port(&self) -> u16 {
+        self.api_port
+    }
+
+    /// Status and body of a GET from its API; `None` when it does not answer.
+    #[must_use]
+    pub fn api(&self, path: &str) -> Option<(u16, String)> {
+        http::get(self.api_port, path).ok()
     }
 
     /// Its data directory.

@@ -137,7 +137,8 @@ pub(crate) fn replica_id(spec: &ServiceSpec, index: usize) -> String {
 }
 
 /// What replica `index` is: the group's specification with `{i}` filled in, reporting to the group.
-pub(crate) fn replica_spec(spec: &ServiceSpec, index: usize) -> ServiceSpec {
+#[must_use]
+pub fn replica_spec(spec: &ServiceSpec, index: usize) -> ServiceSpec {
     let fill = |text: &str| text.replace("{i}", &index.to_string());
     let mut replica = ServiceSpec {
         name: replica_name(spec, index),

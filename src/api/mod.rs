@@ -1,0 +1,94 @@
+//! The HTTP API and the status page, on a port of its own (loopback unless a token guards it).
+//!
+//! [`router`] is where everything comes together: each file beside this one brings the routes of one subject, over the same
+//! [`Api`]; [`guard`] stands before all of them, and every error has the one form of [`error`]. Nothing here decides about a
+//! service: what is seen comes from the hub's board, what is done goes through workflows.
+
+mod connections;
+mod error;
+mod extract;
+mod guard;
+mod services;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use dixmgr_activities::watch::board::Board;
+use dixmgr_model::Plan;
+use temporalio_client::Client;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_http::compression::CompressionLayer;
+
+pub(crate) use self::error::ApiError;
+#[allow(unused_imports, reason = "for the routes of other subjects")]
+pub(crate) use self::extract::{Body, Params};
+use self::guard::Guard;
+use crate::error::RunError;
+use crate::settings::ApiSettings;
+
+/// Largest body of a request.
+const MAX_BODY: usize = 256 << 10;
+/// Longest time until an answer begins.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What answers are made from. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api {
+    /// How services are now.
+    pub(crate) board: Board,
+    /// The services that are kept.
+    pub(crate) plan: watch::Receiver<Arc<Plan>>,
+    /// The client, once there is one.
+    #[allow(dead_code, reason = "for the routes of other subjects")]
+    pub(crate) client: watch::Receiver<Option<Client>>,
+}
+
+/// Everything that is served. Routes of further subjects are merged here.
+fn routes() -> Router<Api> {
+    Router::new().merge(services::routes())
+}
+
+/// The API behind its guard.
+fn router(api: Api, guard: Guard) -> Router {
+    routes()
+        .fallback(|| async { ApiError::not_found("there is nothing under this path") })
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .with_state(api)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(in_time))
+        .layer(from_fn_with_state(Arc::new(guard), guard::admit))
+        .layer(CompressionLayer::new())
+}
+
+/// Serves the API until the task is dropped.
+///
+/// # Errors
+/// The token's reference leads nowhere.
+pub(crate) fn serve(
+    listener: TcpListener,
+    settings: &ApiSettings,
+    api: Api,
+) -> Result<impl Future<Output = ()> + use<>, RunError> {
+    let router = router(api, Guard::new(settings)?);
+    Ok(async move {
+        if let Err(error) = axum::serve(connections::Bounded::new(listener), router).await {
+            tracing::error!(%error, "the API has ended; it is gone until dixmgr is started again: {error}");
+        }
+    })
+}
+
+/// An answer that does not come in time is an error that says so.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::unavailable("the answer takes too long").into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
