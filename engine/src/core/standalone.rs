@@ -74,6 +74,11 @@ impl Activities {
         self.live.contains_key(&key)
     }
 
+    /// Whether a worker has one, or could have.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.live.values().any(|record| record.activity.is_started() || record.waits_for_worker())
+    }
+
     /// The open activity of that key.
     pub(crate) fn get(&self, key: i64) -> Option<&Record> {
         self.live.get(&key)
