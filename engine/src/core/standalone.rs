@@ -240,6 +240,23 @@ impl Core {
         QueueKey { namespace, name, kind, version }
     }
 
+    /// Takes an activity off its queue, before it changes in a way that may put it elsewhere, or nowhere.
+    pub(crate) fn unqueue_standalone(&mut self, key: i64) {
+        let Some(record) = self.activities.live.get(&key) else { return };
+        if self.activities.queued.remove(&key).is_none() {
+            return;
+        }
+        let queue = QueueKey {
+            namespace: record.namespace.clone(),
+            name: record.activity.task_queue().to_owned(),
+            kind: TaskKind::Activity,
+            version: None,
+        };
+        for part in self.queues.keys(&queue) {
+            self.queues.remove_tasks(&part, |task| matches!(task, Task::Standalone { key: of, .. } if *of == key));
+        }
+    }
+
     /// Queues a waiting attempt again, as if it were new.
     pub(super) fn requeue_activity(&mut self, key: i64) {
         self.activities.queued.remove(&key);

@@ -25,7 +25,8 @@ mod schedule_check;
 mod schedule_list;
 pub(crate) mod search_attributes;
 mod standalone;
-mod standalone_list;
+mod standalone_control;
+pub(crate) mod standalone_list;
 mod standalone_start;
 mod standalone_view;
 pub(crate) mod start;
@@ -191,6 +192,10 @@ methods! {
     "RequestCancelActivityExecution" => request_cancel_activity_execution,
     "TerminateActivityExecution" => terminate_activity_execution,
     "DeleteActivityExecution" => delete_activity_execution,
+    "PauseActivityExecution" => pause_activity_execution,
+    "UnpauseActivityExecution" => unpause_activity_execution,
+    "ResetActivityExecution" => reset_activity_execution,
+    "UpdateActivityExecutionOptions" => update_activity_execution_options,
     "RecordWorkerHeartbeat" => record_worker_heartbeat,
     "ListWorkers" => list_workers,
     "CountWorkers" => count_workers,
