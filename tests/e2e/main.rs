@@ -27,6 +27,7 @@ mod watch;
 mod wire;
 mod wire_acting;
 mod wire_schedules;
+mod wire_skipping;
 mod wire_visibility;
 mod wire_workers;
 mod workflow;
