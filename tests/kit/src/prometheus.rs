@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes one target twice a second, and answers queries.
+//! A real Prometheus that scrapes one target every second, and answers queries.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,8 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes `127.0.0.1:port` as the job `dixmgr`, with these files of rules, and waits until it is ready.
+    /// Starts one that scrapes `127.0.0.1:port` as the job `dixmgr`, with these files of rules, and waits until it has
+    /// done so once.
     ///
     /// `None` when this machine lacks the component (see [`require`]): the test then returns.
     ///
@@ -41,7 +42,7 @@ impl Prometheus {
         let port = free_port();
         let rules = rules.iter().map(|path| format!("  - {}\n", path.display())).collect::<String>();
         let config = format!(
-            "global:\n  scrape_interval: 500ms\n  scrape_timeout: 500ms\n  evaluation_interval: 1s\nrule_files:\n{rules}\
+            "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  evaluation_interval: 1s\nrule_files:\n{rules}\
              scrape_configs:\n  - job_name: dixmgr\n    static_configs:\n      - targets: [\"127.0.0.1:{target}\"]\n"
         );
         let path = |name: &str| directory.path().join(name);
@@ -57,6 +58,9 @@ impl Prometheus {
         let this = Self { directory, port, _server: server };
         let ready = || http::get(this.port, "/-/ready").is_ok_and(|(status, _)| status == 200);
         assert!(wait_until(START_TIMEOUT, ready), "Prometheus is not ready; its log:\n{}", this.log());
+        // It begins to scrape some seconds after it is ready.
+        let scraped = wait_until(START_TIMEOUT, || !this.query("up == 1").is_empty());
+        assert!(scraped, "Prometheus has not scraped its target; its log:\n{}", this.log());
         Some(this)
     }
 
