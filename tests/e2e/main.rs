@@ -18,6 +18,7 @@ mod exec;
 mod installed;
 mod life;
 mod policy;
+mod prometheus;
 mod replicas;
 mod start;
 mod storm;
