@@ -14,7 +14,7 @@ use temporalio_sdk::{Runtime, WorkerOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::api::{self, Api};
+use crate::api::{self, Alerting, Api};
 use crate::config::Alerts;
 use crate::data_dir::DataDir;
 use crate::error::RunError;
@@ -24,7 +24,7 @@ use crate::http::{self, Pages, Surfaces};
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::units::Units;
-use crate::{control, notify, reclaim, root, worker};
+use crate::{control, notify, reclaim, root, silences, worker};
 
 /// Longest time that a drain gives to what is under way on a cluster; with the rest of the drain it stays below 2 s.
 const DRAIN_CLUSTER: Duration = Duration::from_millis(1_500);
@@ -106,7 +106,12 @@ impl Daemon {
             tasks.spawn(http::serve(listener, Surfaces { pages, progress, manager, client }));
         }
         if let (Some(listener), Some(api)) = (api_listener, &settings.api) {
-            let surface = Api { board: board.clone(), plan: plan.subscribe(), client: client_seen };
+            let surface = Api {
+                board: board.clone(),
+                plan: plan.subscribe(),
+                client: client_seen,
+                alerting: Arc::new(alerting(&alerts)),
+            };
             tasks.spawn(api::serve(listener, api, surface)?);
         }
         tasks.spawn(notify::watchdog());
@@ -209,6 +214,12 @@ impl Daemon {
         }
         tracing::info!("stopped");
     }
+}
+
+/// What the API knows of alerting.
+fn alerting(alerts: &Alerts) -> Alerting {
+    let channels = alerts.channels.iter().map(|channel| channel.name.clone()).collect();
+    Alerting { id_prefix: alerts.policy.id_prefix.clone(), channels, started: silences::now() }
 }
 
 /// Metrics with every series of every service, from the first scrape on.

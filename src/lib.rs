@@ -26,5 +26,6 @@ mod protojson;
 mod reclaim;
 mod root;
 mod signals;
+mod silences;
 mod units;
 mod worker;

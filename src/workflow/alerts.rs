@@ -235,7 +235,7 @@ fn description(incident: &Incident) -> Vec<String> {
     lines
 }
 
-fn note(args: &NoteArgs) -> Note {
+pub(super) fn note(args: &NoteArgs) -> Note {
     let cut = |text: &str| text.chars().take(MAX_NOTE).collect();
     let by = if args.by.is_empty() { "somebody" } else { &args.by };
     Note { by: cut(by), comment: cut(&args.comment) }

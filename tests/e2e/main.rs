@@ -18,6 +18,7 @@ mod installed;
 mod life;
 mod policy;
 mod replicas;
+mod silences;
 mod start;
 mod storm;
 mod support;

@@ -24,6 +24,10 @@ pub enum Component {
     Monit,
     /// `promtool`, which checks the metrics page.
     Promtool,
+    /// `amtool`, Alertmanager's command line.
+    Amtool,
+    /// `aiosmtpd`, an SMTP server.
+    Smtp,
 }
 
 impl fmt::Display for Component {
@@ -35,6 +39,8 @@ impl fmt::Display for Component {
             Self::TypeScript => "the TypeScript SDK",
             Self::Monit => "monit",
             Self::Promtool => "promtool",
+            Self::Amtool => "amtool",
+            Self::Smtp => "the SMTP server aiosmtpd",
         })
     }
 }
@@ -57,6 +63,11 @@ impl Component {
             }
             Self::Monit => missing_programs(&["monit"]),
             Self::Promtool => missing_programs(&["promtool"]),
+            Self::Amtool => missing_programs(&["amtool"]),
+            Self::Smtp => {
+                let path = environment().join("aiosmtpd");
+                (!path.exists()).then(|| format!("{} does not exist", path.display()))
+            }
         }
     }
 }
