@@ -21,6 +21,7 @@ mod data_dir;
 mod health;
 mod home;
 mod http;
+mod incidents;
 mod notify;
 mod protojson;
 mod reclaim;

@@ -48,6 +48,11 @@ impl Refusal {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
 
+    /// What is said about it.
+    pub(super) fn into_message(self) -> String {
+        self.message
+    }
+
     /// 503: not now.
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, message: message.into() }

@@ -5,6 +5,7 @@
 //! service: what is seen comes from the hub's board, what is done goes through workflows.
 
 mod alertmanager;
+mod alerts;
 mod connections;
 mod error;
 mod extract;
@@ -28,7 +29,6 @@ use tower_http::compression::CompressionLayer;
 
 pub(crate) use self::alertmanager::Alerting;
 pub(crate) use self::error::ApiError;
-#[allow(unused_imports, reason = "for the routes of other subjects")]
 pub(crate) use self::extract::{Body, Params};
 use self::guard::Guard;
 use crate::error::RunError;
@@ -54,7 +54,11 @@ pub(crate) struct Api {
 
 /// Everything that is served. Routes of further subjects are merged here.
 fn routes() -> Router<Api> {
-    Router::new().merge(services::routes()).merge(alertmanager::routes()).merge(silences::routes())
+    Router::new()
+        .merge(services::routes())
+        .merge(alertmanager::routes())
+        .merge(alerts::routes())
+        .merge(silences::routes())
 }
 
 /// The API behind its guard.

@@ -25,10 +25,15 @@ fn told(output: Output) -> String {
     String::from_utf8(output.stdout).expect("text").trim().to_owned()
 }
 
+#[track_caller]
+fn json(daemon: &Daemon, path: &str) -> Value {
+    let (status, body) = daemon.api(path).expect("an answer");
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).expect("JSON")
+}
+
 fn silences(daemon: &Daemon) -> Vec<Value> {
-    let (status, body) = daemon.api("/api/v2/silences").expect("an answer");
-    assert_eq!(status, 200, "{body}");
-    serde_json::from_str(&body).expect("a list")
+    json(daemon, "/api/v2/silences").as_array().expect("a list").clone()
 }
 
 #[test]
@@ -105,6 +110,50 @@ fn what_is_silenced_is_not_told_until_the_silence_ends() {
     let over: Value = serde_json::from_str(&command(&listen, &["list", "-expired", "-json"])).unwrap();
     assert_eq!(over[0]["state"], "expired");
     eventually("nothing is left", SOON, || (command(&listen, &["list", "-json"]) == "[]").then_some(()));
+}
+
+#[test]
+fn amtool_sees_alerts_their_groups_and_who_is_told() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    if !require(Component::Amtool) {
+        return;
+    }
+    systemd.install(&["db.service", "web.service"].map(CountedUnit::new));
+    systemd.start_units(&["db.service", "web.service"]);
+    let config = format!("[alerts]\ngroup_wait = \"0s\"\n{}", config(&["db.service", "web.service"]));
+    let daemon = dixmgr(&systemd, "-watch", &config).started();
+    await_health(&daemon, "db", true);
+    await_health(&daemon, "web", true);
+    assert_eq!(told(amtool(&daemon, &["-o", "json", "alert", "query"])), "[]");
+    systemd.kill_unit("db.service");
+    let alert = eventually("amtool shows the alert", SOON, || {
+        let text = told(amtool(&daemon, &["-o", "json", "alert", "query", "service=db"]));
+        serde_json::from_str::<Vec<Value>>(&text).unwrap().pop()
+    });
+    assert_eq!((&alert["labels"]["alertname"], &alert["status"]["state"]), (&"service_down".into(), &"active".into()));
+    assert_eq!(told(amtool(&daemon, &["-o", "json", "alert", "query", "service=web"])), "[]");
+    let groups: Value = json(&daemon, "/api/v2/alerts/groups");
+    assert_eq!((&groups[0]["receiver"]["name"], groups[0]["alerts"].as_array().unwrap().len()), (&"log".into(), 1));
+
+    told(amtool(&daemon, &["silence", "add", "-a", "ann", "-c", "x", "service=db"]));
+    assert_eq!(told(amtool(&daemon, &["-o", "json", "alert", "query"])), "[]", "what is silenced is asked for");
+    let silenced = told(amtool(&daemon, &["-o", "json", "alert", "query", "--silenced"]));
+    assert!(silenced.contains("suppressed"), "{silenced}");
+
+    let all = json(&daemon, "/api/v1/alerts");
+    assert_eq!((&all["total"], &all["alerts"][0]["state"]), (&1.into(), &"silenced".into()));
+    let fingerprint = all["alerts"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/alerts/{fingerprint}");
+    let ack = http_post(daemon.api_port(), &format!("{path}/ack"), r#"{ "by": "ann", "comment": "on it" }"#);
+    assert_eq!(ack.expect("an answer").0, 200);
+    let story = eventually("the acknowledgement is told", SOON, || {
+        Some(json(&daemon, &path)).filter(|story| story["acknowledged"]["by"] == "ann")
+    });
+    assert!(story["ledger"].as_array().is_some_and(|ledger| ledger[0]["what"] == "fired"), "{story}");
+    assert!(story["delivery"][0].as_str().is_some_and(|line| line.starts_with("log: ")), "{story}");
+    for (wrong, status) in [("/api/v1/alerts/0000000000000000", 404), ("/api/v1/alerts/x", 400)] {
+        assert_eq!(daemon.api(wrong).expect("an answer").0, status, "{wrong}");
+    }
 }
 
 #[test]

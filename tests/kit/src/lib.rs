@@ -23,7 +23,7 @@ pub mod wait;
 pub use component::{Component, node_program, python_program, require, typescript};
 pub use daemon::Daemon;
 pub use engine::EngineServer;
-pub use http::{HttpFixture, Reply, get as http_get};
+pub use http::{HttpFixture, Reply, get as http_get, post as http_post};
 pub use metrics::Metrics;
 pub use namespace::{Namespace, ProcessNamespace};
 pub use port::free_port;
