@@ -135,6 +135,7 @@ impl Daemon {
             client.clone(),
             self.settings.clone(),
             Arc::clone(&self.plan.borrow()),
+            self.alerts.dead_man.as_ref().map(|dead_man| dead_man.interval),
             self.progress.clone(),
         ));
         self.progress.set(Milestone::Accepting, true);
@@ -196,6 +197,7 @@ impl Daemon {
             http: HttpChecker::new(),
             alerts: Arc::new(self.alerts.policy.clone()),
             channels: self.alerts.channels.clone(),
+            dead_man: self.alerts.dead_man.as_ref().map(|dead_man| dead_man.url.clone()),
             board: self.board.clone(),
         });
         let plan = self.plan.borrow();
@@ -240,8 +242,14 @@ fn sdk_runtime() -> Result<Runtime, RunError> {
     Runtime::from_current_tokio(options).map_err(|error| failed(error.to_string()))
 }
 
-async fn hand_over_plan(client: Client, settings: Settings, plan: Arc<Plan>, progress: Progress) {
-    root::apply_plan(&client, &settings.task_queue, settings.mode, &plan.revision).await;
+async fn hand_over_plan(
+    client: Client,
+    settings: Settings,
+    plan: Arc<Plan>,
+    dead_man: Option<Duration>,
+    progress: Progress,
+) {
+    root::apply_plan(&client, &settings.task_queue, settings.mode, &plan.revision, dead_man).await;
     progress.set(Milestone::PlanApplied, true);
     let status = format!("keeping {} services", plan.services.len());
     notify::ready(&status);

@@ -7,8 +7,8 @@ use dixmgr_activities::interceptor::CountingInterceptor;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::Plan;
 use dixmgr_workflows::{
-    AlertGroupWorkflow, AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow,
-    SilencesWorkflow, interceptors,
+    AlertGroupWorkflow, AlertWorkflow, ClusterWorkflow, DeadManWorkflow, DependentWorkflow, InfrastructureWorkflow,
+    NodeWorkflow, SilencesWorkflow, interceptors,
 };
 use temporalio_client::Client;
 use temporalio_common::worker::WorkerDeploymentOptions;
@@ -73,6 +73,7 @@ fn register_workflows(options: &mut WorkerOptions) -> Result<(), WorkflowRegistr
     options.register_workflow::<AlertWorkflow>()?;
     options.register_workflow::<AlertGroupWorkflow>()?;
     options.register_workflow::<SilencesWorkflow>()?;
+    options.register_workflow::<DeadManWorkflow>()?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use dixmgr_testkit::{
-    Component, CountedUnit, Daemon, HttpFixture, Reply, SystemdNamespace, eventually, free_port, require,
+    Component, CountedUnit, Daemon, HttpFixture, Reply, SystemdNamespace, eventually, free_port, http_post, require,
 };
 use serde_json::Value;
 
