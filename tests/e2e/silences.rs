@@ -87,7 +87,7 @@ fn what_is_silenced_is_not_told_until_the_silence_ends() {
     systemd.install(&["db.service", "web.service"].map(CountedUnit::new));
     systemd.start_units(&["db.service", "web.service"]);
     let listen = format!("127.0.0.1:{}", free_port());
-    let alerts = told_to(&receiver, "");
+    let alerts = told_to(&receiver, "group_by = [\"...\"]");
     let config = format!("{alerts}[engine]\nlisten = \"{listen}\"\n{}", config(&["db.service", "web.service"]));
     // On the engine in any case: it is asked at its own address.
     let mut daemon = Daemon::new(&systemd, BINARY, "-watch", &config).started();
