@@ -7,8 +7,8 @@ use dixmgr_activities::interceptor::CountingInterceptor;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::Plan;
 use dixmgr_workflows::{
-    AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow, SilencesWorkflow,
-    interceptors,
+    AlertGroupWorkflow, AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow,
+    SilencesWorkflow, interceptors,
 };
 use temporalio_client::Client;
 use temporalio_common::worker::WorkerDeploymentOptions;
@@ -80,6 +80,7 @@ fn register_workflows(options: &mut WorkerOptions, metrics: &Metrics) -> Result<
         DependentWorkflow,
         ClusterWorkflow,
         AlertWorkflow,
+        AlertGroupWorkflow,
         SilencesWorkflow,
     );
     Ok(())

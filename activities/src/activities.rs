@@ -231,7 +231,7 @@ impl Activities {
         Ok(())
     }
 
-    /// Sends a message about an alert.
+    /// Sends a message about alerts.
     #[activity(definition = definitions::Notify)]
     pub async fn notify(
         self: Arc<Self>,
@@ -240,7 +240,7 @@ impl Activities {
     ) -> Result<String, ActivityError> {
         let NotifyRequest { channel, message } = request;
         self.notifier.send(&channel, &message).await.map_err(|failure| {
-            log_unsent(context.info().attempt, &channel, &message.alert.fingerprint, &failure);
+            log_unsent(context.info().attempt, &channel, &message.group, &failure);
             error::notify(failure)
         })
     }
@@ -401,9 +401,9 @@ fn log_attempt(attempt: u32, verb: Verb, service: &str, reason: &str, error: &Ma
 }
 
 /// A message that was not sent. Told of fewer and fewer attempts: they go on for days.
-fn log_unsent(attempt: u32, channel: &str, fingerprint: &str, error: &NotifyError) {
+fn log_unsent(attempt: u32, channel: &str, group: &str, error: &NotifyError) {
     if attempt.is_power_of_two() {
-        tracing::warn!(channel, fingerprint, attempt, %error, "a message over {channel} was not sent: {error}");
+        tracing::warn!(channel, group, attempt, %error, "a message over {channel} was not sent: {error}");
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dixmgr_alerting::incident::AlertMessage;
+use dixmgr_alerting::message::Message;
 use dixmgr_model::{
     ActionReport, ActionRequest, AlertChanges, KnownAlerts, PlanPage, ServiceSpec, ServiceState, Silence,
 };
@@ -59,7 +59,7 @@ pub struct NotifyRequest {
     /// Name of the channel in the daemon's configuration, which alone knows where it leads and with what secrets.
     pub channel: String,
     /// What to tell.
-    pub message: AlertMessage,
+    pub message: Message,
 }
 
 /// Asks for a part of the plan.

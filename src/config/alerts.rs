@@ -1,6 +1,7 @@
 //! `[alerts]`: rules, channels, and who is told when.
 
 mod channel;
+mod delivery;
 mod maintenance;
 mod rule;
 
@@ -9,17 +10,13 @@ use std::time::Duration;
 
 use dixmgr_activities::notify::{Channel, ChannelKind, LOG, Webhook};
 use dixmgr_alerting::defaults;
-use dixmgr_model::{AlertPolicy, Delivery, Maintenance, Receiver, Rule};
+use dixmgr_model::{AlertPolicy, Delivery, Maintenance, Rule};
 
-use super::fault::{FaultSink, Located};
+use super::fault::FaultSink;
 use super::reader::TableReader;
 use super::resolve::Draft;
-use super::suggest;
 
-/// Wait before the first message, within which a remedy may help.
-const GROUP_WAIT: Duration = Duration::from_secs(10);
-const REPEAT_INTERVAL: Duration = Duration::from_hours(4);
-const DEDUPE_WINDOW: Duration = Duration::from_mins(5);
+use delivery::receiver;
 
 /// Most channels and rules; each alert may be on its way to every one of the former.
 const MAX_CHANNELS: usize = 32;
@@ -50,14 +47,13 @@ pub struct AlertFlags {
 impl Alerts {
     /// The default rules, told to the log.
     pub(super) fn usual(prefix: &str) -> Self {
-        let delivery = Delivery {
-            receivers: vec![receiver(LOG, Duration::ZERO)],
-            group_wait: GROUP_WAIT,
-            repeat_interval: REPEAT_INTERVAL,
-            dedupe_window: DEDUPE_WINDOW,
+        let policy = AlertPolicy {
+            rules: defaults::rules(),
+            delivery: Delivery { receivers: vec![receiver(LOG, Duration::ZERO)], ..Delivery::default() },
+            routes: Vec::new(),
+            maintenance: Vec::new(),
+            id_prefix: prefix.to_owned(),
         };
-        let policy =
-            AlertPolicy { rules: defaults::rules(), delivery, maintenance: Vec::new(), id_prefix: prefix.to_owned() };
         Self { policy, channels: vec![Channel { name: LOG.to_owned(), kind: ChannelKind::Log }] }
     }
 
@@ -94,22 +90,12 @@ pub(super) fn read(
 ) -> Alerts {
     let mut alerts = Alerts::usual(prefix);
     let Some(table) = root.table("alerts") else { return alerts };
-    let delivery = &mut alerts.policy.delivery;
-    for (key, wait) in [
-        ("group_wait", &mut delivery.group_wait),
-        ("repeat_interval", &mut delivery.repeat_interval),
-        ("dedupe_window", &mut delivery.dedupe_window),
-    ] {
-        if let Some(written) = table.wait(key) {
-            *wait = written.value;
-        }
-    }
     let enabled = table.boolean("enabled").is_none_or(|enabled| enabled.value);
     let channels = bounded(table.tables("channel"), MAX_CHANNELS, faults);
     alerts.channels.extend(channels.into_iter().filter_map(channel::read));
     channel::duplicates(&alerts.channels, table.place(), faults);
     let names: Vec<String> = alerts.channels.iter().map(|channel| channel.name.clone()).collect();
-    receivers(&table, &mut alerts, &names);
+    delivery::read(&table, &mut alerts.policy, &names);
     let around = rule::Surroundings { channels: &names, acts, drafts };
     let mut written = BTreeSet::new();
     for table in bounded(table.tables("rule"), MAX_RULES, faults) {
@@ -137,64 +123,6 @@ fn windows(table: &TableReader<'_>) -> Vec<Maintenance> {
             table.faults().report(&window.place, problem, "give each a name of its own");
         }
         found.push(window.value);
-    }
-    found
-}
-
-/// Who is told: the channels that are named, or all that are no escalation step; and the steps.
-fn receivers(table: &TableReader<'_>, alerts: &mut Alerts, names: &[String]) {
-    let chosen = table.strings("channels").map(|list| known(list.value, names, table.faults()));
-    let mut steps: Vec<Receiver> = Vec::new();
-    for step in bounded(table.tables("escalation"), MAX_CHANNELS, table.faults()) {
-        let (after, channels) = (step.duration("after"), step.strings("channels"));
-        match (after, channels) {
-            (Some(after), Some(list)) => {
-                let channels = known(list.value, names, table.faults());
-                steps.extend(channels.iter().map(|name| receiver(name, after.value)));
-            }
-            (None, _) if !step.has("after") => {
-                table.faults().report(step.place(), "has no after", "write after = \"15m\"");
-            }
-            (_, None) if !step.has("channels") => {
-                table.faults().report(step.place(), "has no channels", "write channels = [\"…\"]");
-            }
-            _ => {}
-        }
-        step.finish();
-    }
-    let later: BTreeSet<&str> = steps.iter().map(|step| step.channel.as_str()).collect();
-    let all = || names.iter().filter(|name| !later.contains(name.as_str())).cloned().collect();
-    alerts.policy.delivery.receivers = with_log(chosen.unwrap_or_else(all));
-    let at_once: Vec<String> = alerts.policy.delivery.receivers.iter().map(|to| to.channel.clone()).collect();
-    alerts.policy.delivery.receivers.extend(steps.into_iter().filter(|step| !at_once.contains(&step.channel)));
-}
-
-/// The log is always told.
-fn with_log(names: Vec<String>) -> Vec<Receiver> {
-    let others = names.into_iter().filter(|name| name != LOG);
-    std::iter::once(LOG.to_owned()).chain(others).map(|name| receiver(&name, Duration::ZERO)).collect()
-}
-
-fn receiver(channel: &str, after: Duration) -> Receiver {
-    Receiver { channel: channel.to_owned(), after }
-}
-
-/// Those of the names that are channels.
-fn known(written: Vec<Located<String>>, names: &[String], faults: &FaultSink<'_>) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for name in written {
-        if found.contains(&name.value) {
-            faults.report(&name.place, format!("{:?} is named twice", name.value), "name it once");
-        } else if names.contains(&name.value) {
-            found.push(name.value);
-        } else {
-            let near = suggest::nearest(&name.value, names.iter().map(String::as_str));
-            let advice = near.map_or_else(
-                || "write an [[alerts.channel]] with that name".to_owned(),
-                |near| format!("did you mean {near:?}?"),
-            );
-            faults.report(&name.place, format!("no channel is called {:?}", name.value), advice);
-        }
     }
     found
 }

@@ -6,9 +6,11 @@ use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::notify::Notifier;
 use dixmgr_alerting::channel::rfc3339;
-use dixmgr_alerting::incident::{AlertMessage, Incident, Note};
+use dixmgr_alerting::group::Group;
+use dixmgr_alerting::incident::{Incident, Note};
+use dixmgr_alerting::message::Message;
 use dixmgr_model::{Alert, AlertKind, AlertStatus, Severity, duration};
-use dixmgr_workflows::{AlertWorkflow, SilenceRequest};
+use dixmgr_workflows::{AlertGroupWorkflow, AlertWorkflow, SilenceRequest};
 use serde_json::{Value, json};
 use temporalio_client::{WorkflowHandle, WorkflowQueryOptions, WorkflowSignalOptions};
 use temporalio_common::protos::temporal::api::workflowservice::v1::ListWorkflowExecutionsRequest;
@@ -93,10 +95,14 @@ impl Session {
 
     async fn alert_show(&mut self, id: &str) -> Result<(), WorkflowError> {
         let incident = self.incident(id).await?;
+        let group = self.group(&incident).await;
         if self.output.is_json() {
-            return self.output.value(&json!(incident));
+            let mut shown = json!(incident);
+            shown["delivery"] = json!(group.as_ref().map(|group| told(&incident, group)));
+            shown["messages"] = json!(group.map(|group| group.ledger));
+            return self.output.value(&shown);
         }
-        for line in description(&incident) {
+        for line in description(&incident, group.as_ref()) {
             self.output.line(&line)?;
         }
         Ok(())
@@ -127,6 +133,13 @@ impl Session {
             answer.map_err(|_| WorkflowError::Failed("no answer in time; does a dixmgr run there?".to_owned()))?;
         let answer = answer.map_err(|error| unknown(id, &error))?;
         answer.ok_or_else(|| WorkflowError::Failed(format!("alert {id} has only just begun; ask again")))
+    }
+
+    /// The group in which it is told; nothing when there is none (yet, or any more).
+    async fn group(&self, incident: &Incident) -> Option<Group> {
+        let group = self.client.get_workflow_handle::<AlertGroupWorkflow>(&incident.group.workflow_id);
+        let query = group.query(AlertGroupWorkflow::status, (), WorkflowQueryOptions::default());
+        tokio::time::timeout(PATIENCE, query).await.ok()?.ok()?
     }
 
     fn told<E: std::error::Error + 'static>(
@@ -166,7 +179,7 @@ async fn test(args: &AlertsArgs, channel: &str) -> Result<(), WorkflowError> {
     output.flush()
 }
 
-fn test_message() -> AlertMessage {
+fn test_message() -> Message {
     let texts = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let starts_at = now();
     let alert = Alert {
@@ -183,7 +196,7 @@ fn test_message() -> AlertMessage {
         starts_at,
     };
     let key = format!("test-{starts_at}");
-    AlertMessage { alert, status: AlertStatus::Firing, ends_at: None, repeated: false, key }
+    Message::about(alert, AlertStatus::Firing, key)
 }
 
 fn row(name: &str, incident: &Incident) -> [String; 6] {
@@ -199,14 +212,20 @@ fn status(incident: &Incident) -> String {
     let word = match incident.status {
         AlertStatus::Resolved => "resolved",
         AlertStatus::Firing if silenced => "silenced",
-        AlertStatus::Firing if !incident.causes.is_empty() => "suppressed",
+        AlertStatus::Firing if incident.is_suppressed() => "suppressed",
         AlertStatus::Firing if incident.acknowledged.is_some() => "acknowledged",
         AlertStatus::Firing => "firing",
     };
     word.to_owned()
 }
 
-fn description(incident: &Incident) -> Vec<String> {
+/// Why each receiver was told, or was not.
+fn told(incident: &Incident, group: &Group) -> Vec<String> {
+    group.explain(&incident.alert.fingerprint, now())
+}
+
+/// The alert, and all that happened to it and to the messages of its group since it is there, in the order of time.
+fn description(incident: &Incident, group: Option<&Group>) -> Vec<String> {
     let alert = &incident.alert;
     let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut lines = vec![
@@ -228,10 +247,19 @@ fn description(incident: &Incident) -> Vec<String> {
         format!("because of  {}", causes.join(", "))
     }));
     lines.extend(alert.annotations.iter().map(|(name, text)| format!("{name:11} {text}")));
-    lines.push(String::new());
     lines.extend(
-        incident.ledger.iter().map(|entry| format!("{}  {:12}  {}", rfc3339(entry.at), entry.what, entry.detail)),
+        group
+            .map(|group| told(incident, group))
+            .unwrap_or_default()
+            .into_iter()
+            .map(|why| format!("channel     {why}")),
     );
+    lines.push(String::new());
+    let began = incident.ledger.entries.front().map_or(0, |first| first.at);
+    let messages = group.iter().flat_map(|group| &group.ledger.entries).filter(|entry| entry.at >= began);
+    let mut story: Vec<_> = incident.ledger.entries.iter().chain(messages).collect();
+    story.sort_by_key(|entry| entry.at);
+    lines.extend(story.into_iter().map(|entry| format!("{}  {:12}  {}", rfc3339(entry.at), entry.what, entry.detail)));
     lines
 }
 

@@ -12,7 +12,7 @@ use crate::support::{A_WHILE, BINARY, SOON, await_health, config, dixmgr, exec, 
 fn told_to(receiver: &HttpFixture, more: &str) -> String {
     let url = receiver.url("/alerts");
     format!(
-        "[alerts]\ngroup_wait = \"0s\"\n{more}\n[[alerts.channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{url}\"\n"
+        "[alerts]\ngroup_wait = \"0s\"\ngroup_interval = \"0s\"\n{more}\n[[alerts.channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{url}\"\n"
     )
 }
 

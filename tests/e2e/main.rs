@@ -4,6 +4,7 @@
 //! number. Nothing here knows dixmgr's insides: command line, configuration, metrics and log lines are all there is.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod alert_storm;
 mod alerts;
 mod api;
 mod cluster;

@@ -7,13 +7,14 @@
 //! - [`restart`]: when a service is restarted, and when dixmgr stops trying. Pure.
 //! - [`NodeWorkflow`], [`DependentWorkflow`]: keep one service.
 //! - [`ClusterWorkflow`]: keeps a group of equal replicas.
-//! - [`AlertWorkflow`]: sees that an alert is told, and told to be over.
+//! - [`AlertWorkflow`]: keeps one alert; [`AlertGroupWorkflow`]: sees that alerts are told, and told to be over.
 //! - [`SilencesWorkflow`]: the silences of a daemon.
 //! - [`InfrastructureWorkflow`]: starts all of these, as the plan says.
 
 pub mod restart;
 
 mod alert;
+mod alert_group;
 mod children;
 mod cluster;
 mod dependent;
@@ -29,6 +30,7 @@ mod service;
 mod silences;
 
 pub use alert::{AlertInput, AlertWorkflow, SilenceRequest};
+pub use alert_group::{AlertGroupWorkflow, GroupInput};
 pub use children::Kind;
 pub use cluster::{CarriedCluster, ClusterInput, ClusterStatus, ClusterWorkflow, Group, Replica, replica_spec};
 pub use dependent::DependentWorkflow;

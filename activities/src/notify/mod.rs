@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dixmgr_alerting::channel::{ntfy, pagerduty, slack, telegram, webhook};
-use dixmgr_alerting::incident::AlertMessage;
+use dixmgr_alerting::message::Message;
 use dixmgr_model::{AlertStatus, Severity};
 use secrecy::ExposeSecret as _;
 
@@ -141,7 +141,7 @@ impl Notifier {
     ///
     /// # Errors
     /// It was not sent, or it is not known whether it was.
-    pub async fn send(&self, channel: &str, message: &AlertMessage) -> Result<String, NotifyError> {
+    pub async fn send(&self, channel: &str, message: &Message) -> Result<String, NotifyError> {
         let Some((channel, metrics)) = self.channels.iter().find(|(own, _)| own.name == channel) else {
             return Err(NotifyError::Unknown(channel.to_owned()));
         };
@@ -151,7 +151,7 @@ impl Notifier {
         sent
     }
 
-    async fn dispatch(&self, channel: &Channel, message: &AlertMessage) -> Result<String, NotifyError> {
+    async fn dispatch(&self, channel: &Channel, message: &Message) -> Result<String, NotifyError> {
         match &channel.kind {
             ChannelKind::Log => {
                 log(message);
@@ -197,15 +197,22 @@ fn later(detail: String) -> NotifyError {
     NotifyError::Later { detail, retry_after: None }
 }
 
-fn log(message: &AlertMessage) {
+/// One line for each alert, and one for what else there is to say.
+fn log(message: &Message) {
     const TARGET: &str = "dixmgr::alert";
-    let alert = &message.alert;
-    let (title, status) = (message.title(), if message.status == AlertStatus::Firing { "firing" } else { "resolved" });
-    let (service, severity, fingerprint) = (&*alert.service, alert.severity.name(), &*alert.fingerprint);
-    let detail = alert.annotations.get("description").map_or("", String::as_str);
-    if message.status == AlertStatus::Firing && alert.severity > Severity::Info {
-        tracing::warn!(target: TARGET, service, severity, status, fingerprint, detail, "{title}");
-    } else {
-        tracing::info!(target: TARGET, service, severity, status, fingerprint, detail, "{title}");
+    for alert in &message.alerts {
+        let firing = alert.status == AlertStatus::Firing;
+        let status = if firing { "firing" } else { "resolved" };
+        let title = format!("[{}] {}", alert.mark(), alert.summary());
+        let (service, severity) = (&*alert.alert.service, alert.alert.severity.name());
+        let (fingerprint, detail) = (&*alert.alert.fingerprint, alert.description().unwrap_or_default());
+        if firing && alert.alert.severity > Severity::Info {
+            tracing::warn!(target: TARGET, service, severity, status, fingerprint, detail, "{title}");
+        } else {
+            tracing::info!(target: TARGET, service, severity, status, fingerprint, detail, "{title}");
+        }
+    }
+    if let Some(rest) = message.rest() {
+        tracing::warn!(target: TARGET, group = message.group, "{}: {rest}", message.title());
     }
 }
