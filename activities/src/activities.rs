@@ -68,6 +68,26 @@ pub struct Activities {
 }
 
 impl Activities {
+    /// Names of all activities: their series exist before the first of them has run.
+    pub const NAMES: [&str; 16] = [
+        "watch_service",
+        "start_unit",
+        "restart_unit",
+        "stop_unit",
+        "record_dependency_wait",
+        "plan_page",
+        "maintenance_windows",
+        "notify",
+        "CheckSystemdServiceActivity",
+        "CheckResourceUsageActivity",
+        "CheckHTTPEndpointActivity",
+        "CheckHTTPEndpointSimpleActivity",
+        "CheckNodeSyncActivity",
+        "StartSystemdServiceActivity",
+        "StopSystemdServiceActivity",
+        "RestartSystemdServiceActivity",
+    ];
+
     /// The activities, with their hub.
     ///
     /// # Panics

@@ -66,7 +66,12 @@ pub(super) async fn serve(settings: EngineSettings) -> Result<(), RunError> {
     };
     let metrics = Metrics::new(METRICS_NAMESPACE)
         .map_err(|error| RunError::Setup { what: "metrics", detail: error.to_string() })?;
-    metrics.config_loaded(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    metrics.began(now);
+    metrics.config_loaded(now);
+    if let Some(data) = &data {
+        metrics.watch_disk(data.path().to_owned());
+    }
     let engine = open(&settings, data.as_ref(), engine_metrics(&metrics)?).await?;
     let (tls, api_key) = (options.tls.is_some(), options.api_key.is_some());
     let listener = engine.listen(options).await?;

@@ -171,7 +171,7 @@ fn a_storm_with_one_cause_is_one_message() {
         .enumerate()
         .map(|(n, unit)| format!("[[service]]\nname = \"s{n}\"\nunit = \"{unit}\"\nneeds = [\"db\"]\n"));
     let config = format!(
-        "[alerts]\ngroup_wait = \"3s\"\ngroup_interval = \"1s\"\n\
+        "[alerts]\ngroup_wait = \"5s\"\ngroup_interval = \"1s\"\n\
          [[alerts.channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{url}\"\n{QUICK}{}{}",
         service("db.service", ""),
         dependents.collect::<String>()
@@ -192,7 +192,7 @@ fn a_storm_with_one_cause_is_one_message() {
         (!receiver.requests().is_empty()).then_some(())
     });
     // Longer than any wait: whoever was to be told has been told.
-    thread::sleep(2 * Duration::from_secs(3) + A_WHILE + Duration::from_millis(size as u64 * 20));
+    thread::sleep(2 * Duration::from_secs(5) + A_WHILE + Duration::from_millis(size as u64 * 20));
     let told = |receiver: &HttpFixture| -> Vec<(String, Vec<String>)> {
         let bodies =
             receiver.requests().into_iter().map(|request| serde_json::from_slice::<Value>(&request.body).unwrap());
@@ -214,7 +214,7 @@ fn a_storm_with_one_cause_is_one_message() {
     eventually(&format!("the end is told; log:\n{}", daemon.log()), patience, || {
         (receiver.requests().len() >= 2).then_some(())
     });
-    thread::sleep(2 * Duration::from_secs(3) + A_WHILE);
+    thread::sleep(2 * Duration::from_secs(5) + A_WHILE);
     assert_eq!(told(&receiver), [firing, resolved], "log:\n{}", daemon.log());
     let fired = daemon.metrics().sum("dixmgr_alerts_fired_total", &[("alert_type", "service_down")]);
     assert_eq!(fired, all, "each fired once");

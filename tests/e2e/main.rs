@@ -20,6 +20,7 @@ mod exec;
 mod installed;
 mod life;
 mod policy;
+mod prometheus;
 mod replicas;
 mod silences;
 mod start;

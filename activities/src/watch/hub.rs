@@ -25,7 +25,7 @@ use super::probe::{ProbeId, ProbeResult};
 use super::sampling::Sampled;
 use super::{HubOptions, Registration};
 use crate::manager::ManagerError;
-use crate::metrics::{ActivityMetrics, ErrorType};
+use crate::metrics::{ActivityMetrics, ErrorType, WatchMetrics};
 
 /// The activity in whose name errors of looks are counted.
 const ACTIVITY: &str = "watch_service";
@@ -130,6 +130,7 @@ struct State {
     blind: bool,
     clock: Clock,
     errors: Arc<ActivityMetrics>,
+    watching: Arc<WatchMetrics>,
     ticks_per_second: u64,
 }
 
@@ -155,6 +156,7 @@ impl State {
     fn new(options: HubOptions, events: mpsc::Sender<Event>) -> Self {
         Self {
             errors: options.metrics.activity(ACTIVITY),
+            watching: options.metrics.watching(),
             options,
             events,
             entries: HashMap::new(),
@@ -283,6 +285,7 @@ impl State {
         }
         let now = self.clock.now();
         let mut looked = Vec::with_capacity(ids.len());
+        self.watching.looked(now);
         for (id, status) in ids.into_iter().zip(statuses) {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             looked.push((id, entry.seen(status, number, now)));
@@ -325,6 +328,7 @@ impl State {
             ManagerError::Unreachable { .. } => ErrorType::Unreachable,
             ManagerError::Timeout { .. } => ErrorType::Timeout,
         });
+        self.watching.blind();
         if !self.blind {
             self.blind = true;
             tracing::warn!(%error, services = ids.len(), "services cannot be looked at; nothing is decided until they can: {error}");

@@ -9,6 +9,10 @@ use super::after;
 use super::line::Heard;
 use crate::silence::Silences;
 
+/// Whoever lacked something is given so many times `group_wait` to come back when that is back: it has to start, and in a storm
+/// it is one of many.
+const RELEASE: u32 = 3;
+
 /// How an alert is, as its own workflow says.
 #[allow(clippy::struct_excessive_bools, reason = "they are independent facts")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,7 +81,8 @@ impl Entry {
             self.first_told_at = None;
         }
         if again || freed {
-            self.ready_at = self.ready_at.max(after(now, delivery.group_wait));
+            let wait = if freed { delivery.group_wait.saturating_mul(RELEASE) } else { delivery.group_wait };
+            self.ready_at = self.ready_at.max(after(now, wait));
         }
         if self.report.alert.annotations.is_empty() {
             report.alert.annotations.clear();

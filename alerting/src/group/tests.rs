@@ -167,6 +167,19 @@ fn a_silence_holds_back_what_it_matches_and_ends_by_itself() {
 }
 
 #[test]
+fn who_outlives_its_cause_has_time_to_come_back() {
+    let mut script = Script::new(0);
+    let mut a = report("a", Severity::Warning, AlertStatus::Firing, T);
+    a.suppressed = true;
+    script.report(a.clone(), 0);
+    assert_eq!(script.sent(100), Vec::<String>::new());
+    a.suppressed = false;
+    script.report(a, 100);
+    assert_eq!((script.sent(129), script.wakes_in(129)), (vec![], Some(130)));
+    assert_eq!(script.sent(130), ["ops: [WARNING] a is busy"]);
+}
+
+#[test]
 fn after_days_without_an_answer_one_message_says_how_things_are() {
     let mut script = Script::new(60);
     script.fires("a", 0);

@@ -28,6 +28,8 @@ pub enum Component {
     Amtool,
     /// `aiosmtpd`, an SMTP server.
     Smtp,
+    /// `prometheus` itself.
+    Prometheus,
 }
 
 impl fmt::Display for Component {
@@ -41,6 +43,7 @@ impl fmt::Display for Component {
             Self::Promtool => "promtool",
             Self::Amtool => "amtool",
             Self::Smtp => "the SMTP server aiosmtpd",
+            Self::Prometheus => "prometheus",
         })
     }
 }
@@ -68,6 +71,7 @@ impl Component {
                 let path = environment().join("aiosmtpd");
                 (!path.exists()).then(|| format!("{} does not exist", path.display()))
             }
+            Self::Prometheus => missing_programs(&["prometheus"]),
         }
     }
 }
