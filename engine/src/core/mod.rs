@@ -22,6 +22,7 @@ mod schedule;
 mod skipping;
 mod standalone;
 mod sweep;
+mod task_queues;
 mod update;
 
 use std::{
@@ -47,6 +48,7 @@ pub(crate) use query::PendingQuery;
 pub(crate) use reset::ResetRequest;
 pub(crate) use schedule::Schedules;
 pub(crate) use standalone::{Activities, decode as decode_activity, no_activity};
+pub(crate) use task_queues::TaskQueues;
 pub(crate) use update::{Progress, Reached, UpdateWait, WaitFor};
 
 use self::inbox::{Inbox, InboxSender, Refused};
@@ -172,6 +174,8 @@ pub(crate) struct Core {
     pub(crate) batch_jobs: BatchJobs,
     pub(crate) deployments: Deployments,
     pub(crate) activities: Activities,
+    /// What operators have set of task queues.
+    pub(crate) task_queues: TaskQueues,
     /// Workers that were heard of.
     pub(crate) workers: Workers,
     /// What it takes to skip time, in an engine for tests.
@@ -281,6 +285,7 @@ impl Core {
             batch_jobs: BatchJobs::default(),
             deployments: Deployments::default(),
             activities: Activities::default(),
+            task_queues: TaskQueues::default(),
             workers: Workers::default(),
             skipping,
         };
@@ -289,6 +294,7 @@ impl Core {
         core.load_schedules()?;
         core.load_batch_jobs()?;
         core.load_deployments()?;
+        core.load_task_queues()?;
         core.load_activities()?;
         core.load_open()?;
         Ok(core)
@@ -348,7 +354,13 @@ impl Core {
     /// Waits for a message, no longer than until the next deadline.
     fn wait(&self, inbox: &Inbox, patience: Duration) -> Result<Message, mpsc::RecvTimeoutError> {
         let of_batches = self.batch_jobs.next_due();
-        let deadlines = [self.deadlines.next(), self.schedules.next_deadline(), self.next_deletion(), of_batches];
+        let deadlines = [
+            self.deadlines.next(),
+            self.schedules.next_deadline(),
+            self.next_deletion(),
+            of_batches,
+            self.queues.next_release(),
+        ];
         let deadline = deadlines.into_iter().flatten().min();
         if let Some(skipping) = &self.skipping {
             let next = deadline.into_iter().chain(skipping.next_deadline()).min();
@@ -372,6 +384,9 @@ impl Core {
                 self.update(key, Execution::abandon_in_process_workers);
             }
             self.update(key, |e, now| e.fire_due(now, || Uuid::now_v7().to_string()));
+            self.pump();
+        }
+        if self.queues.release(now) {
             self.pump();
         }
         self.run_due_schedules();
