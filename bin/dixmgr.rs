@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Invocation::Engine(args) => block_on(engine::run(*args)),
         Invocation::Workflow(args) => return look(workflow::run(&args)),
         Invocation::Alerts(args) => return look(workflow::alerts(&args)),
+        Invocation::Silences(args) => return look(workflow::silences(&args)),
         Invocation::DemoServer(listen) => demo_server(listen),
         Invocation::Run(request) => run(&request),
     };

@@ -17,14 +17,14 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::watch;
 
 use crate::api::{
-    DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchReport, WatchRequest,
-    definitions,
+    DeadManRequest, DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchReport,
+    WatchRequest, definitions,
 };
 use crate::error::{self, Failure};
 use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
-use crate::notify::{Channel, Notifier, NotifyError};
+use crate::notify::{Channel, Notifier, NotifyError, dead_man};
 use crate::resources::{ResourceReport, resources};
 use crate::sync::{SyncChecker, SyncError};
 use crate::watch::activity::watch_service;
@@ -53,6 +53,8 @@ pub struct ActivitiesOptions {
     pub alerts: Arc<AlertPolicy>,
     /// Where messages about alerts go.
     pub channels: Vec<Channel>,
+    /// Where it is said that all is well: a URL, or a reference to one.
+    pub dead_man: Option<String>,
     /// Where others read how services are.
     pub board: Board,
 }
@@ -243,6 +245,21 @@ impl Activities {
             log_unsent(context.info().attempt, &channel, &message.group, &failure);
             error::notify(failure)
         })
+    }
+
+    /// Says that all is well.
+    #[activity(definition = definitions::DeadManPing)]
+    pub async fn dead_man_ping(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        request: DeadManRequest,
+    ) -> Result<String, ActivityError> {
+        let Some(url) = &self.options.dead_man else {
+            return Err(error::bad_input("no dead-man URL is configured any more"));
+        };
+        let plan = Arc::clone(&self.options.plan.borrow());
+        dead_man::check(&self.options.board, &plan, request.interval).map_err(error::notify)?;
+        self.notifier.ping(url).await.map_err(error::notify)
     }
 
     /// Maintenance windows.

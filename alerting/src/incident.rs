@@ -203,6 +203,11 @@ impl Incident {
         self.news = true;
     }
 
+    /// The channels that are told, at once or later.
+    pub fn channels(&self) -> impl Iterator<Item = &str> {
+        self.delivery.receivers.iter().map(|to| to.channel.as_str())
+    }
+
     /// What its groups have to hear; they count as having heard it. A group in which nobody can be told of it yet hears nothing.
     pub fn take_reports(&mut self) -> Vec<GroupReport> {
         if !std::mem::take(&mut self.news) {

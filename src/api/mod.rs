@@ -4,11 +4,14 @@
 //! [`Api`]; [`guard`] stands before all of them, and every error has the one form of [`error`]. Nothing here decides about a
 //! service: what is seen comes from the hub's board, what is done goes through workflows.
 
+mod alertmanager;
+mod alerts;
 mod connections;
 mod error;
 mod extract;
 mod guard;
 mod services;
+mod silences;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +27,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 
+pub(crate) use self::alertmanager::Alerting;
 pub(crate) use self::error::ApiError;
-#[allow(unused_imports, reason = "for the routes of other subjects")]
 pub(crate) use self::extract::{Body, Params};
 use self::guard::Guard;
 use crate::error::RunError;
@@ -44,13 +47,18 @@ pub(crate) struct Api {
     /// The services that are kept.
     pub(crate) plan: watch::Receiver<Arc<Plan>>,
     /// The client, once there is one.
-    #[allow(dead_code, reason = "for the routes of other subjects")]
     pub(crate) client: watch::Receiver<Option<Client>>,
+    /// What there is to be said about alerting.
+    pub(crate) alerting: Arc<Alerting>,
 }
 
 /// Everything that is served. Routes of further subjects are merged here.
 fn routes() -> Router<Api> {
-    Router::new().merge(services::routes())
+    Router::new()
+        .merge(services::routes())
+        .merge(alertmanager::routes())
+        .merge(alerts::routes())
+        .merge(silences::routes())
 }
 
 /// The API behind its guard.

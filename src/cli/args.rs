@@ -49,6 +49,8 @@ pub enum Sub {
     Workflow(Box<super::WorkflowArgs>),
     /// Look at alerts, take care of one, silence one, or try a channel.
     Alerts(Box<super::AlertsArgs>),
+    /// Look at silences, add one by what labels have to be, or end one.
+    Silences(Box<super::SilencesArgs>),
     /// Serve /healthz for the demonstration configuration.
     #[command(hide = true)]
     DemoServer(DemoServerArgs),

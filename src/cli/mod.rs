@@ -4,6 +4,7 @@ mod alerts;
 mod args;
 mod argv;
 mod engine;
+mod silences;
 mod table;
 mod workflow;
 
@@ -21,6 +22,7 @@ use dixmgr_model::Mode;
 pub use alerts::{AlertAction, AlertsArgs, NoteArgs};
 pub use args::{CheckArgs, CommandLine, DemoServerArgs, LaterArgs, RunArgs, Sub};
 pub use engine::{BackupArgs, EngineArgs, EngineCommand, ExportArgs, FileArgs};
+pub use silences::{SilenceAction, SilencesArgs};
 pub use table::flags_table;
 pub use workflow::{Action, ChangeArgs, PlaceArgs, Target, WorkflowArgs};
 
@@ -44,6 +46,8 @@ pub enum Invocation {
     Workflow(Box<WorkflowArgs>),
     /// Look at alerts, or act on one.
     Alerts(Box<AlertsArgs>),
+    /// Look at silences, add one, or end one.
+    Silences(Box<SilencesArgs>),
     /// Serve `/healthz` for the demonstration.
     DemoServer(SocketAddr),
 }
@@ -96,6 +100,10 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
         Some(Sub::Alerts(alerts)) => {
             check_secret(alerts.place.api_key.as_deref())?;
             Ok(Invocation::Alerts(alerts))
+        }
+        Some(Sub::Silences(silences)) => {
+            check_secret(silences.place.api_key.as_deref())?;
+            Ok(Invocation::Silences(silences))
         }
         Some(Sub::DemoServer(demo)) => Ok(Invocation::DemoServer(demo.listen)),
         None => run_request(&matches, line.run).map(|request| Invocation::Run(Box::new(request))),

@@ -2,6 +2,7 @@
 
 mod channel;
 mod delivery;
+mod email;
 mod maintenance;
 mod rule;
 
@@ -9,9 +10,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dixmgr_activities::notify::{Channel, ChannelKind, LOG, Webhook};
+use dixmgr_activities::secret;
 use dixmgr_alerting::defaults;
 use dixmgr_model::{AlertPolicy, Delivery, Maintenance, Rule};
 
+use super::check;
 use super::fault::FaultSink;
 use super::reader::TableReader;
 use super::resolve::Draft;
@@ -21,6 +24,8 @@ use delivery::receiver;
 /// Most channels and rules; each alert may be on its way to every one of the former.
 const MAX_CHANNELS: usize = 32;
 const MAX_RULES: usize = 200;
+/// Time between two words that all is well.
+const DEAD_MAN_INTERVAL: Duration = Duration::from_mins(1);
 /// Most kinds of maintenance windows.
 const MAX_MAINTENANCE: usize = 50;
 
@@ -31,6 +36,17 @@ pub struct Alerts {
     pub policy: AlertPolicy,
     /// Where messages go.
     pub channels: Vec<Channel>,
+    /// Where it is said, and how often, that all is well.
+    pub dead_man: Option<DeadMan>,
+}
+
+/// Where it is said again and again that all is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadMan {
+    /// A URL, or a reference to one.
+    pub url: String,
+    /// Time between two words.
+    pub interval: Duration,
 }
 
 /// What the command line says about alerts.
@@ -54,7 +70,7 @@ impl Alerts {
             maintenance: Vec::new(),
             id_prefix: prefix.to_owned(),
         };
-        Self { policy, channels: vec![Channel { name: LOG.to_owned(), kind: ChannelKind::Log }] }
+        Self { policy, channels: vec![Channel { name: LOG.to_owned(), kind: ChannelKind::Log }], dead_man: None }
     }
 
     /// Puts the flags over the file: their channels are told of everything, in place of those of the same name.
@@ -91,8 +107,9 @@ pub(super) fn read(
     let mut alerts = Alerts::usual(prefix);
     let Some(table) = root.table("alerts") else { return alerts };
     let enabled = table.boolean("enabled").is_none_or(|enabled| enabled.value);
+    let commands = table.boolean("allow_commands").is_some_and(|allowed| allowed.value);
     let channels = bounded(table.tables("channel"), MAX_CHANNELS, faults);
-    alerts.channels.extend(channels.into_iter().filter_map(channel::read));
+    alerts.channels.extend(channels.into_iter().filter_map(|table| channel::read(table, commands)));
     channel::duplicates(&alerts.channels, table.place(), faults);
     let names: Vec<String> = alerts.channels.iter().map(|channel| channel.name.clone()).collect();
     delivery::read(&table, &mut alerts.policy, &names);
@@ -106,11 +123,23 @@ pub(super) fn read(
         }
     }
     alerts.policy.maintenance = windows(&table);
+    alerts.dead_man = table.table("dead_man").and_then(|table| dead_man(&table));
     if !enabled {
         alerts.policy.rules.clear();
     }
     table.finish();
     alerts
+}
+
+/// Somebody outside who notices when dixmgr falls silent.
+fn dead_man(table: &TableReader<'_>) -> Option<DeadMan> {
+    let url =
+        channel::required(table, "url", "write url = \"https://…\" or a reference such as \"env:NAME\"", |text| {
+            if secret::is_reference(text) { Ok(text.to_owned()) } else { check::http_url(text) }
+        });
+    let interval = table.duration("interval").map_or(DEAD_MAN_INTERVAL, |interval| interval.value);
+    table.finish();
+    Some(DeadMan { url: url?, interval })
 }
 
 /// The maintenance windows; each has a name of its own.

@@ -1,6 +1,6 @@
 //! `dixmgr alerts`: alerts are workflows, so they are listed, asked and told like others; and channels are tried.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::metrics::Metrics;
@@ -10,21 +10,18 @@ use dixmgr_alerting::group::Group;
 use dixmgr_alerting::incident::{Incident, Note};
 use dixmgr_alerting::message::Message;
 use dixmgr_model::{Alert, AlertKind, AlertStatus, Severity, duration};
-use dixmgr_workflows::{AlertGroupWorkflow, AlertWorkflow, SilenceRequest};
+use dixmgr_workflows::{AlertWorkflow, SilenceRequest};
 use serde_json::{Value, json};
-use temporalio_client::{WorkflowHandle, WorkflowQueryOptions, WorkflowSignalOptions};
-use temporalio_common::protos::temporal::api::workflowservice::v1::ListWorkflowExecutionsRequest;
+use temporalio_client::{WorkflowHandle, WorkflowSignalOptions};
 
 use super::error::WorkflowError;
 use super::output::Output;
 use super::place::read_config;
-use super::{PATIENCE, Session, table, within};
+use super::{Session, table};
 use crate::cli::{AlertAction, AlertsArgs, NoteArgs};
+use crate::incidents::{self, ID_PREFIX, IncidentError};
+use crate::silences::now;
 
-/// Alerts that are listed at most.
-const LIST: i32 = 1_000;
-/// Before a fingerprint, it is the id of an alert's workflow.
-const ID_PREFIX: &str = "alert.";
 /// Longest note.
 const MAX_NOTE: usize = 500;
 
@@ -65,23 +62,9 @@ impl Session {
     }
 
     async fn alert_list(&mut self) -> Result<(), WorkflowError> {
-        let request = ListWorkflowExecutionsRequest {
-            namespace: self.namespace.clone(),
-            page_size: LIST,
-            query: "WorkflowType = 'AlertWorkflow' AND ExecutionStatus = 'Running'".to_owned(),
-            ..ListWorkflowExecutionsRequest::default()
-        };
-        let mut service = self.client.connection().workflow_service();
-        let page = service.list_workflow_executions(within(PATIENCE, request)).await?.into_inner();
-        let mut found = Vec::new();
-        for id in page.executions.into_iter().filter_map(|info| info.execution).map(|execution| execution.workflow_id) {
-            let name = id.strip_prefix(ID_PREFIX).unwrap_or(&id).to_owned();
-            // One that ended meanwhile is none any more.
-            if let Ok(incident) = self.incident(&name).await {
-                found.push((name, incident));
-            }
-        }
-        found.sort_by_key(|(_, incident)| (std::cmp::Reverse(incident.alert.severity), incident.alert.starts_at));
+        let found = incidents::list(&self.client, &self.namespace, |_| true).await?;
+        let short = |id: &String| id.strip_prefix(ID_PREFIX).unwrap_or(id).to_owned();
+        let found: Vec<_> = found.iter().map(|(id, incident)| (short(id), incident)).collect();
         if self.output.is_json() {
             let found: Vec<Value> = found.iter().map(|(_, incident)| json!(incident)).collect();
             return self.output.value(&Value::Array(found));
@@ -95,12 +78,9 @@ impl Session {
 
     async fn alert_show(&mut self, id: &str) -> Result<(), WorkflowError> {
         let incident = self.incident(id).await?;
-        let group = self.group(&incident).await;
+        let group = incidents::group(&self.client, &incident).await;
         if self.output.is_json() {
-            let mut shown = json!(incident);
-            shown["delivery"] = json!(group.as_ref().map(|group| told(&incident, group)));
-            shown["messages"] = json!(group.map(|group| group.ledger));
-            return self.output.value(&shown);
+            return self.output.value(&incidents::story(&incident, group));
         }
         for line in description(&incident, group.as_ref()) {
             self.output.line(&line)?;
@@ -126,20 +106,8 @@ impl Session {
     }
 
     async fn incident(&self, id: &str) -> Result<Incident, WorkflowError> {
-        let alert = self.alert(id);
-        let query = alert.query(AlertWorkflow::status, (), WorkflowQueryOptions::default());
-        let answer = tokio::time::timeout(PATIENCE, query).await;
-        let answer =
-            answer.map_err(|_| WorkflowError::Failed("no answer in time; does a dixmgr run there?".to_owned()))?;
-        let answer = answer.map_err(|error| unknown(id, &error))?;
-        answer.ok_or_else(|| WorkflowError::Failed(format!("alert {id} has only just begun; ask again")))
-    }
-
-    /// The group in which it is told; nothing when there is none (yet, or any more).
-    async fn group(&self, incident: &Incident) -> Option<Group> {
-        let group = self.client.get_workflow_handle::<AlertGroupWorkflow>(&incident.group.workflow_id);
-        let query = group.query(AlertGroupWorkflow::status, (), WorkflowQueryOptions::default());
-        tokio::time::timeout(PATIENCE, query).await.ok()?.ok()?
+        let id = if id.contains(ID_PREFIX) { id.to_owned() } else { format!("{ID_PREFIX}{id}") };
+        Ok(incidents::find(&self.client, &id).await?)
     }
 
     fn told<E: std::error::Error + 'static>(
@@ -203,20 +171,14 @@ fn row(name: &str, incident: &Incident) -> [String; 6] {
     let alert = &incident.alert;
     let summary = alert.annotations.get("summary").cloned().unwrap_or_default();
     let severity = alert.severity.name().to_owned();
-    [name.to_owned(), severity, status(incident), alert.service.clone(), rfc3339(alert.starts_at), summary]
-}
-
-/// In one word, why who is told what.
-fn status(incident: &Incident) -> String {
-    let silenced = incident.silenced.as_ref().is_some_and(|silence| silence.until > now());
-    let word = match incident.status {
-        AlertStatus::Resolved => "resolved",
-        AlertStatus::Firing if silenced => "silenced",
-        AlertStatus::Firing if incident.is_suppressed() => "suppressed",
-        AlertStatus::Firing if incident.acknowledged.is_some() => "acknowledged",
-        AlertStatus::Firing => "firing",
-    };
-    word.to_owned()
+    [
+        name.to_owned(),
+        severity,
+        incidents::state(incident).to_owned(),
+        alert.service.clone(),
+        rfc3339(alert.starts_at),
+        summary,
+    ]
 }
 
 /// Why each receiver was told, or was not.
@@ -230,7 +192,7 @@ fn description(incident: &Incident, group: Option<&Group>) -> Vec<String> {
     let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut lines = vec![
         format!("alert       {}", alert.fingerprint),
-        format!("status      {}", status(incident)),
+        format!("status      {}", incidents::state(incident)),
         format!("severity    {}", alert.severity),
         format!("rule        {}", alert.rule),
         format!("labels      {}", labels.join(" ")),
@@ -263,7 +225,7 @@ fn description(incident: &Incident, group: Option<&Group>) -> Vec<String> {
     lines
 }
 
-fn note(args: &NoteArgs) -> Note {
+pub(super) fn note(args: &NoteArgs) -> Note {
     let cut = |text: &str| text.chars().take(MAX_NOTE).collect();
     let by = if args.by.is_empty() { "somebody" } else { &args.by };
     Note { by: cut(by), comment: cut(&args.comment) }
@@ -278,7 +240,8 @@ fn unknown(id: &str, error: &(dyn std::error::Error + 'static)) -> WorkflowError
     WorkflowError::Failed(format!("alert {id}: {said}; `dixmgr alerts list` shows which there are"))
 }
 
-fn now() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+impl From<IncidentError> for WorkflowError {
+    fn from(error: IncidentError) -> Self {
+        Self::Failed(format!("{error}; `dixmgr alerts list` shows which there are"))
+    }
 }

@@ -10,6 +10,7 @@ mod event;
 mod look;
 mod output;
 mod place;
+mod silences;
 
 mod table;
 mod text;
@@ -22,6 +23,7 @@ use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
 
 pub use alerts::run as alerts;
 pub use error::WorkflowError;
+pub use silences::run as silences;
 
 use crate::cli::{Action, PlaceArgs, Target, WorkflowArgs};
 use crate::protojson::Schema;

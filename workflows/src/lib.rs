@@ -9,6 +9,7 @@
 //! - [`ClusterWorkflow`]: keeps a group of equal replicas.
 //! - [`AlertWorkflow`]: keeps one alert; [`AlertGroupWorkflow`]: sees that alerts are told, and told to be over.
 //! - [`SilencesWorkflow`]: the silences of a daemon.
+//! - [`DeadManWorkflow`]: tells somebody outside that all is well.
 //! - [`InfrastructureWorkflow`]: starts all of these, as the plan says.
 
 pub mod restart;
@@ -17,6 +18,7 @@ mod alert;
 mod alert_group;
 mod children;
 mod cluster;
+mod dead_man;
 mod dependent;
 mod digest;
 mod infrastructure;
@@ -33,6 +35,7 @@ pub use alert::{AlertInput, AlertWorkflow, SilenceRequest};
 pub use alert_group::{AlertGroupWorkflow, GroupInput};
 pub use children::Kind;
 pub use cluster::{CarriedCluster, ClusterInput, ClusterStatus, ClusterWorkflow, Group, Replica, replica_spec};
+pub use dead_man::{DeadManInput, DeadManWorkflow};
 pub use dependent::DependentWorkflow;
 pub use infrastructure::{
     Book, InfrastructureInput, InfrastructureStatus, InfrastructureWorkflow, Known, ServiceEntry,
@@ -46,6 +49,9 @@ pub use silences::{CarriedSilences, SilencesInput, SilencesWorkflow};
 
 /// Id of the one [`InfrastructureWorkflow`].
 pub const INFRASTRUCTURE_ID: &str = "wf.infra";
+
+/// Id of the one [`DeadManWorkflow`].
+pub const DEAD_MAN_ID: &str = "wf.dead-man";
 
 /// Id of the one [`SilencesWorkflow`].
 pub const SILENCES_ID: &str = "wf.silences";

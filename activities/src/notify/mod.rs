@@ -1,6 +1,9 @@
 //! Sends messages about alerts over channels. What they say is written in `dixmgr_alerting::channel`; whether and when, by
 //! workflows. Secrets are resolved here, at the moment of sending, and stand in no error.
 
+mod command;
+pub mod dead_man;
+mod email;
 mod http;
 
 use std::collections::BTreeMap;
@@ -11,6 +14,7 @@ use dixmgr_alerting::message::Message;
 use dixmgr_model::{AlertStatus, Severity};
 use secrecy::ExposeSecret as _;
 
+pub use self::email::{Email, EmailTls, check_mailbox};
 use crate::http::HttpChecker;
 use crate::metrics::{ChannelMetrics, Metrics};
 use crate::secret::{self, SecretError};
@@ -18,7 +22,7 @@ use crate::secret::{self, SecretError};
 /// Name of the channel that is always there.
 pub const LOG: &str = "log";
 
-/// Longest time for one message.
+/// Longest time for one message; a program has a limit of its own.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Where messages go.
@@ -48,6 +52,13 @@ pub enum ChannelKind {
         url: String,
         /// Reference to the key of the integration.
         routing_key: String,
+    },
+    /// E-mail.
+    Email(Email),
+    /// A program that gets Alertmanager's JSON on its standard input.
+    Command {
+        /// The program and its arguments.
+        argv: Vec<String>,
     },
     /// A bot of Telegram.
     Telegram {
@@ -145,10 +156,23 @@ impl Notifier {
         let Some((channel, metrics)) = self.channels.iter().find(|(own, _)| own.name == channel) else {
             return Err(NotifyError::Unknown(channel.to_owned()));
         };
-        let sent = tokio::time::timeout(TIMEOUT, self.dispatch(channel, message)).await;
-        let sent = sent.unwrap_or_else(|_| Err(later(format!("no answer within {} s", TIMEOUT.as_secs()))));
+        let limit = channel.kind.limit();
+        let sent = tokio::time::timeout(limit, self.dispatch(channel, message)).await;
+        let sent = sent.unwrap_or_else(|_| Err(later(format!("no answer within {} s", limit.as_secs()))));
         metrics.attempt(sent.is_ok());
         sent
+    }
+
+    /// Says at a URL, or a reference to one, that all is well.
+    ///
+    /// # Errors
+    /// It was not said.
+    pub async fn ping(&self, url: &str) -> Result<String, NotifyError> {
+        let webhook = Webhook { url: url.to_owned(), ..Webhook::default() };
+        let body = dead_man::body();
+        let said = http::post(&self.http, &webhook, &body, "dead-man");
+        let said = tokio::time::timeout(TIMEOUT, said).await;
+        said.unwrap_or_else(|_| Err(later(format!("no answer within {} s", TIMEOUT.as_secs()))))
     }
 
     async fn dispatch(&self, channel: &Channel, message: &Message) -> Result<String, NotifyError> {
@@ -171,6 +195,8 @@ impl Notifier {
                 let webhook = Webhook { url: format!("{url}/v2/enqueue"), ..Webhook::default() };
                 http::post(&self.http, &webhook, &body, &message.key).await
             }
+            ChannelKind::Email(email) => email::send(email, message).await,
+            ChannelKind::Command { argv } => command::run(argv, &channel.name, message, command::TIMEOUT).await,
             ChannelKind::Telegram { url, token, chat } => {
                 let token = secret::resolve(token)?;
                 let webhook =
@@ -182,6 +208,16 @@ impl Notifier {
                 let webhook = Webhook { url: url.clone(), auth, ..Webhook::default() };
                 http::post(&self.http, &webhook, &ntfy::body(message, topic), &message.key).await
             }
+        }
+    }
+}
+
+impl ChannelKind {
+    /// Longest time for one message.
+    fn limit(&self) -> Duration {
+        match self {
+            Self::Command { .. } => command::TIMEOUT + Duration::from_secs(1),
+            _ => TIMEOUT,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What channels send, as bytes of their formats. Pure: who sends them stands in `activities/`.
 
+pub mod email;
 pub mod ntfy;
 pub mod pagerduty;
 pub mod slack;

@@ -294,3 +294,66 @@ matchers = ['severity=info']
         assert!(found.iter().any(|fault| fault.starts_with(told)), "{told:?} is missing from {found:#?}");
     }
 }
+
+#[test]
+fn mail_programs_and_the_dead_man_are_read() {
+    let found = alerts(
+        "
+[alerts]
+allow_commands = true
+[[alerts.channel]]
+name = 'mail'
+type = 'email'
+server = 'mail.example.org'
+username = 'u'
+password = 'env:P'
+from = 'dixmgr <dixmgr@example.org>'
+to = ['ops@example.org']
+[[alerts.channel]]
+name = 'page'
+type = 'command'
+command = ['/usr/local/bin/page', '-now']
+[alerts.dead_man]
+url = 'env:PING'
+",
+    );
+    let ChannelKind::Email(mail) = &found.channels[1].kind else { panic!("{found:?}") };
+    assert_eq!((mail.port, mail.login.clone()), (587, Some(("u".to_owned(), "env:P".to_owned()))));
+    let argv = ["/usr/local/bin/page", "-now"].map(str::to_owned).to_vec();
+    assert_eq!(found.channels[2].kind, ChannelKind::Command { argv });
+    let dead_man = found.dead_man.unwrap();
+    assert_eq!((dead_man.url.as_str(), dead_man.interval), ("env:PING", Duration::from_mins(1)));
+}
+
+#[test]
+fn what_is_wrong_with_mail_and_programs_is_told_with_its_place() {
+    let found = faults(
+        "
+[[alerts.channel]]
+name = 'clear'
+type = 'email'
+server = 'mail.example.org'
+tls = 'none'
+from = 'nobody'
+to = ['ops@example.org', 'a@b\\r\\nBcc: c@d']
+password = 'hunter2'
+[[alerts.channel]]
+name = 'page'
+type = 'command'
+command = ['/bin/true']
+[alerts.dead_man]
+interval = '1m'
+",
+    );
+    for part in [
+        "alerts.channel[clear]: tls = \"none\" sends mail in the clear",
+        "alerts.channel[clear].from: \"nobody\" is no mailbox",
+        "alerts.channel[clear].to[1]",
+        "alerts.channel[clear].password: is not a reference to a secret",
+        "alerts.channel[page].command: is not allowed",
+        "alerts.dead_man: has no url",
+    ] {
+        assert!(found.iter().any(|found| found.contains(part)), "{part} is missing from {found:#?}");
+    }
+    assert!(!found.iter().any(|fault| fault.contains("hunter2")), "a secret is not repeated: {found:#?}");
+}

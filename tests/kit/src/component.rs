@@ -24,6 +24,10 @@ pub enum Component {
     Monit,
     /// `promtool`, which checks the metrics page.
     Promtool,
+    /// `amtool`, Alertmanager's command line.
+    Amtool,
+    /// `aiosmtpd`, an SMTP server.
+    Smtp,
     /// `prometheus` itself.
     Prometheus,
 }
@@ -37,6 +41,8 @@ impl fmt::Display for Component {
             Self::TypeScript => "the TypeScript SDK",
             Self::Monit => "monit",
             Self::Promtool => "promtool",
+            Self::Amtool => "amtool",
+            Self::Smtp => "the SMTP server aiosmtpd",
             Self::Prometheus => "prometheus",
         })
     }
@@ -60,6 +66,11 @@ impl Component {
             }
             Self::Monit => missing_programs(&["monit"]),
             Self::Promtool => missing_programs(&["promtool"]),
+            Self::Amtool => missing_programs(&["amtool"]),
+            Self::Smtp => {
+                let path = environment().join("aiosmtpd");
+                (!path.exists()).then(|| format!("{} does not exist", path.display()))
+            }
             Self::Prometheus => missing_programs(&["prometheus"]),
         }
     }
