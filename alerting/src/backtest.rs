@@ -45,20 +45,26 @@ pub fn judge(
     let mut fold = AlertFold::new(policy, spec);
     let mut firings: Vec<PastFiring> = Vec::new();
     for look in looks {
-        fold.look(policy, look.at, longest_gap, |rule| seen(rule, look, restarts), |rule, reason, value| match reason {
-            RuleReason::Fired => firings.push(PastFiring {
-                rule: rule.name.clone(),
-                severity: rule.severity,
-                from: look.at,
-                until: None,
-                value,
-            }),
-            RuleReason::Resolved => {
-                let own = firings.iter_mut().rev().find(|firing| firing.rule == rule.name);
-                own.into_iter().for_each(|firing| firing.until = Some(look.at));
-            }
-            _ => {}
-        });
+        fold.look(
+            policy,
+            look.at,
+            longest_gap,
+            |rule| seen(rule, look, restarts),
+            |rule, reason, value| match reason {
+                RuleReason::Fired => firings.push(PastFiring {
+                    rule: rule.name.clone(),
+                    severity: rule.severity,
+                    from: look.at,
+                    until: None,
+                    value,
+                }),
+                RuleReason::Resolved => {
+                    let own = firings.iter_mut().rev().find(|firing| firing.rule == rule.name);
+                    own.into_iter().for_each(|firing| firing.until = Some(look.at));
+                }
+                _ => {}
+            },
+        );
         // Whoever would have been told has been told.
         let told: KnownAlerts =
             fold.active(policy, spec).into_iter().map(|active| (active.fingerprint, active.severity)).collect();
@@ -117,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_threshold_is_crossed_and_left_again() {
-        let busy = looks(Signal::Cpu, (0..30).map(|minute| (minute, if (5..12).contains(&minute) { 90.0 } else { 10.0 })));
+        let busy =
+            looks(Signal::Cpu, (0..30).map(|minute| (minute, if (5..12).contains(&minute) { 90.0 } else { 10.0 })));
         assert_eq!(judged(&busy, &[]), [("high_cpu".to_owned(), 6, Some(12))]);
     }
 
@@ -126,8 +133,7 @@ mod tests {
         let unit = looks(Signal::Down, [(0, 0.0), (1, 1.0), (2, 0.0), (3, 0.0), (4, 0.0), (5, 0.0), (200, 1.0)]);
         let restarts = [2, 3, 4].map(|minute| T + minute * MINUTE);
         let found = judged(&unit, &restarts);
-        let wanted =
-            [("service_down", 1, Some(2)), ("restart_loop", 4, Some(200)), ("service_down", 200, None)];
+        let wanted = [("service_down", 1, Some(2)), ("restart_loop", 4, Some(200)), ("service_down", 200, None)];
         assert_eq!(found, wanted.map(|(rule, from, until)| (rule.to_owned(), from, until)));
     }
 }
