@@ -9,9 +9,11 @@ pub mod daemon;
 pub mod demo;
 pub mod engine;
 pub mod error;
+pub mod history;
 pub mod listen;
 pub mod logging;
 pub mod settings;
+pub mod status;
 pub mod tree;
 pub mod workflow;
 

@@ -17,6 +17,8 @@ use tokio::sync::watch;
 
 use crate::api::{DependencyWait, NotifyRequest, PlanRequest, WatchReport, WatchRequest, definitions};
 use crate::error::{self, Failure};
+use crate::history::History;
+use crate::history::event::{Act, bounded, outcome as outcome_name};
 use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
@@ -51,6 +53,8 @@ pub struct ActivitiesOptions {
     pub channels: Vec<Channel>,
     /// Where others read how services are.
     pub board: Board,
+    /// Where how they were, and what was done, is kept; absent when it is switched off.
+    pub history: Option<History>,
 }
 
 /// The activities of one daemon, to be registered with its worker.
@@ -77,6 +81,7 @@ impl Activities {
             plan: options.plan.clone(),
             alerts: Arc::clone(&options.alerts),
             board: options.board.clone(),
+            history: options.history.clone(),
         });
         let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics);
         Self { options, sync, hub, notifier }
@@ -106,6 +111,10 @@ impl Activities {
         };
         self.count(verb, &service, &kind, &replaces, report.outcome);
         log(verb, &service, &unit, &reason, &report);
+        if let Some(history) = &self.options.history {
+            let (outcome, detail) = (outcome_name(report.outcome), bounded(&report.detail));
+            history.acted(&service, Act { verb: word(verb), reason, outcome, detail });
+        }
         Ok(report)
     }
 

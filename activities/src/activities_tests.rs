@@ -58,6 +58,7 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         alerts: crate::watch::tests::no_rules(),
         channels: Vec::new(),
         board: Board::default(),
+        history: None,
     };
     (Activities::new(options), manager)
 }

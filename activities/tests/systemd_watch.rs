@@ -83,6 +83,7 @@ impl Hands {
             plan: tokio::sync::watch::channel(plan).1,
             alerts: Arc::new(AlertPolicy { rules: Vec::new(), delivery, id_prefix: String::new() }),
             board: Board::default(),
+            history: None,
         });
         Self { manager, metrics, hub }
     }

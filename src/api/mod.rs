@@ -8,7 +8,9 @@ mod connections;
 mod error;
 mod extract;
 mod guard;
+mod history;
 mod services;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use dixmgr_activities::history::Reader;
 use dixmgr_activities::watch::board::Board;
 use dixmgr_model::Plan;
 use temporalio_client::Client;
@@ -28,6 +31,8 @@ pub(crate) use self::error::ApiError;
 #[allow(unused_imports, reason = "for the routes of other subjects")]
 pub(crate) use self::extract::{Body, Params};
 use self::guard::Guard;
+pub(crate) use self::history::{fitting, of_service, uptimes};
+pub(crate) use self::view::{Incident, Uptime};
 use crate::error::RunError;
 use crate::settings::ApiSettings;
 
@@ -46,11 +51,13 @@ pub(crate) struct Api {
     /// The client, once there is one.
     #[allow(dead_code, reason = "for the routes of other subjects")]
     pub(crate) client: watch::Receiver<Option<Client>>,
+    /// How services were; absent when no history is kept.
+    pub(crate) history: Option<Reader>,
 }
 
 /// Everything that is served. Routes of further subjects are merged here.
 fn routes() -> Router<Api> {
-    Router::new().merge(services::routes())
+    Router::new().merge(services::routes()).merge(history::routes())
 }
 
 /// The API behind its guard.

@@ -34,7 +34,8 @@ fn api() -> Router {
         max_restarts: None,
     };
     let plan = Arc::new(config::parse("x.toml", CONFIG, &options).unwrap().plan);
-    let api = Api { board: Board::default(), plan: watch::channel(plan).1, client: watch::channel(None).1 };
+    let api =
+        Api { board: Board::default(), plan: watch::channel(plan).1, client: watch::channel(None).1, history: None };
     let settings = ApiSettings { listen: "127.0.0.1:9091".parse().unwrap(), token: None, hosts: Vec::new() };
     router(api, Guard::new(&settings).unwrap())
 }

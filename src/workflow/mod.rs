@@ -8,11 +8,11 @@ mod alerts;
 mod error;
 mod event;
 mod look;
-mod output;
+pub(crate) mod output;
 mod place;
 
-mod table;
-mod text;
+pub(crate) mod table;
+pub(crate) mod text;
 
 use std::time::Duration;
 
