@@ -24,6 +24,7 @@ mod health;
 mod home;
 mod http;
 mod notify;
+mod page;
 mod protojson;
 mod reclaim;
 mod root;

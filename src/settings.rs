@@ -76,6 +76,15 @@ pub struct ApiSettings {
     pub token: Option<String>,
     /// Names under which browsers may reach a loopback address, besides its own: those of a proxy before it.
     pub hosts: Vec<String>,
+    /// What anyone may see under `/public`; nothing when absent.
+    pub public: Option<StatusSettings>,
+}
+
+/// The public form of the status page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatusSettings {
+    /// The services that are shown; all when none is named.
+    pub services: Vec<String>,
 }
 
 /// Where the health history is kept, and for how long.
@@ -103,7 +112,12 @@ impl Settings {
         if let Some(port) = args.config_port {
             api.set_port(port);
         }
-        let api = ApiSettings { listen: api, token: file.api_token.clone(), hosts: file.api_hosts.clone() };
+        let api = ApiSettings {
+            listen: api,
+            token: file.api_token.clone(),
+            hosts: file.api_hosts.clone(),
+            public: file.public_status.clone(),
+        };
         Self {
             mode: request.mode,
             manager: args.process_manager,

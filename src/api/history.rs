@@ -175,7 +175,7 @@ fn next<T>(rows: &[T], limit: u32, id: fn(&T) -> i64) -> Option<i64> {
 }
 
 /// Asks the history.
-pub(super) async fn ask<T: Send + 'static>(
+pub(crate) async fn ask<T: Send + 'static>(
     api: &Api,
     question: impl FnOnce(&Query) -> Result<T, HistoryError> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -194,12 +194,12 @@ fn window(text: Option<&str>, usual: Duration) -> Result<Duration, ApiError> {
     }
 }
 
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The beginning of a window that ends at `now`.
-pub(super) fn before(now: u64, window: Duration) -> u64 {
+fn before(now: u64, window: Duration) -> u64 {
     now.saturating_sub(u64::try_from(window.as_millis()).unwrap_or(u64::MAX))
 }

@@ -17,8 +17,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::header;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use dixmgr_activities::history::Reader;
 use dixmgr_activities::watch::board::Board;
 use dixmgr_model::Plan;
@@ -31,11 +33,15 @@ pub(crate) use self::error::ApiError;
 #[allow(unused_imports, reason = "for the routes of other subjects")]
 pub(crate) use self::extract::{Body, Params};
 use self::guard::Guard;
-pub(crate) use self::history::{fitting, of_service, uptimes};
-pub(crate) use self::view::{Incident, Uptime};
+pub(crate) use self::history::{ask as ask_history, fitting, now as now_millis, of_service, uptimes};
+pub(crate) use self::services::{Service, describe, rfc3339};
+pub(crate) use self::view::{Action, Alert as PastAlert, Incident, Uptime};
 use crate::error::RunError;
-use crate::settings::ApiSettings;
+use crate::page;
+use crate::settings::{ApiSettings, StatusSettings};
 
+/// The API's description.
+const OPENAPI: &str = include_str!("openapi.json");
 /// Largest body of a request.
 const MAX_BODY: usize = 256 << 10;
 /// Longest time until an answer begins.
@@ -57,19 +63,26 @@ pub(crate) struct Api {
 
 /// Everything that is served. Routes of further subjects are merged here.
 fn routes() -> Router<Api> {
-    Router::new().merge(services::routes()).merge(history::routes())
+    Router::new().merge(services::routes()).merge(history::routes()).route("/api/v1/openapi.json", get(openapi))
+}
+
+/// What the API has, in its own words. A test holds it against the routes and their answers.
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
 /// The API behind its guard.
-fn router(api: Api, guard: Guard) -> Router {
-    routes()
+fn router(api: Api, guard: Guard, status: Option<&StatusSettings>) -> Router {
+    let public = status.map(|status| page::public_routes(api.clone(), status)).unwrap_or_default();
+    let guarded = routes()
         .fallback(|| async { ApiError::not_found("there is nothing under this path") })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-        .with_state(api)
+        .with_state(api.clone())
+        .merge(page::routes(api))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(in_time))
-        .layer(from_fn_with_state(Arc::new(guard), guard::admit))
-        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(Arc::new(guard), guard::admit));
+    guarded.merge(public).layer(CompressionLayer::new())
 }
 
 /// Serves the API until the task is dropped.
@@ -81,7 +94,7 @@ pub(crate) fn serve(
     settings: &ApiSettings,
     api: Api,
 ) -> Result<impl Future<Output = ()> + use<>, RunError> {
-    let router = router(api, Guard::new(settings)?);
+    let router = router(api, Guard::new(settings)?, settings.public.as_ref());
     Ok(async move {
         if let Err(error) = axum::serve(connections::Bounded::new(listener), router).await {
             tracing::error!(%error, "the API has ended; it is gone until dixmgr is started again: {error}");

@@ -10,6 +10,7 @@ use dixmgr_activities::history::Retention;
 use dixmgr_model::{HttpCheck, SyncCheck};
 
 use crate::listen::{ListenSettings, TlsFiles};
+use crate::settings::StatusSettings;
 
 use super::check;
 use super::fault::{Located, Place};
@@ -85,6 +86,8 @@ pub struct FileSettings {
     pub api_token: Option<String>,
     /// Names under which browsers may reach the API on loopback.
     pub api_hosts: Vec<String>,
+    /// The public form of the status page.
+    pub public_status: Option<StatusSettings>,
     /// How long the health history is kept.
     pub retention: Retention,
     /// SQLite's `synchronous` of the embedded engine.
@@ -205,6 +208,13 @@ impl FileSettings {
         }
         if let Some(table) = root.table("api") {
             settings.read_api(&table);
+            finish(table);
+        }
+        if let Some(table) = root.table("status") {
+            let public = value(table.boolean("public")).unwrap_or(false);
+            let services = table.strings("services").map(|list| list.value).unwrap_or_default();
+            let services = services.into_iter().map(|service| service.value).collect();
+            settings.public_status = public.then_some(StatusSettings { services });
             finish(table);
         }
         if let Some(table) = root.table("history") {

@@ -24,6 +24,8 @@ pub enum Component {
     Monit,
     /// `promtool`, which checks the metrics page.
     Promtool,
+    /// `chromium` and its driver, which show the status page.
+    Chromium,
 }
 
 impl fmt::Display for Component {
@@ -35,6 +37,7 @@ impl fmt::Display for Component {
             Self::TypeScript => "the TypeScript SDK",
             Self::Monit => "monit",
             Self::Promtool => "promtool",
+            Self::Chromium => "chromium",
         })
     }
 }
@@ -57,6 +60,7 @@ impl Component {
             }
             Self::Monit => missing_programs(&["monit"]),
             Self::Promtool => missing_programs(&["promtool"]),
+            Self::Chromium => missing_programs(&["chromium", "chromedriver"]),
         }
     }
 }
