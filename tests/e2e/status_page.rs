@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dixmgr_testkit::{
-    Browser, CountedUnit, Daemon, HttpFixture, Looks, Namespace, Reply, SystemdNamespace, eventually,
-};
+use dixmgr_testkit::{Browser, CountedUnit, Daemon, HttpFixture, Looks, Reply, SystemdNamespace, eventually};
 
 use crate::support::{SOON, dixmgr};
 
