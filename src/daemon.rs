@@ -97,6 +97,7 @@ impl Daemon {
             None => None,
         };
         let metrics = metrics(&settings, &plan, &alerts)?;
+        metrics.watch_disk(data.path().to_owned());
         let units = Units::open(&settings, &data)?;
         let home = Home::open(&settings, data.path(), &metrics).await?;
         let progress = Progress::default();
@@ -256,7 +257,9 @@ fn metrics(settings: &Settings, plan: &Plan, alerts: &Alerts) -> Result<Metrics,
     for spec in &plan.services {
         metrics.service_with_alerts(spec, &alerts.policy);
     }
-    metrics.config_loaded(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    metrics.began(now);
+    metrics.config_loaded(now);
     Ok(metrics)
 }
 

@@ -62,6 +62,14 @@ pub enum RunError {
         /// What is wrong with it.
         detail: String,
     },
+    /// An engine whose time clients move would be open to others.
+    #[error(
+        "-time-skipping is for tests on this machine, and {listen} can be reached from others; listen on 127.0.0.1"
+    )]
+    SkippingExposed {
+        /// Where it was to listen.
+        listen: SocketAddr,
+    },
     /// The embedded engine cannot be opened.
     #[error("cannot open the embedded engine: {0}")]
     Engine(String),

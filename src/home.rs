@@ -189,7 +189,13 @@ async fn make_namespace(client: &Client) -> Result<(), String> {
 
 /// Opens the embedded engine's file, the same way for whoever does.
 pub(crate) fn open_engine(file: PathBuf, synchronous: Synchronous, metrics: EngineMetrics) -> Result<Engine, RunError> {
-    let mut options = EngineOptions::new(file);
+    let options = engine_options(Some(file), synchronous, metrics);
+    Engine::open(options).map_err(|error| RunError::Engine(error.to_string()))
+}
+
+/// How an engine is opened, in `file` or in memory.
+pub(crate) fn engine_options(file: Option<PathBuf>, synchronous: Synchronous, metrics: EngineMetrics) -> EngineOptions {
+    let mut options = file.map_or_else(EngineOptions::in_memory, EngineOptions::new);
     options.store.synchronous = match synchronous {
         Synchronous::Full => store::Synchronous::Full,
         Synchronous::Normal => store::Synchronous::Normal,
@@ -197,7 +203,7 @@ pub(crate) fn open_engine(file: PathBuf, synchronous: Synchronous, metrics: Engi
     };
     options.store.cache_bytes = PAGE_CACHE;
     options.metrics = metrics;
-    Engine::open(options).map_err(|error| RunError::Engine(error.to_string()))
+    options
 }
 
 /// The engine's series, on the page of `metrics`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use dixmgr_activities::manager::UnitManager;
@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::error::RunError;
+use crate::exposition;
 use crate::health::Progress;
 use crate::home;
 
@@ -78,14 +79,23 @@ async fn run(listener: TcpListener, router: Router) {
     }
 }
 
-async fn metrics(State(pages): State<Pages>) -> Response {
+async fn metrics(State(pages): State<Pages>, request: HeaderMap) -> Response {
     if let Err(error) = pages.measure().await {
         // The page is worth having without the engine's gauges, more than ever when the engine does not answer.
         tracing::debug!(%error, "the engine's gauges are as they were");
     }
-    match pages.metrics.encode() {
-        Ok(page) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    let (format, compressed) = (exposition::format(&request), exposition::wants_gzip(&request));
+    // The page of many services takes milliseconds of work, which is not to hold up checks.
+    let page = tokio::task::spawn_blocking(move || exposition::page(&pages.metrics, format, compressed)).await;
+    match page {
+        Ok(Ok(page)) if compressed => {
+            (exposition::headers(format), [(header::CONTENT_ENCODING, "gzip")], page).into_response()
+        }
+        Ok(Ok(page)) => (exposition::headers(format), page).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("the page was not written: {error}\n")).into_response()
+        }
     }
 }
 

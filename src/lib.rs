@@ -20,6 +20,7 @@ pub mod workflow;
 mod api;
 mod control;
 mod data_dir;
+mod exposition;
 mod health;
 mod home;
 mod http;

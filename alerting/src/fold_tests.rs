@@ -19,7 +19,7 @@ fn policy() -> AlertPolicy {
         repeat_interval: Duration::from_hours(4),
         dedupe_window: Duration::from_mins(5),
     };
-    AlertPolicy { rules, delivery, id_prefix: String::new() }
+    AlertPolicy { rules, delivery, maintenance: Vec::new(), id_prefix: String::new() }
 }
 
 fn spec() -> ServiceSpec {

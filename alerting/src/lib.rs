@@ -10,6 +10,7 @@ pub mod fold;
 pub mod health;
 pub mod incident;
 pub mod rule;
+pub mod silence;
 pub mod sync;
 pub mod template;
 

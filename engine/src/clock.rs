@@ -117,6 +117,14 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Registers `wake`, called after every jump of a clock that real time does not drive.
     fn subscribe(&self, wake: Wake);
+
+    /// Whether the engine may move this clock on itself, by [`Clock::skip_to`], while nothing is under way.
+    fn can_skip(&self) -> bool {
+        false
+    }
+
+    /// Moves time on to `to`, and from there as before. Only for clocks that [`Clock::can_skip`].
+    fn skip_to(&self, _to: Timestamp) {}
 }
 
 /// The machine's clock, made monotonic.
@@ -172,6 +180,40 @@ impl Clock for SystemClock {
     }
 
     fn subscribe(&self, _wake: Wake) {}
+}
+
+/// The machine's clock, except that the engine skips the time in which nothing happens: for tests of workflows.
+#[derive(Debug, Default)]
+pub struct SkippingClock {
+    real: SystemClock,
+    /// Nanoseconds that were skipped so far.
+    skipped: Mutex<i64>,
+}
+
+impl Clock for SkippingClock {
+    fn now(&self) -> Timestamp {
+        let skipped = lock(&self.skipped);
+        Timestamp(self.real.now().0.saturating_add(*skipped))
+    }
+
+    fn real_wait(&self, deadline: Timestamp) -> Option<Duration> {
+        Some(deadline.since(self.now()))
+    }
+
+    fn not_before(&self, floor: Timestamp) {
+        self.skip_to(floor);
+    }
+
+    fn subscribe(&self, _wake: Wake) {}
+
+    fn can_skip(&self) -> bool {
+        true
+    }
+
+    fn skip_to(&self, to: Timestamp) {
+        let mut skipped = lock(&self.skipped);
+        *skipped = (*skipped).max(to.0.saturating_sub(self.real.now().0));
+    }
 }
 
 /// A clock that moves only when told to. Clones share one time.
@@ -255,6 +297,14 @@ impl<C: Clock> Clock for Arc<C> {
     fn subscribe(&self, wake: Wake) {
         (**self).subscribe(wake);
     }
+
+    fn can_skip(&self) -> bool {
+        (**self).can_skip()
+    }
+
+    fn skip_to(&self, to: Timestamp) {
+        (**self).skip_to(to);
+    }
 }
 
 /// A panic of another holder cannot leave a time half written, so poisoning carries no information here.
@@ -333,6 +383,18 @@ mod tests {
         assert_eq!(virtual_clock.now(), Timestamp::from_secs(10));
         virtual_clock.not_before(Timestamp::from_secs(17));
         assert_eq!(virtual_clock.now(), Timestamp::from_secs(17));
+    }
+
+    #[test]
+    fn a_skipping_clock_goes_on_from_where_it_was_moved_to() {
+        let clock = SkippingClock::default();
+        let month = clock.now().saturating_add(Duration::from_hours(30 * 24));
+        clock.skip_to(month);
+        let after = clock.now();
+        assert!(after >= month && after.since(month) < Duration::from_mins(1), "{after}");
+        clock.skip_to(Timestamp::EPOCH);
+        assert!(clock.now() >= after);
+        assert!(clock.real_wait(after.saturating_add(Duration::from_hours(1))).unwrap() <= Duration::from_hours(1));
     }
 
     #[test]

@@ -45,8 +45,8 @@ use crate::{
 
 /// How an engine is opened.
 pub struct EngineOptions {
-    /// The database file; it is created when there is none.
-    pub path: PathBuf,
+    /// The database file, created when there is none; `None` keeps everything in memory, for as long as the engine runs.
+    pub path: Option<PathBuf>,
     /// How the store behaves.
     pub store: StoreOptions,
     /// Where time comes from.
@@ -58,8 +58,13 @@ pub struct EngineOptions {
 impl EngineOptions {
     /// The usual options for a database file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: Some(path.into()), ..Self::in_memory() }
+    }
+
+    /// Options for an engine that keeps nothing when it ends.
+    pub fn in_memory() -> Self {
         Self {
-            path: path.into(),
+            path: None,
             store: StoreOptions::default(),
             clock: Arc::new(SystemClock::default()),
             metrics: EngineMetrics::default(),
@@ -118,7 +123,10 @@ impl Engine {
     /// The store is locked, damaged, newer than this release, or cannot be read.
     pub fn open(options: EngineOptions) -> Result<Self, EngineError> {
         let (path, store) = (options.path, options.store);
-        let open = move || Store::open(&path, &store);
+        let open = move || match &path {
+            Some(path) => Store::open(path, &store),
+            None => Store::open_in_memory(&store),
+        };
         let core = Core::spawn(open, options.clock, options.metrics.clone())?;
         let service = |in_process| Arc::new(Service::new(core.clone(), Caller { in_process }, options.metrics.clone()));
         let (service, remote) = (service(true), service(false));
@@ -150,6 +158,14 @@ impl Engine {
     /// `RESOURCE_EXHAUSTED` when too many requests wait, `UNAVAILABLE` after shutdown.
     pub async fn outlook(&self) -> Result<Outlook, tonic::Status> {
         self.core.call(|core, reply| core.reply_with(reply, |core| Ok(core.outlook()))).await
+    }
+
+    /// Gives up the lock on time skipping that an engine with a [`clock::SkippingClock`] starts with, as a client would.
+    ///
+    /// # Errors
+    /// `UNIMPLEMENTED` for an engine with another clock; else as [`Engine::outlook`].
+    pub async fn unlock_time_skipping(&self) -> Result<(), tonic::Status> {
+        self.service.change_skipping(Core::unlock_time_skipping).await
     }
 
     /// Brings the gauges of [`EngineMetrics`] up to date.

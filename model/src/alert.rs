@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Rule;
+use crate::{Maintenance, Rule};
 
 /// How bad it is, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +66,8 @@ pub struct AlertPolicy {
     pub rules: Vec<Rule>,
     /// Who is told, and when.
     pub delivery: Delivery,
+    /// Maintenance windows.
+    pub maintenance: Vec<Maintenance>,
     /// Before the ids of alerts' workflows: dry runs keep to themselves.
     pub id_prefix: String,
 }

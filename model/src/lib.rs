@@ -11,6 +11,7 @@ pub mod observation;
 pub mod plan;
 pub mod rule;
 pub mod service;
+pub mod silence;
 pub mod size;
 
 pub use action::{ActionOutcome, ActionReport, ActionRequest};
@@ -25,3 +26,4 @@ pub use rule::{Comparison, Rule, Selector, Signal};
 pub use service::{
     Command, Dependency, HttpCheck, Labels, Probes, Replicas, RestartPolicy, ServiceSpec, SyncCheck, Target,
 };
+pub use silence::{MAINTENANCE_PREFIX, Maintenance, Matcher, Silence, SilenceState};

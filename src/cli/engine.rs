@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::config::{LogFormat, Synchronous};
-use crate::engine::EngineSettings;
+use crate::engine::{EngineSettings, TimeSkipping};
 use crate::listen::{ListenSettings, TlsFiles};
 
 /// Flags of `dixmgr engine`.
@@ -31,6 +31,17 @@ pub struct EngineArgs {
     /// What a commit waits for: full (nothing acknowledged is lost with the machine's power), normal, or off (for tests).
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Synchronous::Full)]
     pub synchronous: Synchronous,
+    /// For tests of workflows: skip the time in which nothing happens, as Temporal's test server does, once a client has
+    /// unlocked it; =unlocked begins that way. Without -data-dir, everything is kept in memory.
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "locked"
+    )]
+    pub time_skipping: Option<TimeSkipping>,
     /// Certificate in PEM form, with those between it and the authority.
     #[arg(
         long,
@@ -78,6 +89,7 @@ impl EngineArgs {
             data_dir: self.data_dir,
             synchronous: self.synchronous,
             metrics: self.metrics,
+            time_skipping: self.time_skipping,
             listen: ListenSettings { listen: self.listen, tls, api_key: self.api_key },
         }
     }

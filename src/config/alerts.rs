@@ -1,6 +1,7 @@
 //! `[alerts]`: rules, channels, and who is told when.
 
 mod channel;
+mod maintenance;
 mod rule;
 
 use std::collections::BTreeSet;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use dixmgr_activities::notify::{Channel, ChannelKind, LOG, Webhook};
 use dixmgr_alerting::defaults;
-use dixmgr_model::{AlertPolicy, Delivery, Receiver, Rule};
+use dixmgr_model::{AlertPolicy, Delivery, Maintenance, Receiver, Rule};
 
 use super::fault::{FaultSink, Located};
 use super::reader::TableReader;
@@ -23,6 +24,8 @@ const DEDUPE_WINDOW: Duration = Duration::from_mins(5);
 /// Most channels and rules; each alert may be on its way to every one of the former.
 const MAX_CHANNELS: usize = 32;
 const MAX_RULES: usize = 200;
+/// Most kinds of maintenance windows.
+const MAX_MAINTENANCE: usize = 50;
 
 /// What a file says about alerts.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +56,8 @@ impl Alerts {
             repeat_interval: REPEAT_INTERVAL,
             dedupe_window: DEDUPE_WINDOW,
         };
-        let policy = AlertPolicy { rules: defaults::rules(), delivery, id_prefix: prefix.to_owned() };
+        let policy =
+            AlertPolicy { rules: defaults::rules(), delivery, maintenance: Vec::new(), id_prefix: prefix.to_owned() };
         Self { policy, channels: vec![Channel { name: LOG.to_owned(), kind: ChannelKind::Log }] }
     }
 
@@ -115,11 +119,26 @@ pub(super) fn read(
             faults.report(&name.place, format!("a second rule is called {:?}", name.value), "write each rule once");
         }
     }
+    alerts.policy.maintenance = windows(&table);
     if !enabled {
         alerts.policy.rules.clear();
     }
     table.finish();
     alerts
+}
+
+/// The maintenance windows; each has a name of its own.
+fn windows(table: &TableReader<'_>) -> Vec<Maintenance> {
+    let mut found: Vec<Maintenance> = Vec::new();
+    let tables = bounded(table.tables("maintenance"), MAX_MAINTENANCE, table.faults());
+    for window in tables.into_iter().filter_map(maintenance::read) {
+        if found.iter().any(|own| own.name == window.value.name) {
+            let problem = format!("a second window is called {:?}", window.value.name);
+            table.faults().report(&window.place, problem, "give each a name of its own");
+        }
+        found.push(window.value);
+    }
+    found
 }
 
 /// Who is told: the channels that are named, or all that are no escalation step; and the steps.

@@ -7,7 +7,7 @@ mod serve;
 
 use std::path::{Path, PathBuf};
 
-pub use serve::EngineSettings;
+pub use serve::{EngineSettings, TimeSkipping};
 
 use crate::cli::{EngineArgs, EngineCommand, FileArgs};
 use crate::data_dir::DataDir;

@@ -21,13 +21,17 @@ fn driven(address: &str) -> Value {
 
 /// Runs a Python script against a server, and answers what it found.
 pub(crate) fn found_by(script: &str, address: &str) -> Value {
+    found_with(Command::new(python_program()), script, &[address, NAMESPACE])
+}
+
+/// Runs a Python script with these arguments and a file to write, and answers what it has written.
+pub(crate) fn found_with(mut python: Command, script: &str, arguments: &[&str]) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/official").join(script);
     let found = tempfile::NamedTempFile::new().expect("a temporary file");
-    let mut python = Command::new(python_program());
-    let output = python.arg(script).args([address, NAMESPACE]).arg(found.path()).stdin(Stdio::null()).output();
+    let output = python.arg(script).args(arguments).arg(found.path()).stdin(Stdio::null()).output();
     let output = output.expect("run Python");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{address}: {}: {said}", output.status);
+    assert!(output.status.success(), "{arguments:?}: {}: {said}", output.status);
     serde_json::from_reader(found.as_file()).expect("the script writes JSON")
 }
 

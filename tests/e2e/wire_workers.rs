@@ -87,6 +87,11 @@ fn the_python_sdk_sees_no_difference_between_standalone_activities() {
 }
 
 #[test]
+fn the_python_sdk_sees_no_difference_between_standalone_activities_that_are_kept() {
+    no_difference_in("activities_kept.py", &[]);
+}
+
+#[test]
 fn the_temporal_command_line_runs_standalone_activities() {
     let Some(server) = TemporalServer::start() else { return };
     let engine = EngineServer::start(BINARY, &[]);

@@ -8,6 +8,7 @@
 //! - [`NodeWorkflow`], [`DependentWorkflow`]: keep one service.
 //! - [`ClusterWorkflow`]: keeps a group of equal replicas.
 //! - [`AlertWorkflow`]: sees that an alert is told, and told to be over.
+//! - [`SilencesWorkflow`]: the silences of a daemon.
 //! - [`InfrastructureWorkflow`]: starts all of these, as the plan says.
 
 pub mod restart;
@@ -25,6 +26,7 @@ mod node;
 mod options;
 mod outbox;
 mod service;
+mod silences;
 
 pub use alert::{AlertInput, AlertWorkflow, SilenceRequest};
 pub use children::Kind;
@@ -38,6 +40,10 @@ pub use log::TARGET as DECISION_LOG;
 pub use messages::{Announce, DependencyReady, NodeInput, ServiceStatus};
 pub use node::NodeWorkflow;
 pub use service::{Carried, Need, Needs, ServiceAlerts};
+pub use silences::{CarriedSilences, SilencesInput, SilencesWorkflow};
 
 /// Id of the one [`InfrastructureWorkflow`].
 pub const INFRASTRUCTURE_ID: &str = "wf.infra";
+
+/// Id of the one [`SilencesWorkflow`].
+pub const SILENCES_ID: &str = "wf.silences";

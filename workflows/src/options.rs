@@ -74,6 +74,14 @@ pub(crate) fn plan_page() -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(PLAN_TIMEOUT).retry_policy(persistent()).build()
 }
 
+/// For the maintenance windows of a time: they follow from the daemon's configuration.
+pub(crate) fn maintenance(token: WorkflowCancellationToken) -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(PLAN_TIMEOUT)
+        .retry_policy(persistent())
+        .cancellation_token(token)
+        .build()
+}
+
 /// For a service's workflow: it outlives its parent, which continues as new, and its parent's cancellation.
 pub(crate) fn child(workflow_id: &str) -> ChildWorkflowOptions {
     ChildWorkflowOptions::builder()

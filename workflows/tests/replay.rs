@@ -12,7 +12,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dixmgr_workflows::{AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow};
+use dixmgr_workflows::{
+    AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow, SilencesWorkflow,
+};
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
@@ -34,6 +36,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<ClusterWorkflow>())
         .and_then(|options| options.register_workflow::<InfrastructureWorkflow>())
         .and_then(|options| options.register_workflow::<AlertWorkflow>())
+        .and_then(|options| options.register_workflow::<SilencesWorkflow>())
         .expect("distinct workflow types")
         .build();
     WorkflowReplayer::new(options).expect("a replayer")
@@ -42,7 +45,7 @@ fn replayer() -> WorkflowReplayer {
 #[tokio::test]
 async fn every_recorded_history_replays() {
     let files = recorded();
-    assert!(files.len() >= 7, "only {} histories are there", files.len());
+    assert!(files.len() >= 9, "only {} histories are there", files.len());
     let replayer = replayer();
     for file in files {
         let history = WorkflowHistory::from_json(&fs::read(&file).expect("a history")).expect("a history in JSON");

@@ -11,26 +11,35 @@
 //! Label values are bounded in length and, where a program chooses them, come from a closed set. Nothing here reads a clock.
 
 mod alerts;
+mod checks;
 mod executions;
 mod fired;
 mod label;
+mod own;
+mod registry;
 mod service;
 mod text;
+mod watching;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use dixmgr_alerting::fold::AlertFold;
 use dixmgr_model::{AlertPolicy, ServiceSpec};
 use prometheus::core::Collector;
-use prometheus::{Gauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Gauge, IntGaugeVec, Opts, Registry};
 
 pub use alerts::{AlertMetrics, ChannelMetrics};
 pub use executions::{ActivityMetrics, ActivityStatus, ErrorType, WorkflowMetrics, WorkflowStatus};
 use executions::{ActivityVecs, WorkflowVecs};
 use service::Entry;
 pub use service::ServiceMetrics;
+pub use text::Format;
+use text::Page;
+pub use watching::WatchMetrics;
 
 /// Most distinct workflow or activity names; those beyond are counted together under [`OTHER`].
 const MAX_NAMES: usize = 128;
@@ -63,6 +72,12 @@ struct Inner {
     workflows: Named<WorkflowVecs, WorkflowMetrics>,
     activities: Named<ActivityVecs, ActivityMetrics>,
     alerts: Arc<AlertMetrics>,
+    watching: Arc<WatchMetrics>,
+    /// Since when all of this counts, in seconds since the epoch.
+    created: OnceLock<f64>,
+    data_dir: OnceLock<PathBuf>,
+    /// How long the last page was.
+    page_bytes: AtomicUsize,
     reload_successful: Gauge,
     reload_timestamp: Gauge,
 }
@@ -107,6 +122,10 @@ impl Metrics {
                 workflows: Named::new(WorkflowVecs::register(namespace, &registry)?),
                 activities: Named::new(ActivityVecs::register(namespace, &registry)?),
                 alerts: Arc::new(AlertMetrics::register(namespace, &registry)?),
+                watching: Arc::new(WatchMetrics::register(namespace, &registry)?),
+                created: OnceLock::new(),
+                data_dir: OnceLock::new(),
+                page_bytes: AtomicUsize::new(0),
                 namespace: namespace.to_owned(),
                 registry,
                 services: RwLock::default(),
@@ -181,6 +200,21 @@ impl Metrics {
         Arc::clone(&self.inner.alerts)
     }
 
+    /// The series of the watch itself.
+    pub fn watching(&self) -> Arc<WatchMetrics> {
+        Arc::clone(&self.inner.watching)
+    }
+
+    /// Says once when counting began, in time since the epoch: what OpenMetrics calls the creation of every counter.
+    pub fn began(&self, now: Duration) {
+        let _ = self.inner.created.set(now.as_secs_f64());
+    }
+
+    /// Shows from now on how full the file system of this directory is. The first directory stays.
+    pub fn watch_disk(&self, data_dir: PathBuf) {
+        let _ = self.inner.data_dir.set(data_dir);
+    }
+
     /// Notes that the configuration was loaded, at `now` since the epoch.
     pub fn config_loaded(&self, now: Duration) {
         self.inner.reload_successful.set(1.0);
@@ -197,12 +231,24 @@ impl Metrics {
     /// # Errors
     /// Something that was registered from outside cannot be written.
     pub fn encode(&self) -> Result<String, MetricsError> {
-        let mut page = String::new();
+        self.page(Format::Text)
+    }
+
+    /// The whole page.
+    ///
+    /// # Errors
+    /// Something that was registered from outside cannot be written.
+    pub fn page(&self, format: Format) -> Result<String, MetricsError> {
+        let inner = &self.inner;
+        let mut page = Page::new(format, inner.page_bytes.load(Ordering::Relaxed), inner.created.get().copied());
         {
-            let services = self.inner.services.read().unwrap_or_else(PoisonError::into_inner);
-            service::write(&mut page, &self.inner.namespace, &services);
+            let services = inner.services.read().unwrap_or_else(PoisonError::into_inner);
+            service::write(&mut page, &inner.namespace, &services);
         }
-        TextEncoder::new().encode_utf8(&self.inner.registry.gather(), &mut page)?;
+        own::write(&mut page, &inner.namespace, inner.data_dir.get().map(PathBuf::as_path));
+        registry::write(&mut page, &inner.registry.gather())?;
+        let page = page.finish();
+        inner.page_bytes.store(page.len(), Ordering::Relaxed);
         Ok(page)
     }
 }

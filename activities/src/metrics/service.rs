@@ -8,9 +8,10 @@ use std::time::Duration;
 use dixmgr_model::{AlertKind, ServiceSpec, Severity, UnitPhase};
 use prometheus::core::{Atomic, AtomicF64};
 
+use super::checks::Checks;
 use super::fired::Fired;
 use super::label;
-use super::text::{Family, Kind};
+use super::text::{Family, Kind, Page};
 
 /// Phases in the order of their `state` series.
 const PHASES: [UnitPhase; 10] = [
@@ -26,6 +27,9 @@ const PHASES: [UnitPhase; 10] = [
     UnitPhase::Failed,
 ];
 
+/// Label values of a node's block heights, as Substrate itself has them.
+const BLOCKS: [&str; 3] = ["best", "finalized", "sync_target"];
+
 /// Upper bounds of the dependency wait histogram, in seconds: 1 s × 2ⁿ.
 const WAIT_BOUNDS: [f64; 12] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0];
 
@@ -37,6 +41,7 @@ pub struct ServiceMetrics {
     synced: AtomicU8,
     restarts: AtomicU64,
     downtime_seconds: AtomicF64,
+    observed_seconds: AtomicF64,
     cpu_percent: AtomicF64,
     memory_bytes: AtomicU64,
     disk_read_rate: AtomicF64,
@@ -45,7 +50,10 @@ pub struct ServiceMetrics {
     read_bytes: AtomicU64,
     written_bytes: AtomicU64,
     peers: AtomicU64,
+    /// In the order of [`BLOCKS`].
+    blocks: [AtomicU64; BLOCKS.len()],
     fired: Fired,
+    checks: Checks,
 }
 
 impl ServiceMetrics {
@@ -56,6 +64,7 @@ impl ServiceMetrics {
             synced: AtomicU8::new(0),
             restarts: AtomicU64::new(0),
             downtime_seconds: AtomicF64::new(0.0),
+            observed_seconds: AtomicF64::new(0.0),
             cpu_percent: AtomicF64::new(0.0),
             memory_bytes: AtomicU64::new(0),
             disk_read_rate: AtomicF64::new(0.0),
@@ -64,7 +73,9 @@ impl ServiceMetrics {
             read_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             peers: AtomicU64::new(0),
+            blocks: Default::default(),
             fired: Fired::default(),
+            checks: Checks::default(),
         }
     }
 
@@ -87,6 +98,11 @@ impl ServiceMetrics {
     /// `service_downtime_seconds_total`: more time that it was down.
     pub fn add_downtime(&self, down: Duration) {
         self.downtime_seconds.inc_by(down.as_secs_f64());
+    }
+
+    /// `service_observed_seconds_total`: more time over which it was known whether it was up or down.
+    pub fn add_observed(&self, observed: Duration) {
+        self.observed_seconds.inc_by(observed.as_secs_f64());
     }
 
     /// `service_cpu_percent`: 100 is one core busy.
@@ -126,6 +142,22 @@ impl ServiceMetrics {
     /// `node_peer_count`. Shown only for services with a sync check.
     pub fn set_peers(&self, peers: u64) {
         self.peers.store(peers, Ordering::Relaxed);
+    }
+
+    /// `node_block_height`: numbers of its best block, of the last finalized one, and of the highest that it has heard of. What
+    /// is not known stays as it was.
+    pub fn set_blocks(&self, blocks: [Option<u64>; 3]) {
+        for (height, block) in self.blocks.iter().zip(blocks) {
+            if let Some(block) = block {
+                height.store(block, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// `service_check_…`: a check ran. They are counted from 0, the HTTP checks first and in their order, then the sync check.
+    /// `took`: how long the answer took, if there was one.
+    pub fn check_ran(&self, check: usize, passed: bool, took: Option<Duration>) {
+        self.checks.ran(check, passed, took);
     }
 
     /// These series of `alerts_fired_total` exist from now on.
@@ -209,6 +241,7 @@ impl Entry {
                 None => DependencyWaits::new(&spec.name, &need.service),
             });
         }
+        metrics.checks.expect(spec);
         let (kind, chain) = (spec.labels.kind.clone(), spec.labels.chain.clone());
         Self { metrics, kind, chain, service, labels, labels_with_chain, node_labels, waits }
     }
@@ -218,6 +251,7 @@ impl Entry {
         self.kind == spec.labels.kind
             && self.chain == spec.labels.chain
             && self.node_labels.is_some() == spec.probes.sync.is_some()
+            && self.metrics.checks.describes(spec)
             && spec.needs.iter().all(|need| self.waits.iter().any(|known| known.dependency == need.service))
             && self.waits.iter().all(|known| spec.needs.iter().any(|need| known.dependency == need.service))
     }
@@ -266,14 +300,14 @@ impl DependencyWaits {
         });
         // A wait that is being recorded may be in its bucket and not in the count yet.
         let count = self.count.load(Ordering::Relaxed).max(seen);
-        family.histogram(&self.labels, &WAIT_BOUNDS, &cumulative, count, self.sum.get());
+        family.histogram(&self.labels, WAIT_BOUNDS.into_iter().zip(cumulative), count, self.sum.get());
     }
 }
 
 /// One family of the services: its name, type, help, and the value that each service has in it.
 type Column = (&'static str, Kind, &'static str, fn(&mut Family<'_>, &Entry));
 
-const COLUMNS: [Column; 14] = [
+const COLUMNS: [Column; 19] = [
     (
         "service_health",
         Kind::Gauge,
@@ -298,6 +332,26 @@ const COLUMNS: [Column; 14] = [
     }),
     ("service_downtime_seconds_total", Kind::Counter, "Time that the service was down.", |family, entry| {
         family.float(&entry.labels, entry.metrics.downtime_seconds.get());
+    }),
+    (
+        "service_observed_seconds_total",
+        Kind::Counter,
+        "Time over which it was known whether the service was up or down.",
+        |family, entry| {
+            family.float(&entry.labels, entry.metrics.observed_seconds.get());
+        },
+    ),
+    (
+        "service_check_success",
+        Kind::Gauge,
+        "Whether the check passed when it last ran (1) or not (0).",
+        |family, entry| entry.metrics.checks.write_success(family, &entry.labels),
+    ),
+    ("service_check_failures_total", Kind::Counter, "Runs of the check that it did not pass.", |family, entry| {
+        entry.metrics.checks.write_failures(family, &entry.labels);
+    }),
+    ("service_check_duration_seconds", Kind::Gauge, "How long the last answer to the check took.", |family, entry| {
+        entry.metrics.checks.write_duration(family, &entry.labels)
     }),
     (
         "service_cpu_percent",
@@ -344,6 +398,12 @@ const COLUMNS: [Column; 14] = [
             family.integer(labels, entry.metrics.peers.load(Ordering::Relaxed));
         }
     }),
+    ("node_block_height", Kind::Gauge, "Numbers of the blocks that the node knows.", |family, entry| {
+        let Some(labels) = &entry.node_labels else { return };
+        for (status, height) in BLOCKS.iter().zip(&entry.metrics.blocks) {
+            family.integer(&format!("{labels},status=\"{status}\""), height.load(Ordering::Relaxed));
+        }
+    }),
     ("alerts_fired_total", Kind::Counter, "Alerts that fired, or became worse.", |family, entry| {
         entry.metrics.fired.write(family, &entry.service);
     }),
@@ -360,15 +420,16 @@ const COLUMNS: [Column; 14] = [
 ];
 
 /// Writes all families of the services.
-pub(super) fn write(page: &mut String, namespace: &str, services: &BTreeMap<String, Entry>) {
+pub(super) fn write(page: &mut Page, namespace: &str, services: &BTreeMap<String, Entry>) {
     for (name, kind, help, column) in COLUMNS {
-        let mut family = Family::begin(page, namespace, name, kind, help);
+        let mut family = Family::begin(page, &format!("{namespace}_{name}"), kind, help);
         for entry in services.values() {
             column(&mut family, entry);
         }
     }
     let help = "Time that a service waited for a dependency to be ready.";
-    let mut family = Family::begin(page, namespace, "dependency_wait_time_seconds", Kind::Histogram, help);
+    let name = format!("{namespace}_dependency_wait_time_seconds");
+    let mut family = Family::begin(page, &name, Kind::Histogram, help);
     for waits in services.values().flat_map(|entry| &entry.waits) {
         waits.write_histogram(&mut family);
     }

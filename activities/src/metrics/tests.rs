@@ -21,7 +21,7 @@ fn node() -> ServiceSpec {
     spec(&serde_json::json!({
         "name": "node", "labels": {"type": "relay", "chain": "polkadot"},
         "needs": [{"service": "db", "workflow_id": "wf.db"}],
-        "probes": {"interval": "30s", "resources": true, "sync": {"endpoint": "http://localhost:9944"}},
+        "probes": {"interval": "30s", "resources": true, "http": [{"url": "http://localhost/"}], "sync": {"endpoint": "http://localhost:9944"}},
     }))
 }
 
@@ -45,6 +45,12 @@ fn every_series_of_a_service_exists_at_zero() {
         r#"dixmgr_service_unit_state{service="node",type="relay",state="active"} 0"#,
         r#"dixmgr_node_sync_status{node="node",chain="polkadot"} 0"#,
         r#"dixmgr_node_peer_count{node="node",chain="polkadot"} 0"#,
+        r#"dixmgr_node_block_height{node="node",chain="polkadot",status="best"} 0"#,
+        r#"dixmgr_service_observed_seconds_total{service="node",type="relay"} 0"#,
+        r#"dixmgr_service_check_success{service="node",type="relay",check="http-1"} 0"#,
+        r#"dixmgr_service_check_failures_total{service="node",type="relay",check="sync"} 0"#,
+        r#"dixmgr_service_check_duration_seconds{service="node",type="relay",check="http-1"} 0"#,
+        "dixmgr_watch_manager_reachable 0",
         r#"dixmgr_dependency_timeouts_total{service="node",dependency="db"} 0"#,
         r#"dixmgr_dependency_wait_time_seconds_bucket{service="node",dependency="db",le="2048"} 0"#,
         r#"dixmgr_dependency_wait_time_seconds_count{service="node",dependency="db"} 0"#,
@@ -68,6 +74,10 @@ fn values_reach_the_page_and_leave_it() {
     service.add_cpu_seconds(f64::NAN);
     service.add_cpu_seconds(-3.0);
     service.set_peers(7);
+    service.set_blocks([Some(90), Some(80), None]);
+    service.check_ran(0, true, Some(Duration::from_millis(250)));
+    service.check_ran(1, false, None);
+    service.check_ran(2, false, None);
     assert!(metrics.dependency_wait("node", "db", Duration::from_secs(3), false));
     assert!(metrics.dependency_wait("node", "db", Duration::from_secs(5000), true));
     assert!(!metrics.dependency_wait("node", "cache", Duration::from_secs(1), false));
@@ -82,6 +92,11 @@ fn values_reach_the_page_and_leave_it() {
         r#"dixmgr_service_downtime_seconds_total{service="node",type="relay"} 2.5"#,
         r#"dixmgr_service_cpu_seconds_total{service="node",type="relay"} 0.5"#,
         r#"dixmgr_node_peer_count{node="node",chain="polkadot"} 7"#,
+        r#"dixmgr_node_block_height{node="node",chain="polkadot",status="finalized"} 80"#,
+        r#"dixmgr_node_block_height{node="node",chain="polkadot",status="sync_target"} 0"#,
+        r#"dixmgr_service_check_success{service="node",type="relay",check="http-1"} 1"#,
+        r#"dixmgr_service_check_duration_seconds{service="node",type="relay",check="http-1"} 0.25"#,
+        r#"dixmgr_service_check_failures_total{service="node",type="relay",check="sync"} 1"#,
         r#"dixmgr_dependency_wait_time_seconds_bucket{service="node",dependency="db",le="2"} 0"#,
         r#"dixmgr_dependency_wait_time_seconds_bucket{service="node",dependency="db",le="4"} 1"#,
         r#"dixmgr_dependency_wait_time_seconds_bucket{service="node",dependency="db",le="+Inf"} 2"#,
@@ -104,6 +119,7 @@ fn a_changed_spec_keeps_the_handle_and_its_counts() {
     let mut changed = node();
     changed.labels.kind = "archive".to_owned();
     changed.probes.sync = None;
+    before.check_ran(0, false, None);
     changed.needs.push(dixmgr_model::Dependency { service: "cache".to_owned(), workflow_id: "wf.c".to_owned() });
     let after = metrics.service(&changed);
     assert!(Arc::ptr_eq(&before, &after));
@@ -111,6 +127,8 @@ fn a_changed_spec_keeps_the_handle_and_its_counts() {
     assert!(page.contains(r#"service_restarts_total{service="node",type="archive"} 1"#));
     assert!(page.contains(r#"dependency_timeouts_total{service="node",dependency="db"} 1"#));
     assert!(page.contains(r#"dependency_timeouts_total{service="node",dependency="cache"} 0"#));
+    assert!(page.contains(r#"check_failures_total{service="node",type="archive",check="http-1"} 1"#));
+    assert!(!page.contains("check=\"sync\""));
     assert!(!page.contains("node_peer_count{") && !page.contains(r#"type="relay""#));
 }
 
@@ -190,6 +208,69 @@ fn a_namespace_that_cannot_be_is_refused() {
 
 /// What promtool may say: a name that operators have known for years, and that we therefore keep.
 const HISTORICAL: [&str; 1] = ["dixmgr_node_peer_count"];
+
+#[test]
+fn openmetrics_says_what_the_text_says_by_its_own_rules() {
+    let metrics = Metrics::new("dixmgr").unwrap();
+    metrics.began(Duration::from_millis(1_700_000_000_500));
+    let service = metrics.service(&node());
+    service.add_restart();
+    metrics.dependency_wait("node", "db", Duration::from_secs(3), false);
+    metrics.activity("notify").record(ActivityStatus::Completed, Duration::from_millis(3));
+    let page = metrics.page(Format::OpenMetrics).unwrap();
+    for lines in [
+        "# TYPE dixmgr_service_restarts counter\n\
+         dixmgr_service_restarts_total{service=\"node\",type=\"relay\"} 1\n\
+         dixmgr_service_restarts_created{service=\"node\",type=\"relay\"} 1700000000.5\n",
+        "# TYPE dixmgr_service_downtime_seconds counter\n# UNIT dixmgr_service_downtime_seconds seconds\n",
+        "# TYPE dixmgr_service_memory_bytes gauge\n# UNIT dixmgr_service_memory_bytes bytes\n",
+        "dixmgr_dependency_wait_time_seconds_bucket{service=\"node\",dependency=\"db\",le=\"4.0\"} 1\n",
+        "dixmgr_dependency_wait_time_seconds_count{service=\"node\",dependency=\"db\"} 1\n\
+         dixmgr_dependency_wait_time_seconds_created{service=\"node\",dependency=\"db\"} 1700000000.5\n",
+        "# TYPE dixmgr_activity_executions counter\n",
+        "dixmgr_activity_executions_total{activity=\"notify\",status=\"completed\"} 1\n\
+         dixmgr_activity_executions_created{activity=\"notify\",status=\"completed\"} 1700000000.5\n",
+        "dixmgr_activity_duration_seconds_bucket{activity=\"notify\",le=\"0.005\"} 1\n",
+        "dixmgr_config_last_reload_successful 0\n",
+    ] {
+        assert!(page.contains(lines), "missing {lines} in\n{page}");
+    }
+    assert!(page.ends_with("\n# EOF\n"));
+    assert_eq!(page.matches("# EOF").count(), 1);
+    assert!(!metrics.encode().unwrap().contains("_created"));
+}
+
+#[test]
+fn both_forms_have_the_same_samples() {
+    let metrics = Metrics::new("dixmgr").unwrap();
+    let service = metrics.service(&node());
+    service.set_cpu_percent(12.5);
+    metrics.workflow("NodeWorkflow").record(WorkflowStatus::Failed, Duration::from_secs(9));
+    let samples = |format| {
+        let page = metrics.page(format).unwrap();
+        let own = |line: &&str| !line.starts_with('#') && line.starts_with("dixmgr");
+        let mut lines: Vec<String> = page.lines().filter(own).map(|line| line.replace(".0\"", "\"")).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(samples(Format::Text), samples(Format::OpenMetrics));
+}
+
+#[test]
+fn the_process_and_its_disk_are_on_the_page() {
+    let metrics = Metrics::new("dixmgr").unwrap();
+    metrics.watch_disk(std::env::temp_dir());
+    let page = metrics.encode().unwrap();
+    let value = |name: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}: {page}"));
+        line.trim().parse::<f64>().unwrap()
+    };
+    assert!(value("process_resident_memory_bytes ") > 1e6);
+    assert!(value("process_open_fds ") >= 3.0);
+    assert!(value("process_start_time_seconds ") > 1.7e9);
+    let (size, free) = (value("dixmgr_data_directory_size_bytes "), value("dixmgr_data_directory_free_bytes "));
+    assert!(free > 0.0 && free < size, "{free} of {size}");
+}
 
 #[test]
 fn promtool_has_no_complaint() {

@@ -1,58 +1,160 @@
-//! Writes families and samples in Prometheus' text format 0.0.4.
+//! Writes families and samples: Prometheus' text format 0.0.4, or OpenMetrics 1.0 for who asks for it.
+//!
+//! The two differ in how a counter's family is named (without `_total` in OpenMetrics), in the spelling of bucket bounds
+//! (always with a fraction), in what says since when a counter counts (`_created`), and in the last line (`# EOF`).
 
 use std::fmt::{Display, Write as _};
 
-/// Type of a family, as the format names it.
-#[derive(Debug, Clone, Copy)]
+/// What a page is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' text format 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The media type, as the `Content-Type` header has it.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// Type of a family, as the formats name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Counter,
     Gauge,
     Histogram,
 }
 
+/// A page that is being written.
+#[derive(Debug)]
+pub(super) struct Page {
+    text: String,
+    format: Format,
+    /// Since when everything on it counts, in seconds since the epoch, as it is written.
+    created: Option<String>,
+}
+
+impl Page {
+    /// An empty page, of about `size` bytes in the end. `created`: since when its counters count, in seconds since the epoch.
+    pub(super) fn new(format: Format, size: usize, created: Option<f64>) -> Self {
+        let created = created.filter(|_| format == Format::OpenMetrics).map(|seconds| Float(seconds).to_string());
+        Self { text: String::with_capacity(size), format, created }
+    }
+
+    /// The page, which nothing is added to any more.
+    pub(super) fn finish(mut self) -> String {
+        if self.format == Format::OpenMetrics {
+            self.text.push_str("# EOF\n");
+        }
+        self.text
+    }
+
+    /// Where text of the page's own format can be added.
+    pub(super) fn text(&mut self) -> &mut String {
+        &mut self.text
+    }
+
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+}
+
 /// The lines of one family.
 #[derive(Debug)]
 pub(super) struct Family<'a> {
-    page: &'a mut String,
+    page: &'a mut Page,
+    kind: Kind,
+    /// The family's name; samples of a counter have `_total` after it.
     name: String,
 }
 
 impl<'a> Family<'a> {
-    /// Begins a family. `help` holds no line break and no backslash.
-    pub(super) fn begin(page: &'a mut String, namespace: &str, name: &str, kind: Kind, help: &str) -> Self {
-        let name = format!("{namespace}_{name}");
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+    /// Begins a family. `name` is that of a counter's samples, with its `_total`.
+    pub(super) fn begin(page: &'a mut Page, name: &str, kind: Kind, help: &str) -> Self {
+        let stem = if kind == Kind::Counter { name.strip_suffix("_total").unwrap_or(name) } else { name };
+        let (family, kind_name) = match (page.format, kind) {
+            (Format::Text, Kind::Counter) => (name, "counter"),
+            (Format::OpenMetrics, Kind::Counter) => (stem, "counter"),
+            (_, Kind::Gauge) => (name, "gauge"),
+            (_, Kind::Histogram) => (name, "histogram"),
         };
-        append(page, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-        Self { page, name }
+        let help = Help(help, page.format);
+        append(&mut page.text, format_args!("# HELP {family} {help}\n# TYPE {family} {kind_name}\n"));
+        if let (Format::OpenMetrics, Some(unit)) = (page.format, unit(stem)) {
+            append(&mut page.text, format_args!("# UNIT {family} {unit}\n"));
+        }
+        Self { kind, name: stem.to_owned(), page }
     }
 
     /// One sample; `labels` are rendered already, without braces.
     pub(super) fn integer(&mut self, labels: &str, value: u64) {
-        append(self.page, format_args!("{}{{{labels}}} {value}\n", self.name));
+        self.sample(labels, &value);
     }
 
     /// One sample of a floating-point value.
     pub(super) fn float(&mut self, labels: &str, value: f64) {
-        append(self.page, format_args!("{}{{{labels}}} {}\n", self.name, Float(value)));
+        self.sample(labels, &Float(value));
     }
 
-    /// One histogram: `cumulative[i]` observations are at most `bounds[i]`.
-    pub(super) fn histogram(&mut self, labels: &str, bounds: &[f64], cumulative: &[u64], count: u64, sum: f64) {
-        let name = &self.name;
-        for (bound, value) in bounds.iter().zip(cumulative) {
-            append(self.page, format_args!("{name}_bucket{{{labels},le=\"{}\"}} {value}\n", Float(*bound)));
+    fn sample(&mut self, labels: &str, value: &dyn Display) {
+        let suffix = if self.kind == Kind::Counter { "_total" } else { "" };
+        self.line(suffix, labels, value);
+        if self.kind == Kind::Counter {
+            self.created(labels);
         }
-        append(self.page, format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}\n"));
-        append(self.page, format_args!("{name}_sum{{{labels}}} {}\n", Float(sum)));
-        append(self.page, format_args!("{name}_count{{{labels}}} {count}\n"));
+    }
+
+    /// One histogram: `cumulative` are its bounds, each with how many observations are at most that.
+    pub(super) fn histogram(
+        &mut self,
+        labels: &str,
+        cumulative: impl Iterator<Item = (f64, u64)>,
+        count: u64,
+        sum: f64,
+    ) {
+        let comma = if labels.is_empty() { "" } else { "," };
+        let (name, format) = (&self.name, self.page.format);
+        for (bound, value) in cumulative.filter(|(bound, _)| bound.is_finite()) {
+            let bound = Bound(bound, format);
+            append(&mut self.page.text, format_args!("{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {value}\n"));
+        }
+        append(&mut self.page.text, format_args!("{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}\n"));
+        self.line("_sum", labels, &Float(sum));
+        self.line("_count", labels, &count);
+        self.created(labels);
+    }
+
+    /// Since when the series that was just written counts.
+    fn created(&mut self, labels: &str) {
+        if let Some(created) = self.page.created.take() {
+            self.line("_created", labels, &created);
+            self.page.created = Some(created);
+        }
+    }
+
+    fn line(&mut self, suffix: &str, labels: &str, value: &dyn Display) {
+        let (name, page) = (&self.name, &mut self.page.text);
+        if labels.is_empty() {
+            append(page, format_args!("{name}{suffix} {value}\n"));
+        } else {
+            append(page, format_args!("{name}{suffix}{{{labels}}} {value}\n"));
+        }
     }
 }
 
-/// A number in the spelling of Go's `ParseFloat`, which the format refers to.
+/// The unit that a family's name ends with, as OpenMetrics states it.
+fn unit(name: &str) -> Option<&'static str> {
+    ["seconds", "bytes"].into_iter().find(|unit| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_')))
+}
+
+/// A number in the spelling of Go's `ParseFloat`, which the formats refer to.
 struct Float(f64);
 
 impl Display for Float {
@@ -62,6 +164,32 @@ impl Display for Float {
             value if value.is_infinite() => f.write_str(if value > 0.0 { "+Inf" } else { "-Inf" }),
             value => write!(f, "{value}"),
         }
+    }
+}
+
+/// A bucket's bound. In OpenMetrics it is always a float, so that `le="1"` and `le="1.0"` are not two series.
+struct Bound(f64, Format);
+
+impl Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.1 {
+            Format::Text => write!(f, "{}", self.0),
+            Format::OpenMetrics => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+/// A help text, escaped.
+struct Help<'a>(&'a str, Format);
+
+impl Display for Help<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.chars().try_for_each(|character| match (character, self.1) {
+            ('\\', _) => f.write_str("\\\\"),
+            ('\n', _) => f.write_str("\\n"),
+            ('"', Format::OpenMetrics) => f.write_str("\\\""),
+            (character, _) => f.write_char(character),
+        })
     }
 }
 

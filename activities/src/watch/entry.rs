@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dixmgr_alerting::fold::Looked;
+use dixmgr_alerting::health::CheckVerdict;
 use dixmgr_model::{HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
 use tokio::sync::{oneshot, watch};
 
@@ -42,6 +43,8 @@ pub(super) struct Entry {
     /// What the workflow knew: holds for the same run until the checks have a verdict of their own.
     assumed: Option<ServiceState>,
     downtime: Downtime,
+    /// From when to when its state is known, and counted as such.
+    observed: Option<(Duration, Duration)>,
     alerts: Alerts,
     telling: Telling,
     /// Something that decides may have changed since it was last told.
@@ -97,6 +100,7 @@ impl Entry {
             resume: None,
             assumed: None,
             downtime: Downtime::default(),
+            observed: None,
             alerts,
             telling,
         }
@@ -188,9 +192,7 @@ impl Entry {
 
     /// Takes in the result of a check, and answers the wait until its next run.
     pub(super) fn checked(&mut self, id: ProbeId, result: ProbeResult, now: Duration) -> Option<Duration> {
-        if let ProbeResult::Sync(Ok(reading)) = &result {
-            self.metrics.set_peers(reading.peers);
-        }
+        self.record_check(id, &result);
         let facts = Facts::of(&result);
         self.telling.answered(&facts, now);
         let next = self.readiness.fold(id, result, now);
@@ -209,6 +211,23 @@ impl Entry {
         self.judged(looked, now);
         self.tell_progress();
         next
+    }
+
+    fn record_check(&self, id: ProbeId, result: &ProbeResult) {
+        let check = match id {
+            ProbeId::Http(index) => index,
+            ProbeId::Sync => self.spec.probes.http.len(),
+        };
+        match result {
+            ProbeResult::Http { verdict, answered_in } => {
+                self.metrics.check_ran(check, *verdict == CheckVerdict::Passed, *answered_in);
+            }
+            ProbeResult::Sync(answer) => self.metrics.check_ran(check, answer.is_ok(), None),
+        }
+        if let ProbeResult::Sync(Ok(reading)) = result {
+            self.metrics.set_peers(reading.peers);
+            self.metrics.set_blocks([reading.best, reading.finalized, reading.highest]);
+        }
     }
 
     /// Takes in what its processes used, and records it.
@@ -340,9 +359,13 @@ impl Entry {
         let synced = self.readiness.sync().is_some_and(|sync| sync.status == SyncStatus::Synced);
         self.metrics.set_synced(up && synced);
         let unhealthy = up && health == HealthStatus::Unhealthy;
-        let since = self.readiness.unhealthy_since().filter(|_| unhealthy);
+        let (from, to) = *self.observed.get_or_insert((now, now));
+        // What a dixmgr before this one saw, it has counted.
+        let since = self.readiness.unhealthy_since().filter(|_| unhealthy).map(|since| since.max(from));
         let down = self.downtime.observe(!up || unhealthy, since, now);
         self.metrics.add_downtime(down);
+        self.metrics.add_observed(now.saturating_sub(to));
+        self.observed = Some((from, now.max(to)));
         self.telling.seen(self.state(), since.unwrap_or(now), now);
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn no_rules() -> Arc<AlertPolicy> {
         repeat_interval: Duration::ZERO,
         dedupe_window: Duration::ZERO,
     };
-    Arc::new(AlertPolicy { rules: Vec::new(), delivery, id_prefix: String::new() })
+    Arc::new(AlertPolicy { rules: Vec::new(), delivery, maintenance: Vec::new(), id_prefix: String::new() })
 }
 
 /// The default rules.

@@ -26,7 +26,7 @@ use super::sampling::Sampled;
 use super::telling::Telling;
 use super::{HubOptions, Registration};
 use crate::manager::ManagerError;
-use crate::metrics::{ActivityMetrics, ErrorType};
+use crate::metrics::{ActivityMetrics, ErrorType, WatchMetrics};
 
 /// The activity in whose name errors of looks are counted.
 const ACTIVITY: &str = "watch_service";
@@ -131,6 +131,7 @@ struct State {
     blind: bool,
     clock: Clock,
     errors: Arc<ActivityMetrics>,
+    watching: Arc<WatchMetrics>,
     ticks_per_second: u64,
 }
 
@@ -156,6 +157,7 @@ impl State {
     fn new(options: HubOptions, events: mpsc::Sender<Event>) -> Self {
         Self {
             errors: options.metrics.activity(ACTIVITY),
+            watching: options.metrics.watching(),
             options,
             events,
             entries: HashMap::new(),
@@ -286,6 +288,7 @@ impl State {
             tracing::info!("the unit manager answers again");
         }
         let now = self.clock.now();
+        self.watching.looked(now);
         for (id, status) in ids.into_iter().zip(statuses) {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             let seen = entry.seen(status, number, now);
@@ -306,6 +309,7 @@ impl State {
             ManagerError::Unreachable { .. } => ErrorType::Unreachable,
             ManagerError::Timeout { .. } => ErrorType::Timeout,
         });
+        self.watching.blind();
         if !self.blind {
             self.blind = true;
             tracing::warn!(%error, services = ids.len(), "services cannot be looked at; nothing is decided until they can: {error}");

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
-    common::v1::WorkflowExecution, enums::v1::BatchOperationState as State,
+    common::v1::WorkflowExecution,
+    enums::v1::{BatchOperationState as State, ExecutionType},
     workflowservice::v1::StartBatchOperationRequest,
 };
 use tonic::{Code, Status};
@@ -19,8 +20,12 @@ use super::{
 };
 use crate::{
     history::time::Nanos,
-    service::batch::{apply, query_of},
+    service::{
+        batch::{apply, query_of, target_type},
+        standalone_list,
+    },
     store::{Batch, BatchJobRow},
+    visibility::Query,
 };
 
 /// Executions that a batch treats in a second, where it does not ask for fewer (`worker.batcherRPS`).
@@ -263,7 +268,7 @@ impl Core {
     /// The executions that come next, `most` of them.
     fn next_targets(&self, job: &mut BatchJob, most: usize) -> Result<Targets, Status> {
         let request = job.request();
-        let Some(query) = query_of(&request, &self.schema(&request.namespace))? else {
+        let Some(query) = query_of(self, &request)? else {
             let listed = crate::service::batch::listed(&request);
             job.total = i64::try_from(listed.len()).unwrap_or(i64::MAX);
             let position = usize::try_from(job.position).unwrap_or(usize::MAX).min(listed.len());
@@ -272,6 +277,9 @@ impl Core {
             let executions = listed.get(position..next).unwrap_or_default().to_vec();
             return Ok(Targets { executions, last: next == listed.len() });
         };
+        if target_type(&request) == ExecutionType::Activity {
+            return self.next_activities(job, &query, most);
+        }
         if !job.counted {
             let count = self.store.count(&request.namespace, &query).map_err(|error| status_of(&error))?;
             job.total = count.total;
@@ -283,6 +291,18 @@ impl Core {
         let run =
             |hit: crate::store::VisibilityHit| WorkflowExecution { workflow_id: hit.workflow_id, run_id: hit.run_id };
         let executions = page.hits.into_iter().map(run).collect();
+        Ok(Targets { executions, last: job.page_token.is_empty() })
+    }
+
+    /// As [`Self::next_targets`], of activities that stand alone.
+    fn next_activities(&self, job: &mut BatchJob, query: &Query, most: usize) -> Result<Targets, Status> {
+        let namespace = job.request().namespace;
+        if !job.counted {
+            job.total = standalone_list::count(self, &namespace, query)?;
+            job.counted = true;
+        }
+        let (executions, token) = standalone_list::next(self, &namespace, query, most, &job.page_token)?;
+        job.page_token = token;
         Ok(Targets { executions, last: job.page_token.is_empty() })
     }
 

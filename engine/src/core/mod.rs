@@ -19,6 +19,7 @@ mod query;
 mod reset;
 mod response;
 mod schedule;
+mod skipping;
 mod standalone;
 mod sweep;
 mod update;
@@ -173,6 +174,8 @@ pub(crate) struct Core {
     pub(crate) activities: Activities,
     /// Workers that were heard of.
     pub(crate) workers: Workers,
+    /// What it takes to skip time, in an engine for tests.
+    skipping: Option<skipping::Skipping>,
 }
 
 impl CoreHandle {
@@ -247,6 +250,7 @@ impl Core {
     }
 
     fn load(store: Store, clock: Arc<dyn Clock>, metrics: EngineMetrics) -> Result<Self, EngineError> {
+        let skipping = clock.can_skip().then(skipping::Skipping::new);
         let mut core = Self {
             store,
             clock,
@@ -278,6 +282,7 @@ impl Core {
             deployments: Deployments::default(),
             activities: Activities::default(),
             workers: Workers::default(),
+            skipping,
         };
         core.resume_clock()?;
         core.load_namespaces()?;
@@ -344,7 +349,12 @@ impl Core {
     fn wait(&self, inbox: &Inbox, patience: Duration) -> Result<Message, mpsc::RecvTimeoutError> {
         let of_batches = self.batch_jobs.next_due();
         let deadlines = [self.deadlines.next(), self.schedules.next_deadline(), self.next_deletion(), of_batches];
-        let deadline = deadlines.into_iter().flatten().fold(self.next_sweep, Nanos::min);
+        let deadline = deadlines.into_iter().flatten().min();
+        if let Some(skipping) = &self.skipping {
+            let next = deadline.into_iter().chain(skipping.next_deadline()).min();
+            return self.wait_or_skip(inbox, next, patience);
+        }
+        let deadline = deadline.map_or(self.next_sweep, |deadline| deadline.min(self.next_sweep));
         inbox.next(self.clock.real_wait(Timestamp(deadline)).map_or(patience, |wait| wait.min(patience)))
     }
 
@@ -366,6 +376,7 @@ impl Core {
         }
         self.run_due_schedules();
         self.run_batch_jobs(now);
+        self.wake_sleepers(now);
         if now >= self.next_sweep {
             self.sweep(now);
         }

@@ -74,6 +74,11 @@ impl Activities {
         self.live.contains_key(&key)
     }
 
+    /// Whether a worker has one, or could have.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.live.values().any(|record| record.activity.is_started() || record.waits_for_worker())
+    }
+
     /// The open activity of that key.
     pub(crate) fn get(&self, key: i64) -> Option<&Record> {
         self.live.get(&key)
@@ -233,6 +238,23 @@ impl Core {
             (record.namespace.clone(), record.activity.task_queue().to_owned(), TaskKind::Activity);
         let version = self.deployments.target(&namespace, &name, kind.queue_type(), record.activity_id());
         QueueKey { namespace, name, kind, version }
+    }
+
+    /// Takes an activity off its queue, before it changes in a way that may put it elsewhere, or nowhere.
+    pub(crate) fn unqueue_standalone(&mut self, key: i64) {
+        let Some(record) = self.activities.live.get(&key) else { return };
+        if self.activities.queued.remove(&key).is_none() {
+            return;
+        }
+        let queue = QueueKey {
+            namespace: record.namespace.clone(),
+            name: record.activity.task_queue().to_owned(),
+            kind: TaskKind::Activity,
+            version: None,
+        };
+        for part in self.queues.keys(&queue) {
+            self.queues.remove_tasks(&part, |task| matches!(task, Task::Standalone { key: of, .. } if *of == key));
+        }
     }
 
     /// Queues a waiting attempt again, as if it were new.

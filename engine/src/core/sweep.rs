@@ -15,6 +15,10 @@ impl Core {
         self.queues.prune(now.saturating_sub(QUEUE_MEMORY));
         self.sweep_batch_jobs(now);
         self.workers.prune(now);
+        if self.skipping.is_some() {
+            // A test that has skipped a month still wants to look at what came before.
+            return;
+        }
         let retentions: Vec<(String, Nanos)> =
             self.namespaces.iter().map(|(name, namespace)| (name.clone(), lookup::retention(namespace))).collect();
         for (namespace, retention) in retentions {

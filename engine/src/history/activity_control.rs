@@ -157,7 +157,7 @@ impl PendingActivity {
         !self.is_started() && self.cancel_requested_event_id == 0
     }
 
-    fn set_options(&mut self, options: ActivityOptions) {
+    pub(crate) fn set_options(&mut self, options: ActivityOptions) {
         let scheduled = self.scheduled.get_or_insert_default();
         scheduled.task_queue = options.task_queue.map(|queue| normal_queue(queue.name));
         scheduled.schedule_to_close_timeout = options.schedule_to_close_timeout;
@@ -191,7 +191,7 @@ impl PendingActivity {
         }
     }
 
-    pub(super) fn forget_heartbeat(&mut self) {
+    pub(crate) fn forget_heartbeat(&mut self) {
         self.heartbeat_details = None;
         self.last_heartbeat_time = 0;
     }

@@ -45,20 +45,36 @@ impl Timeouts {
     }
 }
 
-/// The earliest time at which something happens to an activity by itself, 0 for never.
+/// The earliest time at which something happens to an activity of a workflow by itself, 0 for never.
 pub(crate) fn next_deadline(activity: &PendingActivity) -> Nanos {
-    // No timeout ends an activity while it is paused; those that have passed meanwhile do when it is unpaused.
-    let Some(limits) = activity.scheduled.as_ref().filter(|_| !activity.is_paused()) else { return 0 };
-    let schedule_to_close = deadline(activity.scheduled_time, from_duration(limits.schedule_to_close_timeout.as_ref()));
+    // No timeout ends it while it is paused; those that have passed meanwhile do when it is unpaused.
+    if activity.is_paused() { 0 } else { next_timeout(activity) }
+}
+
+/// When an activity has taken as long as it may in all, 0 for never.
+pub(crate) fn last_deadline(activity: &PendingActivity) -> Nanos {
+    let limit = activity.scheduled.as_ref().map_or(0, |s| from_duration(s.schedule_to_close_timeout.as_ref()));
+    deadline(activity.scheduled_time, limit)
+}
+
+/// The earliest time at which a timeout or the end of a backoff is due, whether the activity is paused or not; 0 for never.
+pub(crate) fn next_timeout(activity: &PendingActivity) -> Nanos {
+    let Some(limits) = activity.scheduled.as_ref() else { return 0 };
     let attempt = if activity.backing_off {
         activity.attempt_scheduled_time
     } else if activity.is_started() {
         let start_to_close = deadline(activity.started_time, from_duration(limits.start_to_close_timeout.as_ref()));
         shorter(start_to_close, heartbeat_deadline(activity))
     } else {
-        deadline(activity.attempt_scheduled_time, from_duration(limits.schedule_to_start_timeout.as_ref()))
+        start_deadline(activity)
     };
-    shorter(schedule_to_close, attempt)
+    shorter(last_deadline(activity), attempt)
+}
+
+/// When an attempt has waited for a worker as long as it may, 0 for never.
+pub(crate) fn start_deadline(activity: &PendingActivity) -> Nanos {
+    let limit = activity.scheduled.as_ref().map_or(0, |s| from_duration(s.schedule_to_start_timeout.as_ref()));
+    deadline(activity.attempt_scheduled_time, limit)
 }
 
 fn heartbeat_deadline(activity: &PendingActivity) -> Nanos {
@@ -99,12 +115,10 @@ pub(super) fn next_backoff(
     if activity.is_paused() {
         return if is_retryable_by(policy, failure) { Ok(None) } else { Err(RetryState::NonRetryableFailure) };
     }
-    let limit = activity.scheduled.as_ref().map_or(0, |s| from_duration(s.schedule_to_close_timeout.as_ref()));
-    let expiration = deadline(activity.scheduled_time, limit);
-    backoff_after(policy, activity.attempt, now, expiration, Some(failure)).map(Some)
+    backoff_after(policy, activity.attempt, now, last_deadline(activity), Some(failure)).map(Some)
 }
 
-pub(super) fn timeout_failure(timeout_type: TimeoutType) -> Failure {
+pub(crate) fn timeout_failure(timeout_type: TimeoutType) -> Failure {
     let name = timeout_name(timeout_type);
     Failure {
         message: format!("activity {name} timeout"),

@@ -184,8 +184,7 @@ impl Service {
             return self.end(attempt, String::new(), outcome).await.map(|_| stop);
         }
         if let Attempt::Standalone(holder) = attempt {
-            let cancel_requested = self.heartbeat_standalone(holder, details).await?;
-            return Ok(HeartbeatNews { cancel_requested, ..HeartbeatNews::default() });
+            return self.heartbeat_standalone(holder, details).await;
         }
         self.core
             .call(move |core, reply| {

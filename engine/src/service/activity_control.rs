@@ -75,7 +75,11 @@ impl Service {
     }
 }
 
-fn pause(core: &mut Core, request: PauseActivityRequest) -> Result<PauseActivityResponse, Status> {
+/// Pauses activities of a run.
+///
+/// # Errors
+/// There is no such run, it has no such activity, or another request has paused it.
+pub(super) fn pause(core: &mut Core, request: PauseActivityRequest) -> Result<PauseActivityResponse, Status> {
     use pause_activity_request::Activity;
     let selected = request.activity.map(|activity| match activity {
         Activity::Id(id) => Selected::Id(id),
@@ -216,7 +220,7 @@ fn scheduled_events(core: &Core, key: i64, ids: &[i64]) -> Result<Vec<ActivityTa
 }
 
 /// A length of time below `most`, by chance.
-fn random_below(most: Option<&Duration>) -> Nanos {
+pub(super) fn random_below(most: Option<&Duration>) -> Nanos {
     let (_, random) = Uuid::new_v4().as_u64_pair();
     match u64::try_from(from_duration(most)) {
         // The highest bits of such an id say what kind of id it is.

@@ -8,7 +8,7 @@ use tonic::Status;
 use super::masks::{camel_case, has_part_of, merge_priority};
 use crate::history::{
     Timeouts, normal_queue,
-    retry_policy::{check_policy, fault_of_length},
+    retry_policy::{check_policy, complete_policy, fault_of_length},
     state::PendingActivity,
     time::duration,
 };
@@ -46,6 +46,35 @@ pub(super) fn merged(
     merge_priority(&mut options.priority, from.priority.as_ref(), &mask)?;
     merge_retry_policy(&mut options, from, &mask)?;
     with_timeouts(activity, options)
+}
+
+/// As [`merged`], of an activity that stands alone: it has a start delay, and whatever it is given is completed as at its start.
+///
+/// # Errors
+/// `INVALID_ARGUMENT`: the options cannot be.
+pub(super) fn merged_alone(
+    activity: &PendingActivity,
+    from: &ActivityOptions,
+    mask: &[String],
+) -> Result<ActivityOptions, Status> {
+    let named: Vec<String> = mask.iter().map(|path| camel_case(path)).collect();
+    let mut from = from.clone();
+    // What is not given is the default, and no fault.
+    from.retry_policy.get_or_insert_default();
+    from.task_queue.get_or_insert_default();
+    from.priority.get_or_insert_default();
+    let mut options = merged(activity, &from, mask)?;
+    if options.task_queue.as_ref().is_none_or(|queue| queue.name.is_empty()) {
+        return Err(Status::invalid_argument("taskQueue is not set"));
+    }
+    if let Some(fault) = fault_of_length(from.start_delay.as_ref()) {
+        return Err(Status::invalid_argument(format!("invalid StartDelay: {fault}")));
+    }
+    options.start_delay = from.start_delay.filter(|_| named.iter().any(|path| path == "startDelay"));
+    let policy = complete_policy(options.retry_policy.as_ref());
+    check_policy(&policy).map_err(Status::invalid_argument)?;
+    options.retry_policy = Some(policy);
+    Ok(options)
 }
 
 fn merge_retry_policy(options: &mut ActivityOptions, from: &ActivityOptions, mask: &[String]) -> Result<(), Status> {

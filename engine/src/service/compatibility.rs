@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
-use super::{OPERATOR_SERVICE, OPERATOR_SUPPORTED, SUPPORTED, WORKFLOW_SERVICE};
+use super::{OPERATOR_SERVICE, OPERATOR_SUPPORTED, SUPPORTED, TEST_SERVICE, TEST_SUPPORTED, WORKFLOW_SERVICE};
 use crate::wire::DESCRIPTORS;
 
 /// Where it stands, from this crate's directory.
@@ -16,11 +16,8 @@ const PAGE: &str = "../docs/TEMPORAL-COMPATIBILITY.md";
 /// Begins the part of the page that is made here; the part before it is written by hand.
 const MARK: &str = "<!-- From here on made from the table of methods; `make compatibility` writes it anew. -->\n";
 /// The services, each with the methods of it that the engine has.
-const SERVICES: [(&str, &[&str]); 3] = [
-    (WORKFLOW_SERVICE, SUPPORTED),
-    (OPERATOR_SERVICE, OPERATOR_SUPPORTED),
-    ("temporal.api.testservice.v1.TestService", &[]),
-];
+const SERVICES: [(&str, &[&str]); 3] =
+    [(WORKFLOW_SERVICE, SUPPORTED), (OPERATOR_SERVICE, OPERATOR_SUPPORTED), (TEST_SERVICE, TEST_SUPPORTED)];
 
 /// Methods of a service, in the order in which Temporal declares them.
 fn methods(set: &FileDescriptorSet, service: &str) -> Vec<String> {

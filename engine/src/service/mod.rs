@@ -1,4 +1,4 @@
-//! Temporal's `WorkflowService` and `OperatorService`, method by method: decode, validate, hand to the core, encode. Thin.
+//! Temporal's `WorkflowService`, `OperatorService` and `TestService`, method by method: decode, validate, hand to the core, encode. Thin.
 //!
 //! The tables of methods in this file are the one list of what is supported; everything else answers `UNIMPLEMENTED` with its name.
 
@@ -25,12 +25,14 @@ mod schedule_check;
 mod schedule_list;
 pub(crate) mod search_attributes;
 mod standalone;
-mod standalone_list;
+mod standalone_control;
+pub(crate) mod standalone_list;
 mod standalone_start;
 mod standalone_view;
 pub(crate) mod start;
 pub(crate) mod status;
 mod system;
+mod test_service;
 pub(crate) mod token;
 mod update;
 mod versioning;
@@ -60,6 +62,8 @@ use crate::{
 pub(crate) const WORKFLOW_SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
 /// Full name of the operators' service.
 pub(crate) const OPERATOR_SERVICE: &str = "temporal.api.operatorservice.v1.OperatorService";
+/// Full name of the service that Temporal's test server has.
+pub(crate) const TEST_SERVICE: &str = "temporal.api.testservice.v1.TestService";
 /// Full name of the standard health service.
 pub(crate) const HEALTH_SERVICE: &str = "grpc.health.v1.Health";
 
@@ -188,6 +192,10 @@ methods! {
     "RequestCancelActivityExecution" => request_cancel_activity_execution,
     "TerminateActivityExecution" => terminate_activity_execution,
     "DeleteActivityExecution" => delete_activity_execution,
+    "PauseActivityExecution" => pause_activity_execution,
+    "UnpauseActivityExecution" => unpause_activity_execution,
+    "ResetActivityExecution" => reset_activity_execution,
+    "UpdateActivityExecutionOptions" => update_activity_execution_options,
     "RecordWorkerHeartbeat" => record_worker_heartbeat,
     "ListWorkers" => list_workers,
     "CountWorkers" => count_workers,
@@ -217,6 +225,16 @@ methods! {
     "ListClusters" => list_clusters,
 }
 
+methods! {
+    TEST_SERVICE, TEST_SUPPORTED, known_of_test, dispatch_test:
+    "LockTimeSkipping" => lock_time_skipping,
+    "UnlockTimeSkipping" => unlock_time_skipping,
+    "Sleep" => sleep,
+    "SleepUntil" => sleep_until,
+    "UnlockTimeSkippingWithSleep" => unlock_time_skipping_with_sleep,
+    "GetCurrentTime" => get_current_time,
+}
+
 impl Service {
     pub(crate) fn new(core: CoreHandle, caller: Caller, metrics: EngineMetrics) -> Self {
         Self { core, caller, metrics, next_poll_id: AtomicU64::new(1) }
@@ -238,6 +256,7 @@ impl Service {
         match (request.service.as_str(), request.rpc.as_str()) {
             (WORKFLOW_SERVICE, method) => self.dispatch(method, &request.proto).await,
             (OPERATOR_SERVICE, method) => self.dispatch_operator(method, &request.proto).await,
+            (TEST_SERVICE, method) => self.dispatch_test(method, &request.proto).await,
             (HEALTH_SERVICE, "Check") => Ok(self.check_health().await?.encode_to_vec()),
             (service, method) => {
                 Err(Status::unimplemented(format!("{service}/{method} is not supported by this engine")))
@@ -270,6 +289,7 @@ fn method_label(request: &GrpcRequest) -> &'static str {
     let known = match request.service.as_str() {
         WORKFLOW_SERVICE => Service::known(&request.rpc),
         OPERATOR_SERVICE => Service::known_of_operator(&request.rpc),
+        TEST_SERVICE => Service::known_of_test(&request.rpc),
         _ => None,
     };
     known.unwrap_or(OTHER_METHOD)

@@ -14,7 +14,7 @@ use tonic::Status;
 use super::{HISTORY_POLL, MAX_ID_LENGTH, Service, token::TaskToken};
 use crate::{
     core::{Core, Reply, no_activity},
-    history::ActivityOutcome,
+    history::{ActivityOutcome, HeartbeatNews},
     standalone::{Record, Refused, status_name},
 };
 
@@ -79,12 +79,16 @@ pub(super) fn check_length(field: &str, value: &str) -> Result<(), Status> {
     }
 }
 
-fn refused(refused: &Refused) -> Status {
+pub(super) fn refused(refused: &Refused) -> Status {
     Status::failed_precondition(refused.to_string())
 }
 
 impl Service {
-    pub(super) async fn heartbeat_standalone(&self, holder: Holder, details: Option<Payloads>) -> Result<bool, Status> {
+    pub(super) async fn heartbeat_standalone(
+        &self,
+        holder: Holder,
+        details: Option<Payloads>,
+    ) -> Result<HeartbeatNews, Status> {
         self.core
             .call(move |core, reply| {
                 let answer = holder.resolve(core).and_then(|(key, attempt)| {
@@ -120,10 +124,7 @@ impl Service {
         check_ids(&request.activity_id, &request.run_id)?;
         self.core
             .call(move |core, reply| {
-                let (namespace, ids) = (request.namespace, (request.activity_id, request.run_id));
-                let answer = change(core, &namespace, &ids, |record, now| {
-                    record.request_cancel(now, &request.request_id, &request.reason, &request.identity)
-                });
+                let answer = cancel(core, &request);
                 core.reply(reply, answer.map(|()| RequestCancelActivityExecutionResponse {}));
             })
             .await
@@ -136,10 +137,7 @@ impl Service {
         check_ids(&request.activity_id, &request.run_id)?;
         self.core
             .call(move |core, reply| {
-                let (namespace, ids) = (request.namespace, (request.activity_id, request.run_id));
-                let answer = change(core, &namespace, &ids, |record, now| {
-                    record.terminate(now, &request.request_id, &request.reason, &request.identity)
-                });
+                let answer = terminate(core, &request);
                 core.reply(reply, answer.map(|()| TerminateActivityExecutionResponse {}));
             })
             .await
@@ -152,10 +150,7 @@ impl Service {
         check_ids(&request.activity_id, &request.run_id)?;
         self.core
             .call(move |core, reply| {
-                let answer = core
-                    .require_namespace(&request.namespace)
-                    .and_then(|()| core.find_activity(&request.namespace, &request.activity_id, &request.run_id))
-                    .map(|(key, _)| core.delete_activity(key));
+                let answer = delete(core, &request);
                 core.reply(reply, answer.map(|()| DeleteActivityExecutionResponse {}));
             })
             .await
@@ -222,20 +217,57 @@ fn look_at(
     Ok(Look::Later(later))
 }
 
-/// Changes an activity that a client names.
-fn change(
+/// Asks for an activity's cancellation.
+///
+/// # Errors
+/// There is no such activity, it has closed, or another request has asked.
+pub(super) fn cancel(core: &mut Core, request: &RequestCancelActivityExecutionRequest) -> Result<(), Status> {
+    let ids = (request.activity_id.as_str(), request.run_id.as_str());
+    let cancel =
+        |record: &mut Record, now| record.request_cancel(now, &request.request_id, &request.reason, &request.identity);
+    change(core, &request.namespace, ids, cancel).map(drop)
+}
+
+/// Ends an activity at once.
+///
+/// # Errors
+/// There is no such activity, it has closed, or another request has ended it.
+pub(super) fn terminate(core: &mut Core, request: &TerminateActivityExecutionRequest) -> Result<(), Status> {
+    let ids = (request.activity_id.as_str(), request.run_id.as_str());
+    let terminate =
+        |record: &mut Record, now| record.terminate(now, &request.request_id, &request.reason, &request.identity);
+    change(core, &request.namespace, ids, terminate).map(drop)
+}
+
+/// Forgets an activity, open or closed.
+///
+/// # Errors
+/// There is no such activity.
+pub(super) fn delete(core: &mut Core, request: &DeleteActivityExecutionRequest) -> Result<(), Status> {
+    core.require_namespace(&request.namespace)?;
+    let (key, _) = core.find_activity(&request.namespace, &request.activity_id, &request.run_id)?;
+    core.delete_activity(key);
+    Ok(())
+}
+
+/// Changes an activity that a client names; its attempt is queued anew if it then waits for a worker.
+///
+/// # Errors
+/// There is no such activity, or it refuses.
+pub(super) fn change<T>(
     core: &mut Core,
     namespace: &str,
-    (activity_id, run_id): &(String, String),
-    change: impl FnOnce(&mut Record, i64) -> Result<bool, Refused>,
-) -> Result<(), Status> {
+    (activity_id, run_id): (&str, &str),
+    change: impl FnOnce(&mut Record, i64) -> Result<T, Refused>,
+) -> Result<T, Status> {
     core.require_namespace(namespace)?;
     let (key, mut record) = core.find_activity(namespace, activity_id, run_id)?;
     let changed = if core.activities.get(key).is_some() {
-        core.update_activity(key, change).unwrap_or(Ok(false))
+        core.unqueue_standalone(key);
+        core.update_activity(key, change).ok_or_else(|| no_activity(activity_id))?
     } else {
         // A closed one only says why it does not change.
         change(&mut record, core.now())
     };
-    changed.map(drop).map_err(|error| refused(&error))
+    changed.map_err(|error| refused(&error))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use temporalio_common::protos::temporal::api::{
     activity::v1::ActivityExecutionListInfo,
+    common::v1::WorkflowExecution,
     enums::v1::{ActivityExecutionStatus, WorkflowExecutionStatus},
     workflowservice::v1::{
         CountActivityExecutionsRequest, CountActivityExecutionsResponse, ListActivityExecutionsRequest,
@@ -70,7 +71,7 @@ impl Service {
                     let query = parse(core, &request.namespace, &request.query)?;
                     let mut counts: BTreeMap<&'static str, i64> = BTreeMap::new();
                     scan(core, &request.namespace, i64::MAX, &query, |_, record| {
-                        *counts.entry(status_name(record.status())).or_default() += 1;
+                        *counts.entry(status_name(record.shown_status())).or_default() += 1;
                         true
                     })?;
                     let group = |(name, count): (&str, i64)| AggregationGroup {
@@ -108,6 +109,44 @@ fn scan(
     }
 }
 
+/// How many match.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) fn count(core: &Core, namespace: &str, query: &Query) -> Result<i64, Status> {
+    let mut count = 0;
+    scan(core, namespace, i64::MAX, query, |_, _| {
+        count += 1;
+        true
+    })?;
+    Ok(count)
+}
+
+/// The next of those that match, `most` of them, and where the others begin; that is empty when there are none.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) fn next(
+    core: &Core,
+    namespace: &str,
+    query: &Query,
+    most: usize,
+    from: &[u8],
+) -> Result<(Vec<WorkflowExecution>, Vec<u8>), Status> {
+    let (mut found, mut last) = (Vec::new(), 0);
+    let mut token = Vec::new();
+    scan(core, namespace, page_token(from)?, query, |key, record| {
+        if found.len() >= most {
+            token = i64::to_be_bytes(last).to_vec();
+            return false;
+        }
+        last = key;
+        found.push(WorkflowExecution { workflow_id: record.activity_id().to_owned(), run_id: record.run_id });
+        true
+    })?;
+    Ok((found, token))
+}
+
 fn page_token(bytes: &[u8]) -> Result<i64, Status> {
     if bytes.is_empty() {
         return Ok(i64::MAX);
@@ -117,7 +156,10 @@ fn page_token(bytes: &[u8]) -> Result<i64, Status> {
 }
 
 /// Reads a filter, which may name the system's own fields, an activity's id and type, and the namespace's search attributes.
-fn parse(core: &Core, namespace: &str, text: &str) -> Result<Query, Status> {
+///
+/// # Errors
+/// `INVALID_ARGUMENT`: it cannot be read.
+pub(super) fn parse(core: &Core, namespace: &str, text: &str) -> Result<Query, Status> {
     core.require_namespace(namespace)?;
     let mut attributes = core.namespaces.get(namespace).map(registered).unwrap_or_default();
     attributes.extend([ID, TYPE].map(|name| (name.to_owned(), SearchType::Keyword)));
@@ -137,7 +179,7 @@ fn hit(record: &Record) -> VisibilityHit {
     search_attributes.insert(TYPE.to_owned(), SearchValue::Keyword(kind));
     let row = VisibilityRow {
         task_queue: record.activity.task_queue().to_owned(),
-        status: filtered_status(record.status()).into(),
+        status: filtered_status(record.shown_status()).into(),
         start_time: Timestamp(record.schedule_time),
         execution_time: Timestamp(record.activity.scheduled_time),
         close_time: (!record.is_open()).then_some(Timestamp(record.close_time)),
@@ -171,7 +213,7 @@ fn line(record: &Record, schema: &Schema) -> ActivityExecutionListInfo {
         activity_type: record.activity.activity_type().cloned(),
         schedule_time: timestamp(record.schedule_time),
         close_time: timestamp(record.close_time),
-        status: record.status,
+        status: record.shown_status().into(),
         search_attributes: Some(search_attributes::listed(attributes, schema)),
         task_queue: record.activity.task_queue().to_owned(),
         state_transition_count: if record.is_open() { 0 } else { record.transitions },

@@ -17,7 +17,7 @@ use temporalio_common::protos::temporal::api::{
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::{Service, limits, refuse, standalone::check_length, status::with_detail};
+use super::{Service, limits, standalone::check_length, status::with_detail};
 use crate::{
     core::Core,
     history::{
@@ -28,6 +28,11 @@ use crate::{
     },
     standalone::Record,
 };
+
+/// Links that one request brings.
+const MAX_LINKS: usize = 10;
+/// Links that one activity has (as many as a server takes callbacks, each with a link).
+const MAX_LINKS_KEPT: usize = 2_000;
 
 impl Service {
     pub(super) async fn start_activity_execution(
@@ -47,9 +52,11 @@ impl Service {
 /// Checks a start, and completes what it says of attempts (`ValidateAndNormalizeStandaloneActivity`).
 fn scheduled(request: &StartActivityExecutionRequest) -> Result<ActivityTaskScheduledEventAttributes, Status> {
     let invalid = |text: String| Err(Status::invalid_argument(text));
-    refuse(!request.completion_callbacks.is_empty(), "CompletionCallbacks")?;
-    refuse(request.on_conflict_options.is_some(), "OnConflictOptions")?;
-    refuse(!request.links.is_empty(), "Links")?;
+    if !request.completion_callbacks.is_empty() {
+        // As the server has it unless it is configured otherwise.
+        return invalid("completion callbacks are not enabled for this namespace".to_owned());
+    }
+    check_links(request)?;
     if let Some(fault) = fault_of_length(request.start_delay.as_ref()) {
         return invalid(format!("invalid StartDelay: {fault}"));
     }
@@ -85,6 +92,27 @@ fn scheduled(request: &StartActivityExecutionRequest) -> Result<ActivityTaskSche
         priority: request.priority.clone(),
         ..Default::default()
     })
+}
+
+/// Checks what the activity is to be linked to, and what of that goes to one that is there already.
+fn check_links(request: &StartActivityExecutionRequest) -> Result<(), Status> {
+    let invalid = |text: &str| Err(Status::invalid_argument(text));
+    if request.links.len() > MAX_LINKS {
+        let given = request.links.len();
+        return invalid(&format!("cannot attach more than {MAX_LINKS} links per request, got {given}"));
+    }
+    if request.links.iter().any(|link| link.variant.is_none()) {
+        return invalid("unsupported link variant");
+    }
+    match request.on_conflict_options {
+        Some(options) if options.attach_completion_callbacks && !options.attach_request_id => {
+            invalid("on_conflict_options: attach_completion_callbacks requires attach_request_id to be set")
+        }
+        Some(options) if options.attach_request_id && request.links.is_empty() => {
+            invalid("on_conflict_options: attach_request_id requires at least one completion callback or link")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn timeouts(request: &StartActivityExecutionRequest, kind: &str) -> Result<Timeouts, Status> {
@@ -123,7 +151,8 @@ fn start(
 ) -> Result<StartActivityExecutionResponse, Status> {
     core.require_registered(&request.namespace)?;
     let search_attributes = core.admit_search_attributes(&request.namespace, request.search_attributes.clone())?;
-    if let Some(run_id) = existing(core, request)? {
+    if let Some((key, run_id)) = existing(core, request)? {
+        attach(core, key, request)?;
         return Ok(response(request, run_id, false));
     }
     let (now, run_id) = (core.now(), Uuid::now_v7().to_string());
@@ -148,26 +177,48 @@ fn start(
         header: request.header.clone(),
         start_request_id: request.request_id.clone(),
         transitions: 1,
+        links: request.links.clone(),
         ..Default::default()
     };
     core.start_activity_execution(record, request.input.as_ref());
     Ok(response(request, run_id, true))
 }
 
+/// Links the activity that is there already to what the request names, if that is asked for.
+fn attach(core: &mut Core, key: i64, request: &StartActivityExecutionRequest) -> Result<(), Status> {
+    let Some(record) = core.activities.get(key).filter(|record| record.start_request_id != request.request_id) else {
+        return Ok(());
+    };
+    if request.on_conflict_options.is_none_or(|options| !options.attach_links) {
+        return Ok(());
+    }
+    let new: Vec<Link> = request.links.iter().filter(|link| !record.links.contains(link)).cloned().collect();
+    if record.links.len().saturating_add(new.len()) > MAX_LINKS_KEPT {
+        return Err(Status::failed_precondition(format!("an activity has {MAX_LINKS_KEPT} links at the most")));
+    }
+    if !new.is_empty() {
+        core.update_activity(key, |record, _| {
+            record.links.extend(new);
+            record.transitions += 1;
+        });
+    }
+    Ok(())
+}
+
 /// The run that stands for the one that is asked for, if there is one.
 ///
 /// # Errors
 /// `ALREADY_EXISTS`: there is one, and the policies say no.
-fn existing(core: &Core, request: &StartActivityExecutionRequest) -> Result<Option<String>, Status> {
-    let found = match core.find_activity(&request.namespace, &request.activity_id, "") {
-        Ok((_, found)) => found,
+fn existing(core: &Core, request: &StartActivityExecutionRequest) -> Result<Option<(i64, String)>, Status> {
+    let (key, found) = match core.find_activity(&request.namespace, &request.activity_id, "") {
+        Ok(found) => found,
         Err(status) if status.code() == Code::NotFound => return Ok(None),
         Err(status) => return Err(status),
     };
     let same = !request.request_id.is_empty() && found.start_request_id == request.request_id;
     let joins = found.is_open() && request.id_conflict_policy() == Conflict::UseExisting;
     if same || joins {
-        return Ok(Some(found.run_id));
+        return Ok(Some((key, found.run_id)));
     }
     let again = match request.id_reuse_policy() {
         Reuse::RejectDuplicate => false,

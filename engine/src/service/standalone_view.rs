@@ -3,7 +3,6 @@
 use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
     activity::v1::ActivityExecutionInfo,
-    enums::v1::PendingActivityState,
     workflowservice::v1::{DescribeActivityExecutionRequest, DescribeActivityExecutionResponse},
 };
 use tonic::Status;
@@ -79,15 +78,15 @@ fn info(core: &Core, record: &Record) -> ActivityExecutionInfo {
     let activity = &record.activity;
     let scheduled = activity.scheduled.clone().unwrap_or_default();
     let limit = from_duration(scheduled.schedule_to_close_timeout.as_ref());
-    let retries = record.is_open() && activity.backing_off && activity.attempt > 1;
-    let waits = record.is_open() && activity.backing_off;
+    let waits = record.is_open() && activity.backing_off && !activity.is_paused();
+    let retries = waits && activity.attempt > 1;
     let search_attributes = record.search_attributes.clone().unwrap_or_default();
     ActivityExecutionInfo {
         activity_id: scheduled.activity_id,
         run_id: record.run_id.clone(),
         activity_type: scheduled.activity_type,
-        status: record.status,
-        run_state: run_state(record).into(),
+        status: record.shown_status().into(),
+        run_state: record.run_state().into(),
         task_queue: scheduled.task_queue.map(|queue| queue.name).unwrap_or_default(),
         schedule_to_close_timeout: scheduled.schedule_to_close_timeout,
         schedule_to_start_timeout: scheduled.schedule_to_start_timeout,
@@ -96,7 +95,7 @@ fn info(core: &Core, record: &Record) -> ActivityExecutionInfo {
         retry_policy: scheduled.retry_policy,
         heartbeat_details: activity.heartbeat_details.clone(),
         last_heartbeat_time: timestamp(activity.last_heartbeat_time),
-        last_started_time: timestamp(activity.started_time),
+        last_started_time: timestamp(activity.started_time.max(record.last_started_time)),
         attempt: activity.attempt,
         execution_duration: execution_duration(record),
         schedule_time: timestamp(record.schedule_time),
@@ -116,8 +115,11 @@ fn info(core: &Core, record: &Record) -> ActivityExecutionInfo {
         header: record.header.clone(),
         user_metadata: record.user_metadata.clone(),
         canceled_reason: record.cancel_reason.clone(),
+        links: record.links.clone(),
         total_heartbeat_count: record.heartbeats,
-        start_delay: duration(activity.scheduled_time - record.schedule_time),
+        start_delay: Some(activity.scheduled_time - record.schedule_time)
+            .filter(|delay| *delay != 0)
+            .and_then(duration),
         execution_time: timestamp(activity.scheduled_time),
         ..Default::default()
     }
@@ -126,15 +128,4 @@ fn info(core: &Core, record: &Record) -> ActivityExecutionInfo {
 /// How long it took, once it has closed.
 pub(super) fn execution_duration(record: &Record) -> Option<prost_wkt_types::Duration> {
     if record.is_open() { None } else { duration(record.close_time - record.activity.scheduled_time) }
-}
-
-fn run_state(record: &Record) -> PendingActivityState {
-    if !record.is_open() {
-        return PendingActivityState::Unspecified;
-    }
-    match (record.activity.cancel_requested_event_id != 0, record.activity.is_started()) {
-        (true, _) => PendingActivityState::CancelRequested,
-        (false, true) => PendingActivityState::Started,
-        (false, false) => PendingActivityState::Scheduled,
-    }
 }

@@ -6,25 +6,29 @@
 //! | running, no worker holds it | a client asks for cancellation | cancelled |
 //! | running | a timeout, and no other attempt | timed out |
 //! | running | a client terminates it | terminated |
+//! | running | a client pauses it ([`control`]) | paused, once no worker holds it |
 //!
 //! A pure state machine over a stored record. When attempts time out and whether another follows are the rules of
 //! [`crate::history`]; there is no history here, and so no events.
 
+mod control;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use control::{Phase, ResetActivity};
+
 use temporalio_common::protos::temporal::api::{
-    activity::v1::{ActivityExecutionOutcome, activity_execution_outcome::Value as Outcome},
-    common::v1::{Header, Payloads, SearchAttributes},
-    enums::v1::{ActivityExecutionStatus as Status, RetryState},
+    activity::v1::{ActivityExecutionOutcome, ActivityOptions, activity_execution_outcome::Value as Outcome},
+    common::v1::{Header, Link, Payloads, SearchAttributes},
+    enums::v1::{ActivityExecutionStatus as Status, RetryState, TimeoutType},
     failure::v1::{CanceledFailureInfo, Failure, TerminatedFailureInfo, failure::FailureInfo},
     sdk::v1::UserMetadata,
 };
 
 use crate::history::{
-    ActivityOutcome, TaskStart,
+    ActivityOutcome, HeartbeatNews, TaskStart,
     activity_attempt::worker_gone,
-    activity_policy::{due_timeout, next_deadline},
+    activity_policy::{due_timeout, last_deadline, next_timeout, start_deadline, timeout_failure},
     json_payload,
     state::PendingActivity,
     time::Nanos,
@@ -84,6 +88,18 @@ pub(crate) struct Record {
     /// Who has asked for its cancellation.
     #[prost(string, tag = "17")]
     pub(crate) cancel_identity: String,
+    /// Options with which it was started, once it has others.
+    #[prost(message, optional, tag = "18")]
+    pub(crate) original: Option<ActivityOptions>,
+    /// Request id of the last unpause.
+    #[prost(string, tag = "19")]
+    pub(crate) unpause_request_id: String,
+    /// What it is linked to.
+    #[prost(message, repeated, tag = "20")]
+    pub(crate) links: Vec<Link>,
+    /// When its last attempt began.
+    #[prost(int64, tag = "21")]
+    pub(crate) last_started_time: i64,
 }
 
 /// Why something is refused, in the server's words.
@@ -98,6 +114,24 @@ pub(crate) enum Refused {
     /// Another request has done that.
     #[error("already terminated with request ID {0}")]
     Terminated(String),
+    /// It cannot be paused as it is.
+    #[error("activity is in non-pausable state {0}")]
+    Pause(&'static str),
+    /// It is not paused.
+    #[error("activity is in non-unpausable state {0}")]
+    Unpause(&'static str),
+    /// What has closed cannot begin anew.
+    #[error("activity execution is not running")]
+    ResetClosed,
+    /// What is to end cannot begin anew.
+    #[error("cannot reset an activity with a pending cancellation")]
+    ResetCancelled,
+    /// It has closed, or is to end.
+    #[error("Cannot update options for activity in state {0}")]
+    Options(&'static str),
+    /// It was dispatched, or waits no longer.
+    #[error("cannot update start_delay: the first activity attempt has already been dispatched")]
+    Dispatched,
 }
 
 impl Record {
@@ -113,29 +147,46 @@ impl Record {
 
     /// Whether a worker may begin its attempt.
     pub(crate) fn waits_for_worker(&self) -> bool {
-        self.is_open() && !self.activity.is_started() && !self.activity.backing_off
+        self.is_open() && self.activity.is_due()
     }
 
     /// When something happens to it by itself, 0 for never.
     pub(crate) fn next_deadline(&self) -> Nanos {
-        if self.is_open() { next_deadline(&self.activity) } else { 0 }
+        if !self.is_open() {
+            return 0;
+        }
+        let rests = self.activity.is_paused() && !self.activity.is_started();
+        if rests { last_deadline(&self.activity) } else { next_timeout(&self.activity) }
     }
 
     /// Gives an attempt to a worker; answers whether there was one to give.
     pub(crate) fn begin(&mut self, now: Nanos, attempt: i32, start: &TaskStart) -> bool {
         let begun = self.is_open() && self.activity.begin(now, attempt, start);
-        self.transitions += i64::from(begun);
+        if begun {
+            self.transitions += 1;
+            self.last_started_time = now;
+        }
         begun
     }
 
-    /// Takes a heartbeat; answers whether cancellation is wanted. `None` when the attempt is not under way.
-    pub(crate) fn heartbeat(&mut self, now: Nanos, attempt: Option<i32>, details: Option<Payloads>) -> Option<bool> {
+    /// Takes a heartbeat. `None` when the attempt is not under way.
+    pub(crate) fn heartbeat(
+        &mut self,
+        now: Nanos,
+        attempt: Option<i32>,
+        details: Option<Payloads>,
+    ) -> Option<HeartbeatNews> {
         if !self.is_open() || !self.activity.beat(now, attempt, details) {
             return None;
         }
         self.heartbeats += 1;
         self.transitions += 1;
-        Some(self.activity.cancel_requested_event_id != 0)
+        let phase = self.phase();
+        Some(HeartbeatNews {
+            cancel_requested: phase == Phase::CancelRequested,
+            paused: phase == Phase::PauseRequested,
+            reset: phase == Phase::ResetRequested,
+        })
     }
 
     /// Takes the end of an attempt; answers whether it was under way.
@@ -170,7 +221,13 @@ impl Record {
     }
 
     fn fail(&mut self, now: Nanos, failure: Failure) {
+        if self.phase() == Phase::ResetRequested {
+            return self.begin_anew(now, failure);
+        }
+        // Whether another attempt follows does not depend on when it may.
+        let pause = self.activity.pause.take();
         let state = self.activity.retry(now, &failure);
+        self.activity.pause = pause;
         if state == RetryState::InProgress {
             self.transitions += 1;
             return;
@@ -189,8 +246,24 @@ impl Record {
             self.activity.backing_off = false;
             return;
         };
+        match timeout_type {
+            TimeoutType::ScheduleToClose => self.run_out_of_time(now),
+            timeout_type if self.phase() == Phase::ResetRequested => {
+                let mut failure = timeout_failure(timeout_type);
+                failure.source.clear();
+                self.begin_anew(now, failure);
+            }
+            timeout_type => self.time_out_attempt(now, timeout_type),
+        }
+    }
+
+    /// The attempt has waited, or taken, too long.
+    fn time_out_attempt(&mut self, now: Nanos, timeout_type: TimeoutType) {
         let held = self.activity.is_started();
-        match self.activity.time_out(now, timeout_type) {
+        let pause = self.activity.pause.take();
+        let outcome = self.activity.time_out(now, timeout_type);
+        self.activity.pause = pause;
+        match outcome {
             None => {
                 self.transitions += 1;
                 // The server does not say here that the failure is its own.
@@ -207,6 +280,20 @@ impl Record {
                 self.close(now, Status::TimedOut, Outcome::Failure(failure), state);
             }
         }
+    }
+
+    /// It has taken as long as it may in all. Where that is also how long it may wait for a worker, it has waited too long.
+    fn run_out_of_time(&mut self, now: Nanos) {
+        let attempt = &self.activity;
+        let waited = self.waits_for_worker() && start_deadline(attempt) == last_deadline(attempt);
+        let timeout_type = if waited { TimeoutType::ScheduleToStart } else { TimeoutType::ScheduleToClose };
+        let mut failure = timeout_failure(timeout_type);
+        failure.source.clear();
+        failure.cause = attempt.last_failure.clone().map(Box::new);
+        if let Some(FailureInfo::TimeoutFailureInfo(info)) = failure.failure_info.as_mut() {
+            info.last_heartbeat_details.clone_from(&attempt.heartbeat_details);
+        }
+        self.close(now, Status::TimedOut, Outcome::Failure(failure), RetryState::Timeout);
     }
 
     /// The process of its worker has ended: the attempt has failed, and the next does not wait.

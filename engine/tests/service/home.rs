@@ -10,7 +10,7 @@ use std::{
 
 use dixmgr_engine::{
     Engine, EngineOptions,
-    clock::{Timestamp, VirtualClock},
+    clock::{SkippingClock, Timestamp, VirtualClock},
     store::StoreOptions,
 };
 use dixmgr_testkit::TemporalServer;
@@ -32,6 +32,7 @@ use tonic_prost::ProstCodec;
 pub(crate) const NAMESPACE: &str = "dotidx";
 const SERVICE: &str = "temporal.api.workflowservice.v1.WorkflowService";
 const OPERATOR_SERVICE: &str = "temporal.api.operatorservice.v1.OperatorService";
+const TEST_SERVICE: &str = "temporal.api.testservice.v1.TestService";
 /// When the virtual clock starts.
 const EPOCH: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -66,6 +67,14 @@ impl Home {
         Self::Engine(Embedded { directory, file, lives: 1, store, clock, engine })
     }
 
+    /// An engine that skips time, in memory. Its clock is not the test's to move.
+    pub(crate) fn skipping() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = EngineOptions { clock: Arc::new(SkippingClock::default()), ..EngineOptions::in_memory() };
+        let (file, store, clock) = (directory.path().join("none.db"), options.store, VirtualClock::new(EPOCH));
+        Self::Engine(Embedded { directory, file, lives: 1, store, clock, engine: Engine::open(options).unwrap() })
+    }
+
     /// A server, where this machine has one.
     pub(crate) async fn server() -> Option<Self> {
         let server = tokio::task::spawn_blocking(TemporalServer::start).await.unwrap()?;
@@ -89,6 +98,15 @@ impl Home {
         A: Message + Default + Send + Sync + 'static,
     {
         self.call_service(OPERATOR_SERVICE, method, request).await
+    }
+
+    /// Sends one request to the service of Temporal's test server.
+    pub(crate) async fn test<Q, A>(&self, method: &str, request: Q) -> Result<A, Status>
+    where
+        Q: Message + Send + Sync + 'static,
+        A: Message + Default + Send + Sync + 'static,
+    {
+        self.call_service(TEST_SERVICE, method, request).await
     }
 
     async fn call_service<Q, A>(&self, service: &str, method: &str, request: Q) -> Result<A, Status>

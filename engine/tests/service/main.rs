@@ -25,6 +25,7 @@ mod reopen;
 mod resets;
 mod runs;
 mod schedules;
+mod skipping;
 mod tasks;
 mod timeouts;
 mod updates;

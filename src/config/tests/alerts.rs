@@ -164,3 +164,68 @@ annotations = { summary = '{{ nothing }}' }
     }
     assert!(!found.iter().any(|fault| fault.contains("hooks.example")), "a secret is not repeated: {found:#?}");
 }
+
+#[test]
+fn maintenance_windows_are_read() {
+    let found = alerts(
+        "
+[[alerts.maintenance]]
+name = 'backup'
+matchers = ['service=~\"api-.*\"', 'severity!=critical']
+schedule = '30 3 * * SUN'
+duration = '2h'
+time_zone = 'Europe/Berlin'
+",
+    );
+    let [window] = &found.policy.maintenance[..] else { panic!("{found:?}") };
+    assert_eq!((window.name.as_str(), window.schedule.as_str()), ("backup", "30 3 * * SUN"));
+    assert_eq!((window.duration, window.time_zone.as_str()), (Duration::from_hours(2), "Europe/Berlin"));
+    let matchers: Vec<String> = window.matchers.iter().map(ToString::to_string).collect();
+    assert_eq!(matchers, ["service=~\"api-.*\"", "severity!=\"critical\""]);
+}
+
+#[test]
+fn what_is_wrong_with_a_window_is_told_with_its_place() {
+    let found = faults(
+        "
+[[alerts.maintenance]]
+name = 'a'
+matchers = ['service']
+schedule = '30 27 * * *'
+duration = '30d'
+[[alerts.maintenance]]
+name = 'b'
+matchers = ['team=']
+schedule = '0 3 * * *'
+duration = '1h'
+time_zone = 'Mars/Olympus'
+[[alerts.maintenance]]
+name = 'c'
+colour = 'red'
+[[alerts.maintenance]]
+name = 'd'
+matchers = ['service=x']
+schedule = '0 3 * * *'
+duration = '1h'
+[[alerts.maintenance]]
+name = 'd'
+matchers = ['service=y']
+schedule = '0 3 * * *'
+duration = '1h'
+",
+    );
+    for part in [
+        "alerts.maintenance[a].matchers[0]: \"service\" is not a matcher",
+        "alerts.maintenance[a].schedule: is not a schedule",
+        "alerts.maintenance[a].duration: is too long",
+        "alerts.maintenance[b].matchers: at least one matcher must not match the empty string",
+        "alerts.maintenance[b].time_zone: there is no time zone",
+        "alerts.maintenance[2]: has no matchers",
+        "alerts.maintenance[2]: has no schedule",
+        "alerts.maintenance[2]: has no duration",
+        "alerts.maintenance[c].colour",
+        "a second window is called \"d\"",
+    ] {
+        assert!(found.iter().any(|found| found.contains(part)), "{part} is missing from {found:#?}");
+    }
+}

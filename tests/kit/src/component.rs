@@ -26,6 +26,8 @@ pub enum Component {
     Promtool,
     /// `chromium` and its driver, which show the status page.
     Chromium,
+    /// `prometheus` itself.
+    Prometheus,
 }
 
 impl fmt::Display for Component {
@@ -38,6 +40,7 @@ impl fmt::Display for Component {
             Self::Monit => "monit",
             Self::Promtool => "promtool",
             Self::Chromium => "chromium",
+            Self::Prometheus => "prometheus",
         })
     }
 }
@@ -61,6 +64,7 @@ impl Component {
             Self::Monit => missing_programs(&["monit"]),
             Self::Promtool => missing_programs(&["promtool"]),
             Self::Chromium => missing_programs(&["chromium", "chromedriver"]),
+            Self::Prometheus => missing_programs(&["prometheus"]),
         }
     }
 }

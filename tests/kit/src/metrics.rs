@@ -30,6 +30,11 @@ impl Metrics {
         Self { samples }
     }
 
+    /// Names and labels of all series.
+    pub fn series(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, String>)> {
+        self.samples.iter().map(|((name, labels), _)| (name.as_str(), labels))
+    }
+
     /// Value of the one series with this name whose labels include `labels`; `None` when there is none.
     ///
     /// # Panics

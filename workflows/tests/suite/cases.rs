@@ -14,6 +14,10 @@ use super::alerts::{
 };
 use super::harness::{Harness, events, record, sorted, until_cluster, until_infrastructure};
 use super::run::Case;
+use super::silences::{
+    maintenance_windows_are_silences_and_follow_the_configuration, silences_and_subscribers_outlive_a_run,
+    subscribers_are_told_of_silences_at_once_and_of_every_change,
+};
 
 /// Names each case after its function.
 macro_rules! cases {
@@ -44,6 +48,9 @@ pub const ALL: &[Case] = cases![
     an_alert_is_told_and_told_to_be_over,
     a_caused_alert_is_told_when_it_outlives_its_cause,
     a_service_that_is_let_go_leaves_no_alert_behind,
+    subscribers_are_told_of_silences_at_once_and_of_every_change,
+    maintenance_windows_are_silences_and_follow_the_configuration,
+    silences_and_subscribers_outlive_a_run,
 ];
 
 async fn a_crash_is_restarted_exactly_once(harness: Harness) {

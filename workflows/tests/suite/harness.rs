@@ -9,7 +9,8 @@ use dixmgr_model::{Dependency, Labels, Probes, Replicas, RestartPolicy, ServiceS
 use dixmgr_testkit::eventually_async;
 use dixmgr_workflows::{
     AlertWorkflow, ClusterInput, ClusterStatus, ClusterWorkflow, DependentWorkflow, InfrastructureInput,
-    InfrastructureStatus, InfrastructureWorkflow, NodeInput, NodeWorkflow, ServiceStatus, interceptors,
+    InfrastructureStatus, InfrastructureWorkflow, NodeInput, NodeWorkflow, ServiceStatus, SilencesWorkflow,
+    interceptors,
 };
 use temporalio_client::{
     Client, WorkflowDescribeOptions, WorkflowFetchHistoryOptions, WorkflowHandle, WorkflowHistory,
@@ -17,6 +18,7 @@ use temporalio_client::{
 };
 use temporalio_sdk::{Runtime, Worker, WorkerOptions};
 
+use super::silences::Listener;
 use super::world::{Activities, World};
 
 /// A machine that runs other tests at the same time is slow.
@@ -56,6 +58,8 @@ impl Harness {
             .and_then(|options| options.register_workflow::<ClusterWorkflow>())
             .and_then(|options| options.register_workflow::<InfrastructureWorkflow>())
             .and_then(|options| options.register_workflow::<AlertWorkflow>())
+            .and_then(|options| options.register_workflow::<SilencesWorkflow>())
+            .and_then(|options| options.register_workflow::<Listener>())
             .expect("distinct workflow types")
             .build();
         let mut worker = Worker::new(&runtime, client.clone(), options).expect("a worker");

@@ -27,6 +27,7 @@ mod cases;
 mod harness;
 mod outage;
 mod run;
+mod silences;
 #[allow(dead_code, reason = "the SDK's macro makes a constant of every activity")]
 mod world;
 

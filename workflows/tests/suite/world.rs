@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dixmgr_activities::api::{DependencyWait, NotifyRequest, PlanRequest, WatchReport, WatchRequest};
+use dixmgr_activities::api::{
+    DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchReport, WatchRequest,
+};
 use dixmgr_model::{
     ActionOutcome, ActionReport, ActionRequest, AlertChanges, Health, HealthStatus, KnownAlerts, PlanPage, RaisedAlert,
-    ServiceSpec, ServiceState, Target, UnitPhase, UnitStatus,
+    ServiceSpec, ServiceState, Silence, Target, UnitPhase, UnitStatus,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -49,6 +51,7 @@ struct State {
     /// Attempts to send a message that still fail.
     unsendable: u32,
     notified: Vec<NotifyRequest>,
+    maintenance: Vec<Silence>,
 }
 
 /// The world; clones are the same one.
@@ -93,6 +96,11 @@ impl World {
     pub fn set_alerts(&self, unit: &str, alerts: Vec<RaisedAlert>) {
         self.state().alerts.insert(unit.to_owned(), alerts);
         self.changed.send_modify(|version| *version += 1);
+    }
+
+    /// The maintenance windows are these.
+    pub fn set_maintenance(&self, windows: Vec<Silence>) {
+        self.state().maintenance = windows;
     }
 
     /// The next attempts to send a message fail.
@@ -271,6 +279,15 @@ impl Activities {
     ) -> Result<(), ActivityError> {
         self.world.state().waits.push(wait);
         Ok(())
+    }
+
+    #[activity(name = "maintenance_windows")]
+    pub async fn maintenance_windows(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        request: MaintenanceRequest,
+    ) -> Result<MaintenanceReport, ActivityError> {
+        Ok(MaintenanceReport { silences: self.world.state().maintenance.clone(), known_until: request.to })
     }
 
     #[activity(name = "notify")]

@@ -35,7 +35,7 @@ impl State {
             && at <= now
         {
             self.checks.pop();
-            self.start_check(id, epoch, probe);
+            self.start_check(at, id, epoch, probe);
         }
         let due: Vec<Duration> =
             self.ticks.iter().filter(|(_, at)| **at <= now).map(|(interval, _)| *interval).collect();

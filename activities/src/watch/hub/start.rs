@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::super::probe::{ProbeId, ProbeResult};
 use super::super::sampling::{Wanted, sample};
 use super::{Event, Id, Lane, State};
@@ -26,8 +28,10 @@ impl State {
             let number = self.next_look;
             self.next_look += 1;
             let (manager, events) = (Arc::clone(&self.options.manager), self.events.clone());
+            let (watching, begun) = (Arc::clone(&self.watching), Instant::now());
             tokio::spawn(async move {
                 let result = manager.statuses(&units).await;
+                watching.answered(begun.elapsed());
                 // The hub has ended: nobody waits for it.
                 let _ = events.send(Event::Looked { lane, number, ids, result }).await;
             });
@@ -54,15 +58,17 @@ impl State {
         });
     }
 
-    /// Starts one check of a service, if it still belongs to this run.
-    pub(super) fn start_check(&self, id: Id, epoch: u64, probe: ProbeId) {
+    /// Starts one check of a service that was due at `at`, if it still belongs to this run.
+    pub(super) fn start_check(&self, at: Instant, id: Id, epoch: u64, probe: ProbeId) {
         let Some(entry) = self.entries.get(&id).filter(|entry| entry.epoch == epoch && entry.is_running()) else {
             return;
         };
         let (spec, slots, events) = (Arc::clone(&entry.spec), Arc::clone(&self.check_slots), self.events.clone());
         let (http, sync) = (self.options.http.clone(), self.options.sync.clone());
+        let watching = Arc::clone(&self.watching);
         tokio::spawn(async move {
             let Ok(_slot) = slots.acquire().await else { return };
+            watching.check_begins(at.elapsed());
             let result = match probe {
                 ProbeId::Http(index) => {
                     let Some(check) = spec.probes.http.get(index) else { return };

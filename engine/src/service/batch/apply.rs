@@ -10,9 +10,11 @@ use temporalio_common::protos::temporal::api::{
     enums::v1::ResetType,
     history::v1::WorkflowExecutionCancelRequestedEventAttributes,
     workflowservice::v1::{
-        ResetActivityRequest, ResetWorkflowExecutionRequest, StartBatchOperationRequest, UnpauseActivityRequest,
-        UpdateActivityOptionsRequest, UpdateWorkflowExecutionOptionsRequest, reset_activity_request,
-        start_batch_operation_request::Operation, unpause_activity_request, update_activity_options_request,
+        DeleteActivityExecutionRequest, RequestCancelActivityExecutionRequest, ResetActivityRequest,
+        ResetWorkflowExecutionRequest, StartBatchOperationRequest, TerminateActivityExecutionRequest,
+        UnpauseActivityRequest, UpdateActivityOptionsRequest, UpdateWorkflowExecutionOptionsRequest,
+        reset_activity_request, start_batch_operation_request::Operation, unpause_activity_request,
+        update_activity_options_request,
     },
 };
 use tonic::Status;
@@ -21,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     core::Core,
     history::state::SignalInput,
-    service::{activity_control, limits::check_blob, options, reset},
+    service::{activity_control, limits::check_blob, options, reset, standalone},
 };
 
 /// Does to an execution what a batch was asked for.
@@ -60,10 +62,41 @@ pub(crate) fn apply(
             };
             options::update(core, update)?;
         }
+        Some(
+            Operation::CancelActivitiesOperation(_)
+            | Operation::TerminateActivitiesOperation(_)
+            | Operation::DeleteActivitiesOperation(_),
+        ) => apply_to_activity(core, request, execution)?,
         Some(operation) => apply_to_activities(core, namespace, execution, operation)?,
         None => {}
     }
     Ok(())
+}
+
+/// Does to an activity that stands alone what a batch was asked for.
+fn apply_to_activity(
+    core: &mut Core,
+    request: &StartBatchOperationRequest,
+    activity: WorkflowExecution,
+) -> Result<(), Status> {
+    let (namespace, identity) = (request.namespace.clone(), identity(request));
+    let (activity_id, run_id) = (activity.workflow_id, activity.run_id);
+    let request_id = Uuid::now_v7().to_string();
+    match request.operation.as_ref() {
+        Some(Operation::CancelActivitiesOperation(a)) => {
+            let reason = a.reason.clone();
+            let cancel =
+                RequestCancelActivityExecutionRequest { namespace, activity_id, run_id, identity, request_id, reason };
+            standalone::cancel(core, &cancel)
+        }
+        Some(Operation::TerminateActivitiesOperation(a)) => {
+            let reason = a.reason.clone();
+            let terminate =
+                TerminateActivityExecutionRequest { namespace, activity_id, run_id, identity, request_id, reason };
+            standalone::terminate(core, &terminate)
+        }
+        _ => standalone::delete(core, &DeleteActivityExecutionRequest { namespace, activity_id, run_id }),
+    }
 }
 
 fn apply_to_activities(
@@ -130,7 +163,7 @@ fn apply_to_activities(
             };
             activity_control::update_options(core, update).map(drop)
         }
-        // Refused before they begin, or not about activities.
+        // Not about activities of workflows.
         _ => Ok(()),
     }
 }
@@ -199,6 +232,8 @@ pub(super) fn identity(request: &StartBatchOperationRequest) -> String {
         Some(Operation::UnpauseActivitiesOperation(a)) => a.identity.clone(),
         Some(Operation::ResetActivitiesOperation(a)) => a.identity.clone(),
         Some(Operation::UpdateActivityOptionsOperation(a)) => a.identity.clone(),
+        Some(Operation::CancelActivitiesOperation(a)) => a.identity.clone(),
+        Some(Operation::TerminateActivitiesOperation(a)) => a.identity.clone(),
         _ => String::new(),
     }
 }

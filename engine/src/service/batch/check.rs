@@ -35,7 +35,7 @@ pub(super) fn check(request: &StartBatchOperationRequest) -> Result<(), Status> 
     if request.job_id.len() > MAX_ID_LENGTH {
         return Err(Status::invalid_argument("JobId length exceeds limit."));
     }
-    check_targets(request, listed)?;
+    check_targets(request, operation, listed)?;
     match operation {
         Operation::SignalOperation(a) if a.signal.is_empty() => invalid("must provide signal name"),
         Operation::UpdateWorkflowOptionsOperation(a) if a.workflow_execution_options.is_none() => {
@@ -46,9 +46,6 @@ pub(super) fn check(request: &StartBatchOperationRequest) -> Result<(), Status> 
         Operation::UnpauseActivitiesOperation(a) => check_unpause(a),
         Operation::ResetActivitiesOperation(a) => check_reset_activities(a),
         Operation::UpdateActivityOptionsOperation(a) => check_activity_options(a),
-        Operation::CancelActivitiesOperation(_) => refuse(true, "a batch that cancels standalone activities"),
-        Operation::TerminateActivitiesOperation(_) => refuse(true, "a batch that terminates standalone activities"),
-        Operation::DeleteActivitiesOperation(_) => refuse(true, "a batch that deletes standalone activities"),
         _ => Ok(()),
     }
 }
@@ -58,7 +55,7 @@ fn is_complete(request: &StartBatchOperationRequest, listed: usize) -> bool {
 }
 
 #[allow(deprecated, reason = "the field is deprecated, and clients still send it")]
-fn check_targets(request: &StartBatchOperationRequest, listed: usize) -> Result<(), Status> {
+fn check_targets(request: &StartBatchOperationRequest, operation: &Operation, listed: usize) -> Result<(), Status> {
     let given =
         [!request.visibility_query.is_empty(), !request.executions.is_empty(), !request.target_executions.is_empty()];
     if given.iter().filter(|given| **given).count() > 1 {
@@ -67,14 +64,44 @@ fn check_targets(request: &StartBatchOperationRequest, listed: usize) -> Result<
     if listed > MAX_LISTED {
         return invalid(&format!("a batch operation lists {MAX_LISTED} executions at the most"));
     }
-    let other = request.target_executions.iter().position(|target| target.r#type() != ExecutionType::Workflow);
+    let wanted = super::target_type(request);
+    let other = request.target_executions.iter().position(|target| target.r#type() != wanted);
     match other.and_then(|at| Some((at, request.target_executions.get(at)?))) {
         None => Ok(()),
         Some((at, target)) => {
-            let name = if target.r#type() == ExecutionType::Activity { "Activity" } else { "Unspecified" };
-            invalid(&format!("target_executions[{at}] has type {name}, but the operation requires Workflow"))
+            let (given, wanted) = (type_name(target.r#type()), type_name(wanted));
+            let kind = kind_name(operation);
+            invalid(&format!("target_executions[{at}] has type {given}, but operation {kind} requires {wanted}"))
         }
     }
+}
+
+fn type_name(kind: ExecutionType) -> &'static str {
+    match kind {
+        ExecutionType::Unspecified => "Unspecified",
+        ExecutionType::Workflow => "Workflow",
+        ExecutionType::Activity => "Activity",
+        ExecutionType::NexusOperation => "NexusOperation",
+    }
+}
+
+/// What the server calls an operation in a message: the name of its type.
+fn kind_name(operation: &Operation) -> String {
+    let name = match operation {
+        Operation::TerminationOperation(_) => "Termination",
+        Operation::SignalOperation(_) => "Signal",
+        Operation::CancellationOperation(_) => "Cancellation",
+        Operation::DeletionOperation(_) => "Deletion",
+        Operation::ResetOperation(_) => "Reset",
+        Operation::UpdateWorkflowOptionsOperation(_) => "UpdateWorkflowOptions",
+        Operation::UnpauseActivitiesOperation(_) => "UnpauseActivities",
+        Operation::ResetActivitiesOperation(_) => "ResetActivities",
+        Operation::UpdateActivityOptionsOperation(_) => "UpdateActivityOptions",
+        Operation::CancelActivitiesOperation(_) => "CancelActivities",
+        Operation::TerminateActivitiesOperation(_) => "TerminateActivities",
+        Operation::DeleteActivitiesOperation(_) => "DeleteActivities",
+    };
+    format!("*workflowservice.StartBatchOperationRequest_{name}Operation")
 }
 
 #[allow(deprecated, reason = "the fields are deprecated, and clients still send them")]

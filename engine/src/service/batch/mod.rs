@@ -18,17 +18,18 @@ use tonic::Status;
 use uuid::Uuid;
 
 pub(crate) use self::apply::apply;
-use super::{Service, require_id, status, visibility};
+use super::{Service, require_id, standalone_list, status, visibility};
 use crate::{
     core::{BatchJob, Core},
     history::time::timestamp,
-    visibility::{Query, Schema},
+    visibility::Query,
 };
 
 /// Batches under way in one namespace (`frontend.MaxConcurrentBatchOperationPerNamespace`).
 const MAX_RUNNING: usize = 1;
 /// Restricts a query to executions to which the operation can be applied.
 const RUNNING: &str = "ExecutionStatus='Running'";
+const OPEN_ACTIVITY: &str = "ExecutionStatus IN ('Running', 'Paused')";
 
 impl Service {
     pub(super) async fn start_batch_operation(
@@ -87,7 +88,7 @@ impl Service {
 
 fn start(core: &mut Core, request: StartBatchOperationRequest) -> Result<(), Status> {
     core.require_registered(&request.namespace)?;
-    query_of(&request, &core.schema(&request.namespace))?;
+    query_of(core, &request)?;
     if core.batch_jobs.of(&request.namespace).filter(|job| job.is_running()).count() >= MAX_RUNNING {
         return Err(status::too_many_batches());
     }
@@ -132,15 +133,25 @@ fn described(job: &BatchJob) -> DescribeBatchOperationResponse {
         complete_operation_count: job.completed,
         failure_operation_count: job.failed,
         identity: apply::identity(&request),
-        executions: listed(&request).into_iter().map(shown).collect(),
+        executions: shown(&request),
         job_id: request.job_id,
         reason: request.reason,
         query: request.visibility_query,
     }
 }
 
-fn shown(execution: WorkflowExecution) -> Execution {
-    Execution { r#type: ExecutionType::Workflow.into(), business_id: execution.workflow_id, run_id: execution.run_id }
+fn shown(request: &StartBatchOperationRequest) -> Vec<Execution> {
+    let kind: i32 = target_type(request).into();
+    let one = |run: WorkflowExecution| Execution { r#type: kind, business_id: run.workflow_id, run_id: run.run_id };
+    listed(request).into_iter().map(one).collect()
+}
+
+/// What a batch is about: workflows, or activities that stand alone.
+pub(crate) fn target_type(request: &StartBatchOperationRequest) -> ExecutionType {
+    match kind(request) {
+        Kind::CancelActivity | Kind::TerminateActivity | Kind::DeleteActivity => ExecutionType::Activity,
+        _ => ExecutionType::Workflow,
+    }
 }
 
 /// The executions that a request lists.
@@ -157,15 +168,22 @@ pub(crate) fn listed(request: &StartBatchOperationRequest) -> Vec<WorkflowExecut
 ///
 /// # Errors
 /// `INVALID_ARGUMENT`: it cannot be read.
-pub(crate) fn query_of(request: &StartBatchOperationRequest, schema: &Schema) -> Result<Option<Query>, Status> {
+pub(crate) fn query_of(core: &Core, request: &StartBatchOperationRequest) -> Result<Option<Query>, Status> {
     let text = &request.visibility_query;
     if text.is_empty() {
         return Ok(None);
     }
-    let closed_too = matches!(kind(request), Kind::DeleteWorkflow | Kind::ResetWorkflow);
-    let text = if closed_too { text.clone() } else { format!("({text}) AND ({RUNNING})") };
+    let closed_too = matches!(kind(request), Kind::DeleteWorkflow | Kind::ResetWorkflow | Kind::DeleteActivity);
+    let of_activities = target_type(request) == ExecutionType::Activity;
+    let open = if of_activities { OPEN_ACTIVITY } else { RUNNING };
+    let text = if closed_too { text.clone() } else { format!("({text}) AND ({open})") };
     let invalid = |status: Status| Status::invalid_argument(format!("invalid visibility query: {}", status.message()));
-    visibility::parse(&text, schema).map(Some).map_err(invalid)
+    let parsed = if of_activities {
+        standalone_list::parse(core, &request.namespace, &text)
+    } else {
+        visibility::parse(&text, &core.schema(&request.namespace))
+    };
+    parsed.map(Some).map_err(invalid)
 }
 
 /// What kind of operation is asked for.

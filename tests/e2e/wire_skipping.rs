@@ -1,0 +1,54 @@
+//! Tests of workflows as users write them: Temporal's Python test environment skips time on the engine.
+
+use std::path::Path;
+use std::process::Command;
+
+use dixmgr_testkit::{Component, python_program, require};
+use serde_json::json;
+
+use crate::support::BINARY;
+use crate::wire::found_with;
+
+#[test]
+fn the_python_test_environment_skips_time() {
+    // The Python SDK is installed beside the command line.
+    if !require(Component::Temporal) {
+        return;
+    }
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/temporal-test-server");
+    let mut python = Command::new(python_program());
+    python.env("DIXMGR", BINARY);
+    let found = found_with(python, "skipping.py", &[&program.display().to_string()]);
+    let expected = json!({
+        "locked": {
+            "a month": 30.0,
+            "a child's days": 10.0,
+            "attempts": [1, 3, 2],
+            "timed out": "nobody told",
+            "cut": "Workflow timed out",
+            "delayed": 1.0,
+            "days of history are kept": "COMPLETED",
+            "slept": 80.0,
+            "told": "in time",
+            "held": "time was not skipped",
+            "let go": 1.0,
+            "one unlock too many": ["no refusal", "FAILED_PRECONDITION", "no refusal"],
+            "sleep until the past": "no refusal",
+            "quick": true,
+        },
+        "unlocked": "FAILED_PRECONDITION",
+    });
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn an_engine_that_skips_time_is_for_this_machine_alone() {
+    let output = Command::new(BINARY)
+        .args(["engine", "-time-skipping", "-listen", "0.0.0.0:0"])
+        .args(["-tls-certificate", "/nowhere", "-tls-key", "/nowhere"])
+        .output()
+        .expect("run dixmgr");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("-time-skipping is for tests on this machine"), "{said}");
+}
