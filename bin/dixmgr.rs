@@ -40,8 +40,8 @@ fn main() -> ExitCode {
         Invocation::Workflow(args) => return look(workflow::run(&args)),
         Invocation::Alerts(args) => return look(workflow::alerts(&args)),
         Invocation::Status(args) => return look(status::run(&args)),
-        Invocation::History(args) => return look(history::history(&args)),
-        Invocation::Uptime(args) => return look(history::uptime(&args)),
+        Invocation::History(args) => return look(std::future::ready(history::history(&args))),
+        Invocation::Uptime(args) => return look(std::future::ready(history::uptime(&args))),
         Invocation::DemoServer(listen) => demo_server(listen),
         Invocation::Run(request) => run(&request),
     };

@@ -16,7 +16,7 @@ use crate::workflow::{table, text};
 ///
 /// # Errors
 /// The history cannot be read, or does not know the service.
-pub async fn history(args: &HistoryArgs) -> Result<(), WorkflowError> {
+pub fn history(args: &HistoryArgs) -> Result<(), WorkflowError> {
     let query = open(&args.place)?;
     let failed = |error: dixmgr_activities::history::HistoryError| WorkflowError::Failed(error.to_string());
     let found = of_service(&query, &args.service, args.since, fitting(args.since)).map_err(failed)?;
@@ -48,7 +48,7 @@ pub async fn history(args: &HistoryArgs) -> Result<(), WorkflowError> {
 ///
 /// # Errors
 /// The history cannot be read.
-pub async fn uptime(args: &UptimeArgs) -> Result<(), WorkflowError> {
+pub fn uptime(args: &UptimeArgs) -> Result<(), WorkflowError> {
     let found = uptimes(&open(&args.place)?, args.window).map_err(|error| WorkflowError::Failed(error.to_string()))?;
     let mut out = Output::new(args.place.json);
     if out.is_json() {

@@ -108,8 +108,10 @@ fn row(service: &Value) -> [String; 6] {
     let text_of = |pointer: &str| service.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let since = service.get("since").map(|since| text::between(since, None)).unwrap_or_default();
     let cpu = service.get("cpu_percent").and_then(Value::as_f64).map(|cpu| format!("{cpu:.1} %"));
-    let memory =
-        service.get("memory_bytes").and_then(Value::as_f64).map(|bytes| format!("{:.0} MiB", bytes / 1048576.0));
+    let memory = service
+        .get("memory_bytes")
+        .and_then(Value::as_f64)
+        .map(|bytes| format!("{:.0} MiB", bytes / f64::from(1 << 20)));
     let detail = [text_of("/health/detail"), text_of("/sync/detail"), text_of("/unit/result")];
     let detail = detail.into_iter().find(|detail| !detail.is_empty() && detail != "success").unwrap_or_default();
     [text_of("/name"), text_of("/state"), since, cpu.unwrap_or_default(), memory.unwrap_or_default(), detail]

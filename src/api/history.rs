@@ -93,10 +93,7 @@ pub(crate) fn of_service(
     let (now, until) = (now(), query.counted_until()?);
     let from = before(now, window);
     let from = from - from % step.millis();
-    let periods = match step {
-        Step::Minute => query.periods(name, step, from, now, MAX_PERIODS)?,
-        Step::Hour | Step::Day => query.periods(name, step, from, now, MAX_PERIODS)?,
-    };
+    let periods = query.periods(name, step, from, now, MAX_PERIODS)?;
     let page = Page { service: Some(name.to_owned()), since: before(now, window), limit: LIMIT, ..Page::default() };
     let uptime = query.uptime(before(now, window))?.into_iter().find(|uptime| uptime.service == name);
     Ok(Some(ServiceHistory {
@@ -105,7 +102,7 @@ pub(crate) fn of_service(
         counted_until: view::time(until),
         uptime: uptime.map(view::Uptime::from),
         step_seconds: step.millis() / 1000,
-        periods: periods.into_iter().map(|period| view::Period::of(period, step)).collect(),
+        periods: periods.iter().map(|period| view::Period::of(period, step)).collect(),
         changes: query.changes(&page)?.into_iter().map(view::Change::from).collect(),
         incidents: query.incidents(&page)?.into_iter().map(view::Incident::from).collect(),
         actions: query.actions(&page)?.into_iter().map(view::Action::from).collect(),

@@ -146,7 +146,7 @@ impl From<read::Uptime> for Uptime {
 }
 
 impl Period {
-    pub(crate) fn of(period: read::Period, step: Step) -> Self {
+    pub(crate) fn of(period: &read::Period, step: Step) -> Self {
         Self {
             start: time(period.start),
             up_seconds: seconds(period.up_ms),

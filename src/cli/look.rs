@@ -18,7 +18,7 @@ pub struct StatusArgs {
         hide_env_values = true
     )]
     pub address: String,
-    /// Reference to the API's token: env:NAME, file:/path or credential:NAME.
+    /// Reference to the API's token: `env:NAME`, `file:/path` or `credential:NAME`.
     #[arg(long, value_name = "REFERENCE")]
     pub token: Option<String>,
     /// Only services whose name contains this.

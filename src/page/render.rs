@@ -12,12 +12,12 @@ use super::{Card, PAGE, Scope, View, class, escape};
 use crate::api::{Action, Incident, PastAlert, Service};
 
 /// The shapes: a check, a triangle, a cross in a square, a question mark.
-const SHAPES: &str = r##"<svg class="visually-hidden" aria-hidden="true"><defs>
+const SHAPES: &str = r#"<svg class="visually-hidden" aria-hidden="true"><defs>
 <symbol id="i-ok" viewBox="0 0 20 20"><circle cx="10" cy="10" r="9" fill="currentColor"/><path d="M5.5 10.4l3 3 6-6.4" fill="none" stroke="var(--card)" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/></symbol>
 <symbol id="i-warn" viewBox="0 0 20 20"><path d="M10 1.8L19 17.6a.8.8 0 0 1-.7 1.2H1.7a.8.8 0 0 1-.7-1.2z" fill="currentColor"/><path d="M10 7.4v5M10 15.4v.2" stroke="var(--card)" stroke-width="2.2" stroke-linecap="round"/></symbol>
 <symbol id="i-bad" viewBox="0 0 20 20"><rect x="1" y="1" width="18" height="18" rx="4" fill="currentColor"/><path d="M6.3 6.3l7.4 7.4M13.7 6.3l-7.4 7.4" stroke="var(--card)" stroke-width="2.4" stroke-linecap="round"/></symbol>
 <symbol id="i-none" viewBox="0 0 20 20"><circle cx="10" cy="10" r="8.2" fill="none" stroke="currentColor" stroke-width="1.8" stroke-dasharray="3 2.2"/><path d="M7.6 8a2.4 2.4 0 1 1 3.4 2.3c-.7.4-1 .8-1 1.6M10 14.4v.2" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round"/></symbol>
-</defs></svg>"##;
+</defs></svg>"#;
 
 /// All that a page shows.
 pub(super) struct Content<'p> {
@@ -103,7 +103,9 @@ fn incidents_now(html: &mut String, content: &Content<'_>) {
     let open: Vec<&Incident> = content.past.open.iter().filter(|one| content.scope.shows(&one.service)).collect();
     if !open.is_empty() {
         html.push_str("<h2>Open incidents</h2><div class=\"panel\"><ul class=\"story\">");
-        open.iter().for_each(|incident| self::incident(html, incident, content.public));
+        for incident in open {
+            self::incident(html, incident, content.public);
+        }
         html.push_str("</ul></div>");
     }
     html.push_str("</div>");
@@ -149,7 +151,7 @@ fn card(html: &mut String, card: &Card, public: bool) {
     let class = class(service.state);
     let name = escape(&service.name);
     let tags = [&service.r#type, &service.chain].into_iter().filter(|tag| !tag.is_empty());
-    let mut tags: String = tags.map(|tag| format!("<span class=\"tag\">{}</span>", escape(tag))).collect();
+    let mut tags = tags.fold(String::new(), |tags, tag| format!("{tags}<span class=\"tag\">{}</span>", escape(tag)));
     if let Some(group) = &service.replicas {
         let _ = write!(
             tags,

@@ -137,7 +137,10 @@ fn check(value: &Value, schema: &Value, document: &Value, at: &str) {
     }
     if let Some(any) = schema["anyOf"].as_array() {
         let null = value.is_null() && any.iter().any(|one| one["type"] == "null");
-        return if null { () } else { check(value, &any[0], document, at) };
+        if !null {
+            check(value, &any[0], document, at);
+        }
+        return;
     }
     let types: Vec<&str> = match &schema["type"] {
         Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),

@@ -1,4 +1,4 @@
-//! A real Chromium, driven over WebDriver.
+//! A real Chromium, driven over `WebDriver`.
 
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -53,7 +53,9 @@ impl Browser {
         let port = free_port();
         let log = File::create(directory.path().join("log")).expect("a log");
         let driver = Guarded::spawn(&["chromedriver".to_owned(), format!("--port={port}")], log).expect("chromedriver");
-        let up = wait_until(START_TIMEOUT, || http::get(port, "/status").is_ok_and(|(status, _)| status == 200));
+        let up = wait_until(START_TIMEOUT, || {
+            http::request(port, "GET", "/status", "").is_ok_and(|(status, _)| status == 200)
+        });
         assert!(up, "chromedriver does not answer");
         let profile = format!("--user-data-dir={}", directory.path().join("profile").display());
         let arguments = [
