@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Invocation::Status(args) => return look(status::run(&args)),
         Invocation::History(args) => return look(std::future::ready(history::history(&args))),
         Invocation::Uptime(args) => return look(std::future::ready(history::uptime(&args))),
+        Invocation::Silences(args) => return look(workflow::silences(&args)),
         Invocation::DemoServer(listen) => demo_server(listen),
         Invocation::Run(request) => run(&request),
     };

@@ -15,7 +15,7 @@ use temporalio_sdk::{Runtime, WorkerOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::api::{self, Api};
+use crate::api::{self, Alerting, Api};
 use crate::config::Alerts;
 use crate::data_dir::DataDir;
 use crate::error::RunError;
@@ -25,7 +25,7 @@ use crate::http::{self, Pages, Surfaces};
 use crate::settings::{HISTORY, HistorySettings, Settings};
 use crate::signals::Signals;
 use crate::units::Units;
-use crate::{control, notify, reclaim, root, worker};
+use crate::{control, notify, reclaim, root, silences, worker};
 
 /// Longest time that a drain gives to what is under way on a cluster; with the rest of the drain it stays below 2 s.
 const DRAIN_CLUSTER: Duration = Duration::from_millis(1_500);
@@ -112,7 +112,13 @@ impl Daemon {
         let history = open_history(&settings, &data, &metrics)?;
         if let (Some(listener), Some(api)) = (api_listener, &settings.api) {
             let reader = history.as_ref().map(History::reader);
-            let surface = Api { board: board.clone(), plan: plan.subscribe(), client: client_seen, history: reader };
+            let surface = Api {
+                board: board.clone(),
+                plan: plan.subscribe(),
+                client: client_seen,
+                history: reader,
+                alerting: Arc::new(alerting(&alerts)),
+            };
             tasks.spawn(api::serve(listener, api, surface)?);
         }
         tasks.spawn(notify::watchdog());
@@ -150,6 +156,7 @@ impl Daemon {
             client.clone(),
             self.settings.clone(),
             Arc::clone(&self.plan.borrow()),
+            self.alerts.dead_man.as_ref().map(|dead_man| dead_man.interval),
             self.progress.clone(),
         ));
         self.progress.set(Milestone::Accepting, true);
@@ -211,6 +218,7 @@ impl Daemon {
             http: HttpChecker::new(),
             alerts: Arc::new(self.alerts.policy.clone()),
             channels: self.alerts.channels.clone(),
+            dead_man: self.alerts.dead_man.as_ref().map(|dead_man| dead_man.url.clone()),
             board: self.board.clone(),
             history: self.history.clone(),
         });
@@ -250,6 +258,12 @@ fn open_history(settings: &Settings, data: &DataDir, metrics: &Metrics) -> Resul
     }
 }
 
+/// What the API knows of alerting.
+fn alerting(alerts: &Alerts) -> Alerting {
+    let channels = alerts.channels.iter().map(|channel| channel.name.clone()).collect();
+    Alerting { id_prefix: alerts.policy.id_prefix.clone(), channels, started: silences::now() }
+}
+
 /// Metrics with every series of every service, from the first scrape on.
 fn metrics(settings: &Settings, plan: &Plan, alerts: &Alerts) -> Result<Metrics, RunError> {
     let metrics = Metrics::new(&settings.metrics_namespace)
@@ -270,8 +284,14 @@ fn sdk_runtime() -> Result<Runtime, RunError> {
     Runtime::from_current_tokio(options).map_err(|error| failed(error.to_string()))
 }
 
-async fn hand_over_plan(client: Client, settings: Settings, plan: Arc<Plan>, progress: Progress) {
-    root::apply_plan(&client, &settings.task_queue, settings.mode, &plan.revision).await;
+async fn hand_over_plan(
+    client: Client,
+    settings: Settings,
+    plan: Arc<Plan>,
+    dead_man: Option<Duration>,
+    progress: Progress,
+) {
+    root::apply_plan(&client, &settings.task_queue, settings.mode, &plan.revision, dead_man).await;
     progress.set(Milestone::PlanApplied, true);
     let status = format!("keeping {} services", plan.services.len());
     notify::ready(&status);

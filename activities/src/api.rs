@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dixmgr_alerting::incident::AlertMessage;
+use dixmgr_alerting::message::Message;
 use dixmgr_model::{
     ActionReport, ActionRequest, AlertChanges, KnownAlerts, PlanPage, ServiceSpec, ServiceState, Silence,
 };
@@ -59,7 +59,7 @@ pub struct NotifyRequest {
     /// Name of the channel in the daemon's configuration, which alone knows where it leads and with what secrets.
     pub channel: String,
     /// What to tell.
-    pub message: AlertMessage,
+    pub message: Message,
 }
 
 /// Asks for a part of the plan.
@@ -67,6 +67,14 @@ pub struct NotifyRequest {
 pub struct PlanRequest {
     /// Index of the first service wanted.
     pub from: usize,
+}
+
+/// Asks for the word that all is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadManRequest {
+    /// Time between two such words; services must have been looked at within it.
+    #[serde(with = "dixmgr_model::duration")]
+    pub interval: Duration,
 }
 
 /// Asks for the maintenance windows of a time. Times are milliseconds since the epoch.
@@ -137,6 +145,12 @@ impl ServiceActivities {
         unimplemented!()
     }
 
+    /// Calls the configured URL if services are looked at. Answers with what was said there.
+    #[activity(name = "dead_man_ping")]
+    pub fn dead_man_ping(request: DeadManRequest) -> Result<String, ActivityError> {
+        unimplemented!()
+    }
+
     /// The maintenance windows of the daemon's configuration that are open at any time of a span.
     #[activity(name = "maintenance_windows")]
     pub fn maintenance_windows(request: MaintenanceRequest) -> Result<MaintenanceReport, ActivityError> {
@@ -153,6 +167,7 @@ impl ServiceActivities {
 /// The definitions as types, for those who implement them (`#[activity(definition = ...)]`).
 pub mod definitions {
     pub use super::service_activities::{
-        MaintenanceWindows, Notify, PlanPage, RecordDependencyWait, RestartUnit, StartUnit, StopUnit, WatchService,
+        DeadManPing, MaintenanceWindows, Notify, PlanPage, RecordDependencyWait, RestartUnit, StartUnit, StopUnit,
+        WatchService,
     };
 }

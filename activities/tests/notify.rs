@@ -7,11 +7,11 @@ use std::time::Duration;
 use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::notify::{Channel, ChannelKind, Notifier, NotifyError, Webhook};
-use dixmgr_alerting::incident::AlertMessage;
+use dixmgr_alerting::message::Message;
 use dixmgr_model::{Alert, AlertKind, AlertStatus, Severity};
 use dixmgr_testkit::{HttpFixture, Reply};
 
-fn message() -> AlertMessage {
+fn message() -> Message {
     let alert = Alert {
         fingerprint: "0123456789abcdef".to_owned(),
         kind: AlertKind::ServiceDown,
@@ -22,7 +22,7 @@ fn message() -> AlertMessage {
         annotations: BTreeMap::new(),
         starts_at: 1_700_000_000_000,
     };
-    AlertMessage { alert, status: AlertStatus::Firing, ends_at: None, repeated: false, key: "key".to_owned() }
+    Message::about(alert, AlertStatus::Firing, "key".to_owned())
 }
 
 fn notifier(url: String) -> (Notifier, Metrics) {

@@ -73,20 +73,20 @@ impl Hands {
         let metrics = Metrics::new("dixmgr").unwrap();
         let http = HttpChecker::new();
         let plan = Arc::new(Plan { revision: String::new(), services: Vec::new() });
-        let (group_wait, repeat_interval, dedupe_window) = Default::default();
-        let delivery = Delivery { receivers: Vec::new(), group_wait, repeat_interval, dedupe_window };
+        let alerts = AlertPolicy {
+            rules: Vec::new(),
+            delivery: Delivery::default(),
+            routes: Vec::new(),
+            maintenance: Vec::new(),
+            id_prefix: String::new(),
+        };
         let hub = Hub::start(HubOptions {
             manager: Arc::clone(&manager) as Arc<dyn UnitManager>,
             metrics: metrics.clone(),
             sync: SyncChecker::new(&http),
             http,
             plan: tokio::sync::watch::channel(plan).1,
-            alerts: Arc::new(AlertPolicy {
-                rules: Vec::new(),
-                delivery,
-                maintenance: Vec::new(),
-                id_prefix: String::new(),
-            }),
+            alerts: Arc::new(alerts),
             board: Board::default(),
             history: None,
         });

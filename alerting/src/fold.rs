@@ -4,7 +4,7 @@
 //! difference between the alerts that fire and those that the workflow knows of, so nothing is lost or told twice however
 //! often either side starts anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dixmgr_model::{
     Alert, AlertChanges, AlertKind, AlertPolicy, KnownAlerts, RaisedAlert, Rule, ServiceSpec, ServiceState, Severity,
@@ -13,7 +13,7 @@ use dixmgr_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::rule::{Phase, RuleReason, RuleState};
-use crate::template;
+use crate::{route, template};
 
 /// Dependents that a message names.
 const MAX_DEPENDENTS: usize = 20;
@@ -252,11 +252,10 @@ impl Watched {
             annotations: rule.annotations.iter().map(fill).filter(|(_, text)| !text.is_empty()).collect(),
             starts_at,
         };
-        let mut delivery = policy.delivery.clone();
-        if let Some(receivers) = &rule.receivers {
-            delivery.receivers.clone_from(receivers);
-        }
-        RaisedAlert { alert, workflow_id: format!("{}alert.{print}", policy.id_prefix), delivery }
+        let delivery = route::delivery(policy, rule, &alert.labels);
+        let group = route::group(policy, &delivery, &alert);
+        let workflow_id = format!("{}alert.{print}", policy.id_prefix);
+        RaisedAlert { alert, workflow_id, delivery, group, lacking: BTreeSet::new() }
     }
 }
 

@@ -13,13 +13,8 @@ fn policy() -> AlertPolicy {
     for rule in &mut rules {
         rule.hold = Duration::ZERO;
     }
-    let delivery = Delivery {
-        receivers: Vec::new(),
-        group_wait: Duration::ZERO,
-        repeat_interval: Duration::from_hours(4),
-        dedupe_window: Duration::from_mins(5),
-    };
-    AlertPolicy { rules, delivery, maintenance: Vec::new(), id_prefix: String::new() }
+    let (delivery, id_prefix) = (Delivery::default(), String::new());
+    AlertPolicy { rules, delivery, routes: Vec::new(), maintenance: Vec::new(), id_prefix }
 }
 
 fn spec() -> ServiceSpec {

@@ -1,27 +1,22 @@
-//! One alert from its first report to the last "resolved": who is to be told what, and when. Pure; time is an argument.
-//!
-//! Each receiver is a small state machine of its own, at most one message to it is on its way, and what is due follows from
-//! what it was last told and how the alert is now. So order is kept, messages that became stale while a receiver was away are
-//! never sent, and whoever heard "firing" hears "resolved".
-//!
-//! | the alert | was told nothing, or resolved | was told firing |
-//! |---|---|---|
-//! | fires | firing, after `group_wait`, its `after` and the dedupe window | again when it is worse, or every `repeat_interval` |
-//! | fires, acknowledged | firing, unless it is an escalation step | again when it is worse |
-//! | fires, silenced or caused by another | nothing | nothing |
-//! | is over | nothing | resolved |
+//! One alert from its first report to its end: how it is, who takes care of it, and what its groups have to hear. Pure; time
+//! is an argument. Who is told of it, and when, is decided in [`crate::group`].
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
-use dixmgr_model::{Alert, AlertStatus, Delivery, RaisedAlert, Severity, duration};
+use dixmgr_model::{Alert, AlertGroup, AlertStatus, Delivery, RaisedAlert};
 use serde::{Deserialize, Serialize};
 
+use crate::group::Report;
+use crate::ledger::Ledger;
 use crate::millis;
 
-/// Entries of the ledger that are kept.
-const LEDGER: usize = 200;
+/// How long what a look took for the cause holds without a word from who knows. In a storm, that word may take a while.
+const SUSPICION: u64 = 2 * 60 * 1_000;
 
-/// One alert, and who was told of it. Times are milliseconds since the epoch.
+/// Groups that an alert has left and that are still told of its end.
+const MAX_LEFT: usize = 4;
+
+/// One alert. Times are milliseconds since the epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// The alert as it is, or was when it was last there.
@@ -34,45 +29,39 @@ pub struct Incident {
     /// Services whose trouble is the cause of this one.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub causes: BTreeSet<String>,
+    /// What the look that raised it took for its causes, until then, or until anybody knows better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspected: Option<Suspicion>,
     /// Who takes care of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Note>,
     /// Until when nobody is to be told that it fires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced: Option<Silence>,
-    /// What happened, the oldest first.
-    pub ledger: VecDeque<LedgerEntry>,
+    /// What it is told together with.
+    #[serde(default)]
+    pub group: AlertGroup,
+    /// What happened.
+    pub ledger: Ledger,
     delivery: Delivery,
-    /// Nobody is told before.
-    ready_at: u64,
-    /// When the first message of this time round was sent: escalation counts from there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    first_told_at: Option<u64>,
-    receivers: Vec<Told>,
-    /// Messages so far.
+    /// Whether its group has heard of it.
     #[serde(default)]
-    messages: u64,
+    reported: bool,
+    /// Groups in which it was told before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    left: Vec<AlertGroup>,
+    /// Whether its groups have to hear how it is now.
+    #[serde(default)]
+    news: bool,
 }
 
-/// What one receiver was told.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Told {
-    /// The last message, if there was any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    last: Option<LastMessage>,
-    /// It is on its way.
-    #[serde(default)]
-    in_flight: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct LastMessage {
-    status: AlertStatus,
-    severity: Severity,
-    /// When it was sent.
-    at: u64,
-    /// When the last one that said "firing" was.
-    fired_at: u64,
+/// Causes that nobody has confirmed yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspicion {
+    /// The services.
+    pub causes: BTreeSet<String>,
+    /// When it ends.
+    pub until: u64,
 }
 
 /// Who did something, and what they say about it.
@@ -94,67 +83,48 @@ pub struct Silence {
     pub note: Note,
 }
 
-/// One thing that happened to the alert.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LedgerEntry {
-    /// When.
-    pub at: u64,
-    /// What, by a name that does not change: `fired`, `resolved`, `suppressed`, `delivered`, …
-    pub what: String,
-    /// The rest, for people.
-    #[serde(default)]
-    pub detail: String,
-}
-
-/// A message that is due.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Due {
-    /// Place of the receiver.
-    pub receiver: usize,
-    /// Channel to send it to.
-    pub channel: String,
-    /// What it says.
-    pub message: AlertMessage,
-}
-
-/// What a channel is to tell.
+/// What one group has to hear of an alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AlertMessage {
-    /// The alert.
-    pub alert: Alert,
-    /// Whether it fires.
-    pub status: AlertStatus,
-    /// When it was resolved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ends_at: Option<u64>,
-    /// Whether the receiver has heard the same before.
-    #[serde(default)]
-    pub repeated: bool,
-    /// Names this message: one that arrives twice has the same key.
-    pub key: String,
+pub struct GroupReport {
+    /// The group.
+    pub group: AlertGroup,
+    /// Who is told of the group, and when.
+    pub delivery: Delivery,
+    /// How the alert is.
+    pub report: Report,
+}
+
+impl GroupReport {
+    /// Whether the group has to hear it even if there is no such group yet.
+    #[must_use]
+    pub fn opens(&self) -> bool {
+        self.report.status == AlertStatus::Firing && !self.report.suppressed && !self.report.moved
+    }
 }
 
 impl Incident {
     /// An alert that was reported at `now`.
     #[must_use]
     pub fn new(raised: RaisedAlert, causes: BTreeSet<String>, now: u64) -> Self {
-        let RaisedAlert { alert, delivery, .. } = raised;
+        let RaisedAlert { alert, delivery, group, lacking, .. } = raised;
         let mut incident = Self {
             status: AlertStatus::Firing,
             ends_at: None,
             causes,
+            suspected: None,
             acknowledged: None,
             silenced: None,
-            ledger: VecDeque::new(),
-            ready_at: now.saturating_add(millis(delivery.group_wait)),
-            first_told_at: None,
-            receivers: vec![Told::default(); delivery.receivers.len()],
-            messages: 0,
-            alert,
+            group,
+            ledger: Ledger::default(),
             delivery,
+            reported: false,
+            left: Vec::new(),
+            news: true,
+            alert,
         };
-        incident.note(now, "fired", &incident.headline());
+        incident.ledger.note(now, "fired", &incident.headline());
         incident.note_causes(now);
+        incident.suspect(lacking, now);
         incident
     }
 
@@ -163,18 +133,21 @@ impl Incident {
         let again = self.status == AlertStatus::Resolved;
         let severity = self.alert.severity;
         self.alert = raised.alert;
-        self.adopt(raised.delivery);
+        self.delivery = raised.delivery;
+        self.move_to(raised.group);
+        self.news = true;
         if again {
             self.status = AlertStatus::Firing;
             self.ends_at = None;
-            self.first_told_at = None;
-            self.ready_at = now.saturating_add(millis(self.delivery.group_wait));
-            self.note(now, "fired", &self.headline());
+            self.ledger.note(now, "fired", &self.headline());
+            self.suspect(raised.lacking, now);
         } else if severity != self.alert.severity {
             let what = if self.alert.severity > severity { "escalated" } else { "eased" };
-            self.note(now, what, &format!("{severity} → {}", self.alert.severity));
+            self.ledger.note(now, what, &format!("{severity} → {}", self.alert.severity));
         }
-        self.set_causes(causes, now);
+        if causes != self.causes {
+            self.set_causes(causes, now);
+        }
     }
 
     /// It is over. An acknowledgement ends with it.
@@ -183,156 +156,129 @@ impl Incident {
             self.status = AlertStatus::Resolved;
             self.ends_at = Some(now);
             self.acknowledged = None;
-            self.note(now, "resolved", "");
+            self.suspected = None;
+            self.news = true;
+            self.ledger.note(now, "resolved", "");
         }
     }
 
-    /// Other services' trouble is, or is no longer, the cause of it. Once it is not, whoever is to be told waits as at first.
+    /// Other services' trouble is, or is no longer, the cause of it, as its service's workflow knows.
     pub fn set_causes(&mut self, causes: BTreeSet<String>, now: u64) {
-        if causes == self.causes {
-            return;
+        self.news |= self.suspected.take().is_some();
+        if causes != self.causes {
+            self.causes = causes;
+            self.news = true;
+            self.note_causes(now);
         }
-        if causes.is_empty() {
-            self.ready_at = self.ready_at.max(now.saturating_add(millis(self.delivery.group_wait)));
+    }
+
+    /// A suspicion that nobody confirmed in time is dropped.
+    pub fn expire(&mut self, now: u64) {
+        if self.suspected.take_if(|suspected| now >= suspected.until).is_some() {
+            self.news = true;
+            self.ledger.note(now, "unsuppressed", "nothing else was found to be the cause");
         }
-        self.causes = causes;
-        self.note_causes(now);
+    }
+
+    /// Whether another alert is told in its stead.
+    #[must_use]
+    pub fn is_suppressed(&self) -> bool {
+        !self.causes.is_empty() || self.suspected.is_some()
     }
 
     /// Somebody takes care of it: no repetitions and no escalation until it is over.
     pub fn acknowledge(&mut self, by: Note, now: u64) {
         if self.status == AlertStatus::Firing {
-            self.note(now, "acknowledged", &words(&by));
+            self.ledger.note(now, "acknowledged", &words(&by));
             self.acknowledged = Some(by);
+            self.news = true;
         }
     }
 
     /// Nobody is to be told that it fires until then; a time that has passed ends a silence.
     pub fn silence(&mut self, silence: Silence, now: u64) {
         let ends = silence.until <= now;
-        self.note(now, if ends { "unsilenced" } else { "silenced" }, &words(&silence.note));
+        self.ledger.note(now, if ends { "unsilenced" } else { "silenced" }, &words(&silence.note));
         self.silenced = (!ends).then_some(silence);
+        self.news = true;
     }
 
-    /// The messages that are due; each counts as on its way from now on.
-    pub fn take_due(&mut self, now: u64) -> Vec<Due> {
-        let due: Vec<usize> = (0..self.receivers.len()).filter(|index| self.is_due(*index, now)).collect();
-        due.into_iter().map(|index| self.send(index, now)).collect()
+    /// The channels that are told, at once or later.
+    pub fn channels(&self) -> impl Iterator<Item = &str> {
+        self.delivery.receivers.iter().map(|to| to.channel.as_str())
     }
 
-    /// What became of a message. One that was given up counts as heard: it may have arrived.
-    pub fn delivered(&mut self, receiver: usize, outcome: &Result<String, String>, now: u64) {
-        let channel = self.delivery.receivers.get(receiver).map(|to| to.channel.clone()).unwrap_or_default();
-        if let Some(told) = self.receivers.get_mut(receiver) {
-            told.in_flight = false;
+    /// What its groups have to hear; they count as having heard it. A group in which nobody can be told of it yet hears nothing.
+    pub fn take_reports(&mut self) -> Vec<GroupReport> {
+        if !std::mem::take(&mut self.news) {
+            return Vec::new();
         }
-        match outcome {
-            Ok(answer) => self.note(now, "delivered", &format!("{channel}: {answer}")),
-            Err(error) => self.note(now, "undelivered", &format!("{channel}: {error}")),
+        let moved = self.left.iter().map(|group| self.report_to(group, true));
+        let own = self.report_to(&self.group, false);
+        let heard = self.reported || own.opens();
+        let reports = moved.chain(heard.then_some(own)).collect();
+        self.reported = heard;
+        if self.status == AlertStatus::Resolved {
+            self.left.clear();
         }
+        reports
     }
 
-    /// When something may become due by itself.
+    /// The reports could not be delivered: they are to be made anew.
+    pub fn report_again(&mut self) {
+        self.news = true;
+    }
+
+    /// When something changes by itself: a suspicion ends, or there is nothing left to do.
     #[must_use]
-    pub fn wake_at(&self, now: u64) -> Option<u64> {
-        let after = |from: u64, time| from.saturating_add(millis(time));
-        let told = self.receivers.iter().filter_map(|told| told.last);
-        let told = told.flat_map(|last| {
-            [after(last.at, self.delivery.repeat_interval), after(last.fired_at, self.delivery.dedupe_window)]
-        });
-        let steps = self.delivery.receivers.iter().filter_map(|to| Some(after(self.first_told_at?, to.after)));
-        let silence = self.silenced.as_ref().map(|silence| silence.until);
-        told.chain(steps).chain(silence).chain([self.ready_at]).filter(|at| *at > now).min()
+    pub fn wake_at(&self) -> Option<u64> {
+        let suspected = self.suspected.as_ref().map(|suspected| suspected.until);
+        suspected.into_iter().chain(self.done_at()).min()
     }
 
-    /// Whether there is nothing left to do: it is over, everyone knows, and coming back it would be a new alert.
+    /// Its end, and the time in which coming back it would be the same alert.
+    fn done_at(&self) -> Option<u64> {
+        Some(self.ends_at?.saturating_add(millis(self.delivery.dedupe_window)))
+    }
+
+    /// Whether there is nothing left to do.
     #[must_use]
     pub fn is_done(&self, now: u64) -> bool {
-        let window = millis(self.delivery.dedupe_window);
-        let settled = |told: &Told| {
-            !told.in_flight
-                && told.last.is_none_or(|last| {
-                    last.status == AlertStatus::Resolved && now >= last.fired_at.saturating_add(window)
-                })
+        !self.news && self.status == AlertStatus::Resolved && self.done_at().is_none_or(|at| now >= at)
+    }
+
+    fn report_to(&self, group: &AlertGroup, moved: bool) -> GroupReport {
+        let report = Report {
+            alert: self.alert.clone(),
+            status: self.status,
+            ends_at: self.ends_at,
+            suppressed: self.is_suppressed(),
+            acknowledged: self.acknowledged.is_some(),
+            silenced_until: self.silenced.as_ref().map(|silence| silence.until),
+            moved,
         };
-        self.status == AlertStatus::Resolved && self.receivers.iter().all(settled)
+        GroupReport { group: group.clone(), delivery: self.delivery.clone(), report }
     }
 
-    /// Whether a message is on its way.
-    #[must_use]
-    pub fn is_sending(&self) -> bool {
-        self.receivers.iter().any(|told| told.in_flight)
-    }
-
-    /// How many receivers there are.
-    #[must_use]
-    pub fn receivers(&self) -> usize {
-        self.receivers.len()
-    }
-
-    fn is_due(&self, index: usize, now: u64) -> bool {
-        let (told, to) = (&self.receivers[index], &self.delivery.receivers[index]);
-        if told.in_flight {
-            return false;
-        }
-        let heard = told.last.filter(|last| last.status == AlertStatus::Firing);
-        if self.status == AlertStatus::Resolved {
-            return heard.is_some();
-        }
-        let silenced = self.silenced.as_ref().is_some_and(|silence| silence.until > now);
-        if silenced || !self.causes.is_empty() {
-            return false;
-        }
-        let since = |at: u64, time| now >= at.saturating_add(millis(time));
-        let acknowledged = self.acknowledged.is_some();
-        match heard {
-            Some(last) if self.alert.severity > last.severity => true,
-            Some(last) => !acknowledged && since(last.at, self.delivery.repeat_interval),
-            None => {
-                let fresh = told.last.is_none_or(|last| since(last.fired_at, self.delivery.dedupe_window));
-                let turn = to.after.is_zero()
-                    || (!acknowledged && self.first_told_at.is_some_and(|first| since(first, to.after)));
-                now >= self.ready_at && fresh && turn
-            }
-        }
-    }
-
-    fn send(&mut self, index: usize, now: u64) -> Due {
-        let before = self.receivers[index].last;
-        let firing = self.status == AlertStatus::Firing;
-        let fired_at = if firing { now } else { before.map_or(now, |last| last.fired_at) };
-        let last = LastMessage { status: self.status, severity: self.alert.severity, at: now, fired_at };
-        self.receivers[index] = Told { last: Some(last), in_flight: true };
-        if firing {
-            self.first_told_at.get_or_insert(now);
-        }
-        let channel = self.delivery.receivers[index].channel.clone();
-        let status = if firing { "firing" } else { "resolved" };
-        let key = format!("{}-{}-{status}-{}-{channel}", self.alert.fingerprint, self.alert.starts_at, self.messages);
-        self.messages += 1;
-        self.note(now, "sending", &format!("{channel}: {status}"));
-        let repeated = before.is_some_and(|before| (before.status, before.severity) == (last.status, last.severity));
-        let message =
-            AlertMessage { alert: self.alert.clone(), status: self.status, ends_at: self.ends_at, repeated, key };
-        Due { receiver: index, channel, message }
-    }
-
-    /// Another configuration: receivers that stay keep what they were told; those that go and heard "firing" stay until it is over.
-    fn adopt(&mut self, delivery: Delivery) {
-        if delivery == self.delivery {
+    /// It belongs to this group now. One that was told of it stays to be told of its end.
+    fn move_to(&mut self, group: AlertGroup) {
+        self.left.retain(|left| *left != group);
+        if group == self.group {
             return;
         }
-        let old = std::mem::replace(&mut self.delivery, delivery);
-        // What is on its way is found by its place: those who were there stay where they were.
-        let mut receivers = old.receivers;
-        for to in std::mem::take(&mut self.delivery.receivers) {
-            match receivers.iter_mut().find(|own| own.channel == to.channel) {
-                Some(own) => own.after = to.after,
-                None => receivers.push(to),
-            }
+        let old = std::mem::replace(&mut self.group, group);
+        if std::mem::take(&mut self.reported) {
+            self.left.push(old);
+            let surplus = self.left.len().saturating_sub(MAX_LEFT);
+            self.left.drain(..surplus);
         }
-        self.receivers.resize(receivers.len(), Told::default());
-        self.delivery.receivers = receivers;
+    }
+
+    fn suspect(&mut self, causes: BTreeSet<String>, now: u64) {
+        if self.causes.is_empty() && !causes.is_empty() {
+            self.ledger.note(now, "suppressed", &format!("it lacks {}", list(&causes)));
+            self.suspected = Some(Suspicion { causes, until: now.saturating_add(SUSPICION) });
+        }
     }
 
     fn headline(&self) -> String {
@@ -342,42 +288,17 @@ impl Incident {
 
     fn note_causes(&mut self, now: u64) {
         if self.causes.is_empty() {
-            if self.ledger.iter().any(|entry| entry.what == "suppressed") {
-                self.note(now, "unsuppressed", "what it needs is back");
+            if self.ledger.entries.iter().any(|entry| entry.what == "suppressed") {
+                self.ledger.note(now, "unsuppressed", "what it needs is back");
             }
         } else {
-            let causes: Vec<&str> = self.causes.iter().map(String::as_str).collect();
-            let detail = format!("because of {}", causes.join(", "));
-            self.note(now, "suppressed", &detail);
+            self.ledger.note(now, "suppressed", &format!("because of {}", list(&self.causes)));
         }
-    }
-
-    fn note(&mut self, at: u64, what: &str, detail: &str) {
-        if self.ledger.len() == LEDGER {
-            self.ledger.pop_front();
-        }
-        self.ledger.push_back(LedgerEntry { at, what: what.to_owned(), detail: crate::detail(detail) });
     }
 }
 
-impl AlertMessage {
-    /// The one line that says all.
-    #[must_use]
-    pub fn title(&self) -> String {
-        let summary = self.alert.annotations.get("summary").filter(|summary| !summary.is_empty());
-        let summary = summary.cloned().unwrap_or_else(|| format!("{}: {}", self.alert.service, self.alert.kind));
-        match self.status {
-            AlertStatus::Firing => format!("[{}] {summary}", self.alert.severity.name().to_uppercase()),
-            AlertStatus::Resolved => format!("[RESOLVED] {summary}"),
-        }
-    }
-
-    /// How long it has lasted, once it is over.
-    #[must_use]
-    pub fn lasted(&self) -> Option<String> {
-        let ends_at = self.ends_at?;
-        Some(duration::format(std::time::Duration::from_millis(ends_at.saturating_sub(self.alert.starts_at))))
-    }
+fn list(services: &BTreeSet<String>) -> String {
+    services.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn words(note: &Note) -> String {

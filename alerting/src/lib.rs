@@ -7,8 +7,12 @@
 pub mod channel;
 pub mod defaults;
 pub mod fold;
+pub mod group;
 pub mod health;
 pub mod incident;
+pub mod ledger;
+pub mod message;
+pub mod route;
 pub mod rule;
 pub mod silence;
 pub mod sync;

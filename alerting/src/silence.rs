@@ -38,7 +38,7 @@ pub enum SilenceError {
     #[error("at least one matcher must not match the empty string; a silence of everything is not taken")]
     MatchesAll,
     /// It has none, or too many.
-    #[error("a silence has 1 to {MAX_MATCHERS} matchers, not {0}")]
+    #[error("there may be 1 to {MAX_MATCHERS} matchers, not {0}")]
     Matchers(usize),
     /// Not the name of a label.
     #[error("{0:?} is not the name of a label; write letters, digits and _, at most {MAX_LABEL}")]
@@ -89,6 +89,11 @@ impl Silences {
     pub fn muting<'s>(&'s self, labels: &'s AlertLabels, now: u64) -> impl Iterator<Item = &'s Silence> + 's {
         let own = self.list.iter().filter(move |own| own.silence.state(now) == SilenceState::Active);
         own.filter(|own| own.fits(labels)).map(|own| &own.silence)
+    }
+
+    /// The silences that are for an alert with these labels, whenever they are in force.
+    pub fn selecting<'s>(&'s self, labels: &'s AlertLabels) -> impl Iterator<Item = &'s Silence> + 's {
+        self.list.iter().filter(move |own| own.fits(labels)).map(|own| &own.silence)
     }
 
     /// Whether nobody is to be told now that an alert with these labels fires.
@@ -197,6 +202,17 @@ pub fn check(silence: &Silence, now: u64) -> Result<(), SilenceError> {
         return Err(SilenceError::Past);
     }
     Ok(())
+}
+
+/// Checks matchers one by one: their number, their labels, their expressions.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_form(matchers: &[Matcher]) -> Result<(), SilenceError> {
+    if matchers.is_empty() || matchers.len() > MAX_MATCHERS {
+        return Err(SilenceError::Matchers(matchers.len()));
+    }
+    matchers.iter().try_for_each(|matcher| check_matcher(matcher).map(drop))
 }
 
 /// Checks the matchers of a silence.

@@ -51,7 +51,12 @@ impl<'a> Field<'a> {
 
     /// A fresh dixmgr that watches all of them every 30 s, and how long it took until it did.
     pub(crate) fn dixmgr_started(&self) -> (Daemon, Duration) {
-        let mut config = "[defaults]\ninterval = \"30s\"\nresources = true\n".to_owned();
+        self.dixmgr_started_with("")
+    }
+
+    /// The same, with more in its configuration.
+    pub(crate) fn dixmgr_started_with(&self, more: &str) -> (Daemon, Duration) {
+        let mut config = format!("{more}[defaults]\ninterval = \"30s\"\nresources = true\n");
         for (index, unit) in self.units.iter().enumerate() {
             let _ = write!(config, "[[service]]\nname = \"bench-{index}\"\nunit = \"{unit}\"\n");
         }

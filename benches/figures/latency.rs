@@ -50,18 +50,7 @@ pub(crate) fn measure(field: &Field<'_>, kills: usize) -> Latencies {
 
 fn one_death(systemd: &SystemdNamespace, jobs: &Jobs, unit: &str) -> Death {
     let invocation = systemd.property(unit, "InvocationID");
-    let pid = systemd.main_pid(unit).to_string();
-    let mut kill = systemd.command_inside("sh".as_ref());
-    // The shell is there before the clock is read: what is measured is the death, not the start of a program.
-    let mut kill = kill
-        .args(["-c", &format!("read go; kill -KILL {pid}")])
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .expect("start a shell");
-    thread::sleep(Duration::from_millis(20));
-    let killed = monotonic_now();
-    drop(kill.stdin.take());
-    kill.wait().expect("the shell ends");
+    let killed = kill(systemd, unit);
     thread::sleep(HANDS_OFF);
     eventually(&format!("{unit} is restarted"), Duration::from_secs(30), || {
         (systemd.property(unit, "InvocationID") != invocation && systemd.main_pid(unit) != 0).then_some(())
@@ -75,6 +64,23 @@ fn one_death(systemd: &SystemdNamespace, jobs: &Jobs, unit: &str) -> Death {
         job: jobs.first(unit, killed).expect("the restart's job was announced").saturating_sub(killed),
         started: since_kill("InactiveExitTimestampMonotonic"),
     }
+}
+
+/// Kills the main process of a unit, and says when.
+pub(crate) fn kill(systemd: &SystemdNamespace, unit: &str) -> Duration {
+    let pid = systemd.main_pid(unit).to_string();
+    let mut kill = systemd.command_inside("sh".as_ref());
+    // The shell is there before the clock is read: what is measured is the death, not the start of a program.
+    let mut kill = kill
+        .args(["-c", &format!("read go; kill -KILL {pid}")])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("start a shell");
+    thread::sleep(Duration::from_millis(20));
+    let killed = monotonic_now();
+    drop(kill.stdin.take());
+    kill.wait().expect("the shell ends");
+    killed
 }
 
 impl Latencies {

@@ -4,6 +4,7 @@
 //! CPU time is counted, `DIXMGR_BENCH_KILLS` (200) how many units are killed for the latencies.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a program that prints its findings, or cannot go on")]
 
+mod alerts;
 mod field;
 mod jobs;
 mod latency;
@@ -19,7 +20,7 @@ use dixmgr_testkit::{Component, SystemdNamespace, require};
 
 use field::Field;
 use monit::Monit;
-use table::{Figure, Table, megabytes, milliseconds, percent, seconds};
+use table::{Figure, Table, megabytes, millions, milliseconds, percent, seconds};
 
 /// The binary under measurement, built as a release is.
 const BINARY: &str = env!("CARGO_BIN_EXE_dixmgr");
@@ -42,6 +43,7 @@ fn main() {
         let field = Field::start(&systemd, services);
         watched(&field, window, &mut table);
         restarted(&field, kills, &mut table);
+        alerted(&field, kills, &mut table);
     }
     println!("\n{table}");
 }
@@ -95,6 +97,16 @@ fn restarted(field: &Field<'_>, kills: usize, table: &mut Table) {
     table.add(Figure::new("killed to restart job, p99", milliseconds(latencies.job(0.99))).under("50 ms"));
     table.add(Figure::new("of which systemd's own, p50", milliseconds(latencies.noticed(0.50))));
     table.add(Figure::new("killed to started again, p50", milliseconds(latencies.started(0.50))));
+}
+
+/// How many rules are evaluated, and how soon a death is told.
+fn alerted(field: &Field<'_>, kills: usize, table: &mut Table) {
+    let evaluations = millions(alerts::evaluations());
+    table.add(Figure::new("rules evaluated a second, one core", evaluations).over("1 million"));
+    println!("killing {kills} units one by one, told to a webhook ...");
+    let times = alerts::to_webhook(field, kills);
+    table.add(Figure::new("killed to webhook, p50", milliseconds(alerts::at(&times, 0.50))));
+    table.add(Figure::new("killed to webhook, p99", milliseconds(alerts::at(&times, 0.99))).under("150 ms"));
 }
 
 fn option(name: &str, default: usize) -> usize {

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) struct Figure {
     what: &'static str,
     measured: String,
-    promised: Option<&'static str>,
+    promised: Option<String>,
     kept: Option<bool>,
     value: f64,
 }
@@ -32,11 +32,21 @@ impl Figure {
 
     /// It was promised to stay under this: a number and the unit that the measure is written in.
     pub(crate) fn under(mut self, promised: &'static str) -> Self {
-        let limit: f64 = promised.split(' ').next().and_then(|number| number.parse().ok()).expect("a number first");
-        self.promised = Some(promised);
-        self.kept = Some(self.value < limit);
+        self.promised = Some(format!("< {promised}"));
+        self.kept = Some(self.value < number(promised));
         self
     }
+
+    /// It was promised to reach this.
+    pub(crate) fn over(mut self, promised: &'static str) -> Self {
+        self.promised = Some(format!(">= {promised}"));
+        self.kept = Some(self.value >= number(promised));
+        self
+    }
+}
+
+fn number(promised: &str) -> f64 {
+    promised.split(' ').next().and_then(|number| number.parse().ok()).expect("a number first")
 }
 
 impl Table {
@@ -55,12 +65,12 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n", self.title)?;
-        writeln!(f, "| {:<30} | {:>10} | {:>10} | {:<4} |", "figure", "measured", "promised", "kept")?;
-        writeln!(f, "|{:-<32}|{:-<11}:|{:-<11}:|{:-<6}|", "", "", "", "")?;
+        writeln!(f, "| {:<39} | {:>12} | {:>13} | {:<4} |", "figure", "measured", "promised", "kept")?;
+        writeln!(f, "|{:-<41}|{:-<13}:|{:-<14}:|{:-<6}|", "", "", "", "")?;
         for figure in &self.figures {
-            let promised = figure.promised.map(|limit| format!("< {limit}")).unwrap_or_default();
+            let promised = figure.promised.as_deref().unwrap_or_default();
             let kept = figure.kept.map_or("", |kept| if kept { "yes" } else { "NO" });
-            writeln!(f, "| {:<30} | {:>10} | {promised:>10} | {kept:<4} |", figure.what, figure.measured)?;
+            writeln!(f, "| {:<39} | {:>12} | {promised:>13} | {kept:<4} |", figure.what, figure.measured)?;
         }
         Ok(())
     }
@@ -69,6 +79,11 @@ impl fmt::Display for Table {
 pub(crate) fn megabytes(bytes: u64) -> Measure {
     let value = bytes as f64 / 1e6;
     Measure { text: format!("{value:.1} MB"), value }
+}
+
+pub(crate) fn millions(count: f64) -> Measure {
+    let value = count / 1e6;
+    Measure { text: format!("{value:.1} million"), value }
 }
 
 pub(crate) fn percent(share: f64) -> Measure {

@@ -3,13 +3,13 @@
 //! [`AlertPolicy`] and its rules ([`crate::rule`]) are configuration and live in the daemon's memory. [`Alert`], [`Delivery`] and what holds them
 //! stand in workflow histories; their fields are only ever added, with a default. Neither holds a secret: a channel is a name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Maintenance, Rule};
+use crate::{Maintenance, Matcher, Rule};
 
 /// How bad it is, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -64,12 +64,23 @@ pub struct Receiver {
 pub struct AlertPolicy {
     /// The rules.
     pub rules: Vec<Rule>,
-    /// Who is told, and when.
+    /// Who is told, and when, of what no route is for.
     pub delivery: Delivery,
+    /// Who is told otherwise; the first that fits decides.
+    pub routes: Vec<Route>,
     /// Maintenance windows.
     pub maintenance: Vec<Maintenance>,
     /// Before the ids of alerts' workflows: dry runs keep to themselves.
     pub id_prefix: String,
+}
+
+/// Alerts that are told in a way of their own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// All of them must fit an alert's labels.
+    pub matchers: Vec<Matcher>,
+    /// Who is told, and when.
+    pub delivery: Delivery,
 }
 
 /// Who is told of an alert, and when.
@@ -86,6 +97,44 @@ pub struct Delivery {
     /// Least time between two messages that the same alert fires.
     #[serde(with = "crate::duration")]
     pub dedupe_window: Duration,
+    /// Name of the route that these are of; part of the identity of its groups.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub route: String,
+    /// Labels whose values say which alerts are told together; with [`ALL_LABELS`], each alert is told by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_by: Vec<String>,
+    /// Least time between two messages about one group to one channel.
+    #[serde(with = "crate::duration", default, skip_serializing_if = "Duration::is_zero")]
+    pub group_interval: Duration,
+}
+
+impl Default for Delivery {
+    /// As it is unless a configuration says otherwise: to nobody, alerts of one name together, no storm of messages.
+    fn default() -> Self {
+        Self {
+            receivers: Vec::new(),
+            // Within that time a remedy may help.
+            group_wait: Duration::from_secs(10),
+            repeat_interval: Duration::from_hours(4),
+            dedupe_window: Duration::from_mins(5),
+            route: String::new(),
+            group_by: vec!["alertname".to_owned()],
+            group_interval: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Stands for every label in [`Delivery::group_by`], as in Alertmanager.
+pub const ALL_LABELS: &str = "...";
+
+/// Alerts that are told together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertGroup {
+    /// The workflow that tells them.
+    pub workflow_id: String,
+    /// What they have in common.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// One trouble of one service.
@@ -119,6 +168,12 @@ pub struct RaisedAlert {
     pub workflow_id: String,
     /// Who is told.
     pub delivery: Delivery,
+    /// What it is told together with.
+    #[serde(default)]
+    pub group: AlertGroup,
+    /// Services that it needs and that were seen not to run at that moment: most likely its cause.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lacking: BTreeSet<String>,
 }
 
 /// What differs between the alerts of a service and those that its workflow knows of.

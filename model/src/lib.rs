@@ -16,7 +16,8 @@ pub mod size;
 
 pub use action::{ActionOutcome, ActionReport, ActionRequest};
 pub use alert::{
-    Alert, AlertChanges, AlertKind, AlertPolicy, AlertStatus, Delivery, KnownAlerts, RaisedAlert, Receiver, Severity,
+    ALL_LABELS, Alert, AlertChanges, AlertGroup, AlertKind, AlertPolicy, AlertStatus, Delivery, KnownAlerts,
+    RaisedAlert, Receiver, Route, Severity,
 };
 pub use observation::{
     Availability, Condition, Health, HealthStatus, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus,

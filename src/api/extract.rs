@@ -14,7 +14,6 @@ pub(crate) struct Params<T>(pub(crate) T);
 
 /// A JSON body, at most as large as the API allows.
 #[derive(Debug)]
-#[allow(dead_code, reason = "for the routes of other subjects")]
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {

@@ -4,12 +4,15 @@
 //! [`Api`]; [`guard`] stands before all of them, and every error has the one form of [`error`]. Nothing here decides about a
 //! service: what is seen comes from the hub's board, what is done goes through workflows.
 
+mod alertmanager;
+mod alerts;
 mod connections;
 mod error;
 mod extract;
 mod guard;
 mod history;
 mod services;
+mod silences;
 mod view;
 
 use std::sync::Arc;
@@ -29,8 +32,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 
+pub(crate) use self::alertmanager::Alerting;
 pub(crate) use self::error::ApiError;
-#[allow(unused_imports, reason = "for the routes of other subjects")]
 pub(crate) use self::extract::{Body, Params};
 use self::guard::Guard;
 pub(crate) use self::history::{ask as ask_history, fitting, now as now_millis, of_service, uptimes};
@@ -55,15 +58,22 @@ pub(crate) struct Api {
     /// The services that are kept.
     pub(crate) plan: watch::Receiver<Arc<Plan>>,
     /// The client, once there is one.
-    #[allow(dead_code, reason = "for the routes of other subjects")]
     pub(crate) client: watch::Receiver<Option<Client>>,
     /// How services were; absent when no history is kept.
     pub(crate) history: Option<Reader>,
+    /// What there is to be said about alerting.
+    pub(crate) alerting: Arc<Alerting>,
 }
 
 /// Everything that is served. Routes of further subjects are merged here.
 fn routes() -> Router<Api> {
-    Router::new().merge(services::routes()).merge(history::routes()).route("/api/v1/openapi.json", get(openapi))
+    Router::new()
+        .merge(services::routes())
+        .merge(history::routes())
+        .merge(alertmanager::routes())
+        .merge(alerts::routes())
+        .merge(silences::routes())
+        .route("/api/v1/openapi.json", get(openapi))
 }
 
 /// What the API has, in its own words. A test holds it against the routes and their answers.

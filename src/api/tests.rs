@@ -34,8 +34,14 @@ fn api() -> Router {
         max_restarts: None,
     };
     let plan = Arc::new(config::parse("x.toml", CONFIG, &options).unwrap().plan);
-    let api =
-        Api { board: Board::default(), plan: watch::channel(plan).1, client: watch::channel(None).1, history: None };
+    let alerting = Alerting { channels: vec!["log".to_owned(), "ops".to_owned()], ..Alerting::default() };
+    let api = Api {
+        board: Board::default(),
+        plan: watch::channel(plan).1,
+        client: watch::channel(None).1,
+        alerting: Arc::new(alerting),
+        history: None,
+    };
     let settings =
         ApiSettings { listen: "127.0.0.1:9091".parse().unwrap(), token: None, hosts: Vec::new(), public: None };
     router(api, Guard::new(&settings).unwrap(), None)
@@ -103,4 +109,19 @@ fn the_description_names_what_is_served() {
         sources.iter().flat_map(|text| text.split(".route(\"").skip(1)).filter_map(|rest| rest.split('"').next());
     let served: std::collections::BTreeSet<&str> = served.filter(|path| path.starts_with("/api/v1/")).collect();
     assert_eq!(described, served);
+}
+
+#[tokio::test]
+async fn alertmanagers_clients_get_its_forms() {
+    let (status, receivers) = ask("/api/v2/receivers").await;
+    assert_eq!((status, receivers), (200, serde_json::json!([{ "name": "log" }, { "name": "ops" }])));
+    let (_, told) = ask("/api/v2/status").await;
+    assert_eq!((&told["cluster"]["status"], &told["config"]["original"]), (&"disabled".into(), &"".into()));
+    for (path, status, part) in
+        [("/api/v2/silences", 503, "not there yet"), ("/api/v2/silences?filter=service", 400, "is not a matcher")]
+    {
+        let (found, error) = ask(path).await;
+        assert_eq!(found, status, "{path}: {error}");
+        assert!(error.as_str().unwrap().contains(part), "an error is a text: {error}");
+    }
 }

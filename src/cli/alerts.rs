@@ -92,7 +92,7 @@ pub struct NoteArgs {
     pub comment: String,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match dixmgr_model::duration::parse(text) {
         Ok(Duration::ZERO) => Err("it would be over at once".to_owned()),
         Ok(time) => Ok(time),

@@ -55,6 +55,8 @@ pub enum Sub {
     Uptime(Box<super::UptimeArgs>),
     /// Look at alerts, take care of one, silence one, or try a channel.
     Alerts(Box<super::AlertsArgs>),
+    /// Look at silences, add one by what labels have to be, or end one.
+    Silences(Box<super::SilencesArgs>),
     /// Serve /healthz for the demonstration configuration.
     #[command(hide = true)]
     DemoServer(DemoServerArgs),

@@ -5,6 +5,7 @@ mod args;
 mod argv;
 mod engine;
 mod look;
+mod silences;
 mod table;
 mod workflow;
 
@@ -23,6 +24,7 @@ pub use alerts::{AlertAction, AlertsArgs, NoteArgs};
 pub use args::{CheckArgs, CommandLine, DemoServerArgs, LaterArgs, RunArgs, Sub};
 pub use engine::{BackupArgs, EngineArgs, EngineCommand, ExportArgs, FileArgs};
 pub use look::{HistoryArgs, HistoryPlace, StatusArgs, UptimeArgs};
+pub use silences::{SilenceAction, SilencesArgs};
 pub use table::flags_table;
 pub use workflow::{Action, ChangeArgs, PlaceArgs, Target, WorkflowArgs};
 
@@ -52,6 +54,8 @@ pub enum Invocation {
     Uptime(Box<UptimeArgs>),
     /// Look at alerts, or act on one.
     Alerts(Box<AlertsArgs>),
+    /// Look at silences, add one, or end one.
+    Silences(Box<SilencesArgs>),
     /// Serve `/healthz` for the demonstration.
     DemoServer(SocketAddr),
 }
@@ -111,6 +115,10 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
         }
         Some(Sub::History(history)) => Ok(Invocation::History(history)),
         Some(Sub::Uptime(uptime)) => Ok(Invocation::Uptime(uptime)),
+        Some(Sub::Silences(silences)) => {
+            check_secret(silences.place.api_key.as_deref())?;
+            Ok(Invocation::Silences(silences))
+        }
         Some(Sub::DemoServer(demo)) => Ok(Invocation::DemoServer(demo.listen)),
         None => run_request(&matches, line.run).map(|request| Invocation::Run(Box::new(request))),
     }

@@ -1,6 +1,8 @@
 //! `[alerts]`: rules, channels, and who is told when.
 
 mod channel;
+mod delivery;
+mod email;
 mod maintenance;
 mod rule;
 
@@ -8,22 +10,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dixmgr_activities::notify::{Channel, ChannelKind, LOG, Webhook};
+use dixmgr_activities::secret;
 use dixmgr_alerting::defaults;
-use dixmgr_model::{AlertPolicy, Delivery, Maintenance, Receiver, Rule};
+use dixmgr_model::{AlertPolicy, Delivery, Maintenance, Rule};
 
-use super::fault::{FaultSink, Located};
+use super::check;
+use super::fault::FaultSink;
 use super::reader::TableReader;
 use super::resolve::Draft;
-use super::suggest;
 
-/// Wait before the first message, within which a remedy may help.
-const GROUP_WAIT: Duration = Duration::from_secs(10);
-const REPEAT_INTERVAL: Duration = Duration::from_hours(4);
-const DEDUPE_WINDOW: Duration = Duration::from_mins(5);
+use delivery::receiver;
 
 /// Most channels and rules; each alert may be on its way to every one of the former.
 const MAX_CHANNELS: usize = 32;
 const MAX_RULES: usize = 200;
+/// Time between two words that all is well.
+const DEAD_MAN_INTERVAL: Duration = Duration::from_mins(1);
 /// Most kinds of maintenance windows.
 const MAX_MAINTENANCE: usize = 50;
 
@@ -34,6 +36,17 @@ pub struct Alerts {
     pub policy: AlertPolicy,
     /// Where messages go.
     pub channels: Vec<Channel>,
+    /// Where it is said, and how often, that all is well.
+    pub dead_man: Option<DeadMan>,
+}
+
+/// Where it is said again and again that all is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadMan {
+    /// A URL, or a reference to one.
+    pub url: String,
+    /// Time between two words.
+    pub interval: Duration,
 }
 
 /// What the command line says about alerts.
@@ -50,15 +63,14 @@ pub struct AlertFlags {
 impl Alerts {
     /// The default rules, told to the log.
     pub(super) fn usual(prefix: &str) -> Self {
-        let delivery = Delivery {
-            receivers: vec![receiver(LOG, Duration::ZERO)],
-            group_wait: GROUP_WAIT,
-            repeat_interval: REPEAT_INTERVAL,
-            dedupe_window: DEDUPE_WINDOW,
+        let policy = AlertPolicy {
+            rules: defaults::rules(),
+            delivery: Delivery { receivers: vec![receiver(LOG, Duration::ZERO)], ..Delivery::default() },
+            routes: Vec::new(),
+            maintenance: Vec::new(),
+            id_prefix: prefix.to_owned(),
         };
-        let policy =
-            AlertPolicy { rules: defaults::rules(), delivery, maintenance: Vec::new(), id_prefix: prefix.to_owned() };
-        Self { policy, channels: vec![Channel { name: LOG.to_owned(), kind: ChannelKind::Log }] }
+        Self { policy, channels: vec![Channel { name: LOG.to_owned(), kind: ChannelKind::Log }], dead_man: None }
     }
 
     /// Puts the flags over the file: their channels are told of everything, in place of those of the same name.
@@ -94,22 +106,13 @@ pub(super) fn read(
 ) -> Alerts {
     let mut alerts = Alerts::usual(prefix);
     let Some(table) = root.table("alerts") else { return alerts };
-    let delivery = &mut alerts.policy.delivery;
-    for (key, wait) in [
-        ("group_wait", &mut delivery.group_wait),
-        ("repeat_interval", &mut delivery.repeat_interval),
-        ("dedupe_window", &mut delivery.dedupe_window),
-    ] {
-        if let Some(written) = table.wait(key) {
-            *wait = written.value;
-        }
-    }
     let enabled = table.boolean("enabled").is_none_or(|enabled| enabled.value);
+    let commands = table.boolean("allow_commands").is_some_and(|allowed| allowed.value);
     let channels = bounded(table.tables("channel"), MAX_CHANNELS, faults);
-    alerts.channels.extend(channels.into_iter().filter_map(channel::read));
+    alerts.channels.extend(channels.into_iter().filter_map(|table| channel::read(table, commands)));
     channel::duplicates(&alerts.channels, table.place(), faults);
     let names: Vec<String> = alerts.channels.iter().map(|channel| channel.name.clone()).collect();
-    receivers(&table, &mut alerts, &names);
+    delivery::read(&table, &mut alerts.policy, &names);
     let around = rule::Surroundings { channels: &names, acts, drafts };
     let mut written = BTreeSet::new();
     for table in bounded(table.tables("rule"), MAX_RULES, faults) {
@@ -120,11 +123,23 @@ pub(super) fn read(
         }
     }
     alerts.policy.maintenance = windows(&table);
+    alerts.dead_man = table.table("dead_man").and_then(|table| dead_man(&table));
     if !enabled {
         alerts.policy.rules.clear();
     }
     table.finish();
     alerts
+}
+
+/// Somebody outside who notices when dixmgr falls silent.
+fn dead_man(table: &TableReader<'_>) -> Option<DeadMan> {
+    let url =
+        channel::required(table, "url", "write url = \"https://…\" or a reference such as \"env:NAME\"", |text| {
+            if secret::is_reference(text) { Ok(text.to_owned()) } else { check::http_url(text) }
+        });
+    let interval = table.duration("interval").map_or(DEAD_MAN_INTERVAL, |interval| interval.value);
+    table.finish();
+    Some(DeadMan { url: url?, interval })
 }
 
 /// The maintenance windows; each has a name of its own.
@@ -137,64 +152,6 @@ fn windows(table: &TableReader<'_>) -> Vec<Maintenance> {
             table.faults().report(&window.place, problem, "give each a name of its own");
         }
         found.push(window.value);
-    }
-    found
-}
-
-/// Who is told: the channels that are named, or all that are no escalation step; and the steps.
-fn receivers(table: &TableReader<'_>, alerts: &mut Alerts, names: &[String]) {
-    let chosen = table.strings("channels").map(|list| known(list.value, names, table.faults()));
-    let mut steps: Vec<Receiver> = Vec::new();
-    for step in bounded(table.tables("escalation"), MAX_CHANNELS, table.faults()) {
-        let (after, channels) = (step.duration("after"), step.strings("channels"));
-        match (after, channels) {
-            (Some(after), Some(list)) => {
-                let channels = known(list.value, names, table.faults());
-                steps.extend(channels.iter().map(|name| receiver(name, after.value)));
-            }
-            (None, _) if !step.has("after") => {
-                table.faults().report(step.place(), "has no after", "write after = \"15m\"");
-            }
-            (_, None) if !step.has("channels") => {
-                table.faults().report(step.place(), "has no channels", "write channels = [\"…\"]");
-            }
-            _ => {}
-        }
-        step.finish();
-    }
-    let later: BTreeSet<&str> = steps.iter().map(|step| step.channel.as_str()).collect();
-    let all = || names.iter().filter(|name| !later.contains(name.as_str())).cloned().collect();
-    alerts.policy.delivery.receivers = with_log(chosen.unwrap_or_else(all));
-    let at_once: Vec<String> = alerts.policy.delivery.receivers.iter().map(|to| to.channel.clone()).collect();
-    alerts.policy.delivery.receivers.extend(steps.into_iter().filter(|step| !at_once.contains(&step.channel)));
-}
-
-/// The log is always told.
-fn with_log(names: Vec<String>) -> Vec<Receiver> {
-    let others = names.into_iter().filter(|name| name != LOG);
-    std::iter::once(LOG.to_owned()).chain(others).map(|name| receiver(&name, Duration::ZERO)).collect()
-}
-
-fn receiver(channel: &str, after: Duration) -> Receiver {
-    Receiver { channel: channel.to_owned(), after }
-}
-
-/// Those of the names that are channels.
-fn known(written: Vec<Located<String>>, names: &[String], faults: &FaultSink<'_>) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for name in written {
-        if found.contains(&name.value) {
-            faults.report(&name.place, format!("{:?} is named twice", name.value), "name it once");
-        } else if names.contains(&name.value) {
-            found.push(name.value);
-        } else {
-            let near = suggest::nearest(&name.value, names.iter().map(String::as_str));
-            let advice = near.map_or_else(
-                || "write an [[alerts.channel]] with that name".to_owned(),
-                |near| format!("did you mean {near:?}?"),
-            );
-            faults.report(&name.place, format!("no channel is called {:?}", name.value), advice);
-        }
     }
     found
 }

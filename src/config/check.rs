@@ -124,6 +124,15 @@ pub(super) fn variable(text: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// A name of a label.
+pub(super) fn label_name(name: &str) -> Result<(), Wrong> {
+    let word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if word && name.len() <= 64 && !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok(());
+    }
+    wrong(format!("{name:?} cannot be a label's name"), "use letters, digits and _")
+}
+
 /// `host:port` of a Temporal cluster.
 pub(super) fn host_port(text: &str) -> Result<String, Wrong> {
     const ADVICE: &str = "write it like \"localhost:7233\"";

@@ -24,7 +24,7 @@ use std::path::Path;
 use dixmgr_model::{Mode, Plan};
 use toml::de::DeTable;
 
-pub use alerts::{AlertFlags, Alerts};
+pub use alerts::{AlertFlags, Alerts, DeadMan};
 pub use fault::{ConfigError, Fault};
 pub use source::MAX_BYTES;
 pub use written::{FileSettings, LogFormat, Synchronous};

@@ -38,6 +38,9 @@
     filter();
   };
   const soon = (wait) => { refreshing ??= setTimeout(refresh, wait); };
+  // What the history has for the page may be two seconds old: a second look shows the incident too.
+  let later = null;
+  const twice = () => { soon(250); clearTimeout(later); later = setTimeout(() => soon(0), 2500); };
 
   const form = document.querySelector("form.filter");
   const filter = () => {
@@ -64,7 +67,7 @@
       if (card) show(card, service);
     }
     filter();
-    if (changed) soon(250);
+    if (changed) twice();
   });
   events.addEventListener("resync", () => soon(0));
   setInterval(() => { if (!document.hidden) soon(0); }, 60000);

@@ -1,28 +1,27 @@
 //! `dixmgr alerts`: alerts are workflows, so they are listed, asked and told like others; and channels are tried.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::notify::Notifier;
 use dixmgr_alerting::channel::rfc3339;
-use dixmgr_alerting::incident::{AlertMessage, Incident, Note};
+use dixmgr_alerting::group::Group;
+use dixmgr_alerting::incident::{Incident, Note};
+use dixmgr_alerting::message::Message;
 use dixmgr_model::{Alert, AlertKind, AlertStatus, Severity, duration};
 use dixmgr_workflows::{AlertWorkflow, SilenceRequest};
 use serde_json::{Value, json};
-use temporalio_client::{WorkflowHandle, WorkflowQueryOptions, WorkflowSignalOptions};
-use temporalio_common::protos::temporal::api::workflowservice::v1::ListWorkflowExecutionsRequest;
+use temporalio_client::{WorkflowHandle, WorkflowSignalOptions};
 
 use super::error::WorkflowError;
 use super::output::Output;
 use super::place::read_config;
-use super::{PATIENCE, Session, table, within};
+use super::{Session, table};
 use crate::cli::{AlertAction, AlertsArgs, NoteArgs};
+use crate::incidents::{self, ID_PREFIX, IncidentError};
+use crate::silences::now;
 
-/// Alerts that are listed at most.
-const LIST: i32 = 1_000;
-/// Before a fingerprint, it is the id of an alert's workflow.
-const ID_PREFIX: &str = "alert.";
 /// Longest note.
 const MAX_NOTE: usize = 500;
 
@@ -63,23 +62,9 @@ impl Session {
     }
 
     async fn alert_list(&mut self) -> Result<(), WorkflowError> {
-        let request = ListWorkflowExecutionsRequest {
-            namespace: self.namespace.clone(),
-            page_size: LIST,
-            query: "WorkflowType = 'AlertWorkflow' AND ExecutionStatus = 'Running'".to_owned(),
-            ..ListWorkflowExecutionsRequest::default()
-        };
-        let mut service = self.client.connection().workflow_service();
-        let page = service.list_workflow_executions(within(PATIENCE, request)).await?.into_inner();
-        let mut found = Vec::new();
-        for id in page.executions.into_iter().filter_map(|info| info.execution).map(|execution| execution.workflow_id) {
-            let name = id.strip_prefix(ID_PREFIX).unwrap_or(&id).to_owned();
-            // One that ended meanwhile is none any more.
-            if let Ok(incident) = self.incident(&name).await {
-                found.push((name, incident));
-            }
-        }
-        found.sort_by_key(|(_, incident)| (std::cmp::Reverse(incident.alert.severity), incident.alert.starts_at));
+        let found = incidents::list(&self.client, &self.namespace, |_| true).await?;
+        let short = |id: &String| id.strip_prefix(ID_PREFIX).unwrap_or(id).to_owned();
+        let found: Vec<_> = found.iter().map(|(id, incident)| (short(id), incident)).collect();
         if self.output.is_json() {
             let found: Vec<Value> = found.iter().map(|(_, incident)| json!(incident)).collect();
             return self.output.value(&Value::Array(found));
@@ -93,10 +78,11 @@ impl Session {
 
     async fn alert_show(&mut self, id: &str) -> Result<(), WorkflowError> {
         let incident = self.incident(id).await?;
+        let group = incidents::group(&self.client, &incident).await;
         if self.output.is_json() {
-            return self.output.value(&json!(incident));
+            return self.output.value(&incidents::story(&incident, group));
         }
-        for line in description(&incident) {
+        for line in description(&incident, group.as_ref()) {
             self.output.line(&line)?;
         }
         Ok(())
@@ -120,13 +106,8 @@ impl Session {
     }
 
     async fn incident(&self, id: &str) -> Result<Incident, WorkflowError> {
-        let alert = self.alert(id);
-        let query = alert.query(AlertWorkflow::status, (), WorkflowQueryOptions::default());
-        let answer = tokio::time::timeout(PATIENCE, query).await;
-        let answer =
-            answer.map_err(|_| WorkflowError::Failed("no answer in time; does a dixmgr run there?".to_owned()))?;
-        let answer = answer.map_err(|error| unknown(id, &error))?;
-        answer.ok_or_else(|| WorkflowError::Failed(format!("alert {id} has only just begun; ask again")))
+        let id = if id.contains(ID_PREFIX) { id.to_owned() } else { format!("{ID_PREFIX}{id}") };
+        Ok(incidents::find(&self.client, &id).await?)
     }
 
     fn told<E: std::error::Error + 'static>(
@@ -166,7 +147,7 @@ async fn test(args: &AlertsArgs, channel: &str) -> Result<(), WorkflowError> {
     output.flush()
 }
 
-fn test_message() -> AlertMessage {
+fn test_message() -> Message {
     let texts = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let starts_at = now();
     let alert = Alert {
@@ -183,35 +164,35 @@ fn test_message() -> AlertMessage {
         starts_at,
     };
     let key = format!("test-{starts_at}");
-    AlertMessage { alert, status: AlertStatus::Firing, ends_at: None, repeated: false, key }
+    Message::about(alert, AlertStatus::Firing, key)
 }
 
 fn row(name: &str, incident: &Incident) -> [String; 6] {
     let alert = &incident.alert;
     let summary = alert.annotations.get("summary").cloned().unwrap_or_default();
     let severity = alert.severity.name().to_owned();
-    [name.to_owned(), severity, status(incident), alert.service.clone(), rfc3339(alert.starts_at), summary]
+    [
+        name.to_owned(),
+        severity,
+        incidents::state(incident).to_owned(),
+        alert.service.clone(),
+        rfc3339(alert.starts_at),
+        summary,
+    ]
 }
 
-/// In one word, why who is told what.
-fn status(incident: &Incident) -> String {
-    let silenced = incident.silenced.as_ref().is_some_and(|silence| silence.until > now());
-    let word = match incident.status {
-        AlertStatus::Resolved => "resolved",
-        AlertStatus::Firing if silenced => "silenced",
-        AlertStatus::Firing if !incident.causes.is_empty() => "suppressed",
-        AlertStatus::Firing if incident.acknowledged.is_some() => "acknowledged",
-        AlertStatus::Firing => "firing",
-    };
-    word.to_owned()
+/// Why each receiver was told, or was not.
+fn told(incident: &Incident, group: &Group) -> Vec<String> {
+    group.explain(&incident.alert.fingerprint, now())
 }
 
-fn description(incident: &Incident) -> Vec<String> {
+/// The alert, and all that happened to it and to the messages of its group since it is there, in the order of time.
+fn description(incident: &Incident, group: Option<&Group>) -> Vec<String> {
     let alert = &incident.alert;
     let labels: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut lines = vec![
         format!("alert       {}", alert.fingerprint),
-        format!("status      {}", status(incident)),
+        format!("status      {}", incidents::state(incident)),
         format!("severity    {}", alert.severity),
         format!("rule        {}", alert.rule),
         format!("labels      {}", labels.join(" ")),
@@ -228,14 +209,23 @@ fn description(incident: &Incident) -> Vec<String> {
         format!("because of  {}", causes.join(", "))
     }));
     lines.extend(alert.annotations.iter().map(|(name, text)| format!("{name:11} {text}")));
-    lines.push(String::new());
     lines.extend(
-        incident.ledger.iter().map(|entry| format!("{}  {:12}  {}", rfc3339(entry.at), entry.what, entry.detail)),
+        group
+            .map(|group| told(incident, group))
+            .unwrap_or_default()
+            .into_iter()
+            .map(|why| format!("channel     {why}")),
     );
+    lines.push(String::new());
+    let began = incident.ledger.entries.front().map_or(0, |first| first.at);
+    let messages = group.iter().flat_map(|group| &group.ledger.entries).filter(|entry| entry.at >= began);
+    let mut story: Vec<_> = incident.ledger.entries.iter().chain(messages).collect();
+    story.sort_by_key(|entry| entry.at);
+    lines.extend(story.into_iter().map(|entry| format!("{}  {:12}  {}", rfc3339(entry.at), entry.what, entry.detail)));
     lines
 }
 
-fn note(args: &NoteArgs) -> Note {
+pub(super) fn note(args: &NoteArgs) -> Note {
     let cut = |text: &str| text.chars().take(MAX_NOTE).collect();
     let by = if args.by.is_empty() { "somebody" } else { &args.by };
     Note { by: cut(by), comment: cut(&args.comment) }
@@ -250,7 +240,8 @@ fn unknown(id: &str, error: &(dyn std::error::Error + 'static)) -> WorkflowError
     WorkflowError::Failed(format!("alert {id}: {said}; `dixmgr alerts list` shows which there are"))
 }
 
-fn now() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+impl From<IncidentError> for WorkflowError {
+    fn from(error: IncidentError) -> Self {
+        Self::Failed(format!("{error}; `dixmgr alerts list` shows which there are"))
+    }
 }

@@ -10,6 +10,7 @@ mod event;
 mod look;
 pub(crate) mod output;
 mod place;
+mod silences;
 
 pub(crate) mod table;
 pub(crate) mod text;
@@ -22,6 +23,7 @@ use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
 
 pub use alerts::run as alerts;
 pub use error::WorkflowError;
+pub use silences::run as silences;
 
 use crate::cli::{Action, PlaceArgs, Target, WorkflowArgs};
 use crate::protojson::Schema;

@@ -9,15 +9,15 @@ use serde_json::Value;
 use crate::support::{A_WHILE, BINARY, SOON, await_health, config, dixmgr, exec, service};
 
 /// `[alerts]` without waits, told to a webhook.
-fn told_to(receiver: &HttpFixture, more: &str) -> String {
+pub(crate) fn told_to(receiver: &HttpFixture, more: &str) -> String {
     let url = receiver.url("/alerts");
     format!(
-        "[alerts]\ngroup_wait = \"0s\"\n{more}\n[[alerts.channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{url}\"\n"
+        "[alerts]\ngroup_wait = \"0s\"\ngroup_interval = \"0s\"\n{more}\n[[alerts.channel]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{url}\"\n"
     )
 }
 
 /// What a receiver was told: status and kind of each message that it accepted, by service.
-fn messages(receiver: &HttpFixture, service: &str) -> Vec<(String, String)> {
+pub(crate) fn messages(receiver: &HttpFixture, service: &str) -> Vec<(String, String)> {
     let bodies = receiver.requests().into_iter().map(|request| parse(&request));
     let own = bodies.filter(|body| body["commonLabels"]["service"] == service);
     own.map(|body| (text(&body["status"]), text(&body["commonLabels"]["alertname"]))).collect()
@@ -32,7 +32,7 @@ fn text(value: &Value) -> String {
 }
 
 #[track_caller]
-fn await_messages(daemon: &Daemon, receiver: &HttpFixture, service: &str, wanted: &[(&str, &str)]) {
+pub(crate) fn await_messages(daemon: &Daemon, receiver: &HttpFixture, service: &str, wanted: &[(&str, &str)]) {
     let wanted: Vec<_> = wanted.iter().map(|(status, kind)| ((*status).to_owned(), (*kind).to_owned())).collect();
     eventually(&format!("{service}: {wanted:?}; log:\n{}", daemon.log()), SOON, || {
         (messages(receiver, service) == wanted).then_some(())

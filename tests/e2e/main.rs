@@ -4,13 +4,16 @@
 //! number. Nothing here knows dixmgr's insides: command line, configuration, metrics and log lines are all there is.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod alert_storm;
 mod alerts;
 mod api;
 mod cluster;
+mod dead_man;
 mod demo;
 mod dependencies;
 mod direct;
 mod dotidx;
+mod email;
 mod engine_file;
 mod engine_storm;
 mod exec;
@@ -20,6 +23,7 @@ mod life;
 mod policy;
 mod prometheus;
 mod replicas;
+mod silences;
 mod start;
 mod status_page;
 mod storm;

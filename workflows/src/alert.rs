@@ -1,30 +1,31 @@
-//! `AlertWorkflow`: one alert of one service, from its first report until everyone who heard "firing" heard "resolved".
+//! `AlertWorkflow`: one alert of one service, from its first report to its end.
 //!
-//! Its id follows from the alert's fingerprint, so that there is one for each trouble. Who is told what, and when, is decided
-//! in [`dixmgr_alerting::incident`]; here stand its activities, timers and signals. [`order`] is how services' workflows reach it.
+//! Its id follows from the alert's fingerprint, so that there is one for each trouble. It keeps what happened
+//! ([`dixmgr_alerting::incident`]) and says each change to the group in which the alert is told
+//! ([`AlertGroupWorkflow`](crate::AlertGroupWorkflow)). [`order`] is how services' workflows reach it.
 #![allow(missing_docs, reason = "workflow_methods expands every method to an undocumented constant")]
 
 pub(crate) mod order;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
-use dixmgr_activities::api::{NotifyRequest, ServiceActivities};
-use dixmgr_alerting::incident::{Incident, Note, Silence};
+use dixmgr_alerting::incident::{GroupReport, Incident, Note, Silence};
 use dixmgr_model::RaisedAlert;
-use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::workflows::select;
 use temporalio_sdk::{
-    ActivityExecutionError, ContinueAsNewOptions, SyncWorkflowContext, TimerOptions, WorkflowContext,
-    WorkflowContextView, WorkflowResult, WorkflowTermination,
+    ContinueAsNewOptions, SyncWorkflowContext, TimerOptions, TimerResult, WorkflowContext, WorkflowContextView,
+    WorkflowResult, WorkflowTermination,
 };
 
+use crate::alert_group::report;
+use crate::log;
 use crate::service::Slot;
-use crate::{log, options};
+
+/// Time between two tries to reach a group.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Signals that wait to be handled; more are dropped, since those that matter are repeated.
 const MAX_INBOX: usize = 1_000;
@@ -81,7 +82,7 @@ impl AlertWorkflow {
         Self { input, incident, inbox: VecDeque::new() }
     }
 
-    /// Stays until the alert is over and told to be over.
+    /// Stays until the alert is over for so long that coming back it would be a new one.
     ///
     /// # Errors
     /// Only how Temporal spells a new run and a cancellation.
@@ -124,7 +125,7 @@ impl AlertWorkflow {
         self.receive(Inbound::Silence(request));
     }
 
-    /// The alert, who was told, and all that happened. Absent until the first step.
+    /// The alert, and all that happened to it. Absent until the first step.
     #[query]
     pub fn status(&self, _ctx: &WorkflowContextView) -> Option<Incident> {
         self.incident.clone()
@@ -161,14 +162,6 @@ enum End {
 
 type Context = WorkflowContext<AlertWorkflow>;
 
-/// What is in flight: one message for each receiver, and a timer.
-struct Courier<'a> {
-    ctx: &'a Context,
-    sending: Vec<Slot<'a, Result<String, String>>>,
-    timer: Slot<'a, ()>,
-    timer_at: Option<u64>,
-}
-
 /// Accompanies the alert until the run ends.
 async fn accompany(ctx: &Context) -> End {
     let now = log::now(ctx);
@@ -176,105 +169,75 @@ async fn accompany(ctx: &Context) -> End {
         let AlertInput { raised, causes, .. } = this.input.clone();
         this.incident.get_or_insert_with(|| Incident::new(raised, causes, now));
     });
-    let mut courier = Courier { ctx, sending: Vec::new(), timer: Slot::empty(), timer_at: None };
+    let mut timer = Slot::empty();
     loop {
-        courier.take_signals();
-        courier.send_due();
-        if let Some(end) = courier.end() {
+        take_signals(ctx);
+        if !report_all(ctx).await {
+            if matches!(ctx.timer(PAUSE).await, TimerResult::Cancelled) {
+                return End::Cancelled;
+            }
+            continue;
+        }
+        if !ctx.state(|this| this.inbox.is_empty()) {
+            continue;
+        }
+        if let Some(end) = end(ctx) {
             return end;
         }
-        courier.arm_timer();
-        if !courier.handle_next().await {
-            return End::Cancelled;
-        }
-    }
-}
-
-impl Courier<'_> {
-    fn take_signals(&self) {
-        let now = log::now(self.ctx);
-        while let Some(inbound) = self.ctx.state_mut(|this| this.inbox.pop_front()) {
-            self.ctx.state_mut(|this| this.handle(inbound, now));
-        }
-    }
-
-    fn send_due(&mut self) {
-        let now = log::now(self.ctx);
-        let due = self.incident_mut(|incident| incident.take_due(now));
-        let receivers = self.incident_mut(|incident| incident.receivers());
-        self.sending.resize_with(receivers.max(self.sending.len()), Slot::empty);
-        for due in due {
-            let decision = if due.message.ends_at.is_some() { "tell_resolved" } else { "tell_firing" };
-            let detail = format!("is told over {}: {}", due.channel, due.message.title());
-            log::decision(self.ctx, &due.message.alert.service, decision, due.message.alert.kind.name(), &detail);
-            let request = NotifyRequest { channel: due.channel, message: due.message };
-            let token = self.ctx.cancellation_token().child_token();
-            let sent = self.ctx.execute_activity(ServiceActivities::notify, request, options::notify(token.clone()));
-            self.sending[due.receiver].fill(token, sent.map(outcome));
-        }
-    }
-
-    fn end(&self) -> Option<End> {
-        let now = log::now(self.ctx);
-        if self.incident_mut(|incident| incident.is_done(now)) {
-            return Some(End::Done);
-        }
-        let quiet = self.incident_mut(|incident| !incident.is_sending());
-        (quiet && self.ctx.continue_as_new_suggested()).then(|| {
-            let mut input = self.ctx.state(|this| this.input.clone());
-            input.carried = self.ctx.state(|this| this.incident.clone()).map(Box::new);
-            End::ContinueAsNew(Box::new(input))
-        })
-    }
-
-    fn arm_timer(&mut self) {
-        let now = log::now(self.ctx);
-        let due = self.incident_mut(|incident| incident.wake_at(now));
-        if due == self.timer_at {
-            return;
-        }
-        self.timer.cancel();
-        self.timer_at = due;
-        if let Some(due) = due {
-            let token = self.ctx.cancellation_token().child_token();
-            let wait = Duration::from_millis(due.saturating_sub(now).max(1));
-            let timer = self.ctx.timer(TimerOptions::builder(wait).cancellation_token(token.clone()).build());
-            self.timer.fill(token, async { _ = timer.await });
-        }
-    }
-
-    /// Waits for whatever happens first. The order of the arms is part of every recorded history. False when cancelled.
-    async fn handle_next(&mut self) -> bool {
-        let ctx = self.ctx;
-        let sending = &mut self.sending;
-        let mut delivered = poll_fn(|cx| {
-            for (receiver, slot) in sending.iter_mut().enumerate() {
-                if let Poll::Ready(outcome) = slot.future.poll_unpin(cx) {
-                    return Poll::Ready((receiver, outcome));
-                }
-            }
-            Poll::Pending
-        })
-        .fuse();
+        arm(ctx, &mut timer);
         select! {
-            waited = ctx.wait_condition(|this: &AlertWorkflow| !this.inbox.is_empty()) => return waited.is_ok(),
-            (receiver, outcome) = &mut delivered => {
-                let now = log::now(ctx);
-                ctx.state_mut(|this| if let Some(incident) = &mut this.incident {
-                    incident.delivered(receiver, &outcome, now);
-                });
+            waited = ctx.wait_condition(|this: &AlertWorkflow| !this.inbox.is_empty()) => if waited.is_err() {
+                return End::Cancelled;
             },
-            () = &mut self.timer.future => self.timer_at = None,
+            () = &mut timer.future => {}
         }
-        true
-    }
-
-    /// The incident, which is there from the run's first step on.
-    fn incident_mut<R: Default>(&self, change: impl FnOnce(&mut Incident) -> R) -> R {
-        self.ctx.state_mut(|this| this.incident.as_mut().map(change).unwrap_or_default())
     }
 }
 
-fn outcome(sent: Result<String, ActivityExecutionError>) -> Result<String, String> {
-    sent.map_err(|error| error.to_string())
+fn take_signals(ctx: &Context) {
+    let now = log::now(ctx);
+    incident(ctx, |incident| incident.expire(now));
+    while let Some(inbound) = ctx.state_mut(|this| this.inbox.pop_front()) {
+        ctx.state_mut(|this| this.handle(inbound, now));
+    }
+}
+
+/// Says to its groups how the alert is, one after the other. False when one has to hear it and cannot yet.
+async fn report_all(ctx: &Context) -> bool {
+    let reports: Vec<GroupReport> = incident(ctx, Incident::take_reports);
+    for one in reports {
+        if !report(ctx, one).await {
+            incident(ctx, Incident::report_again);
+            return false;
+        }
+    }
+    true
+}
+
+fn end(ctx: &Context) -> Option<End> {
+    let now = log::now(ctx);
+    if incident(ctx, |incident| incident.is_done(now)) {
+        return Some(End::Done);
+    }
+    ctx.continue_as_new_suggested().then(|| {
+        let mut input = ctx.state(|this| this.input.clone());
+        input.carried = ctx.state(|this| this.incident.clone()).map(Box::new);
+        End::ContinueAsNew(Box::new(input))
+    })
+}
+
+/// Wakes the run when something changes by itself.
+fn arm<'a>(ctx: &'a Context, timer: &mut Slot<'a, ()>) {
+    timer.cancel();
+    if let Some(at) = incident(ctx, |incident| incident.wake_at()) {
+        let token = ctx.cancellation_token().child_token();
+        let wait = Duration::from_millis(at.saturating_sub(log::now(ctx)).max(1));
+        let waiting = ctx.timer(TimerOptions::builder(wait).cancellation_token(token.clone()).build());
+        timer.fill(token, async { _ = waiting.await });
+    }
+}
+
+/// The incident, which is there from the run's first step on.
+fn incident<R: Default>(ctx: &Context, change: impl FnOnce(&mut Incident) -> R) -> R {
+    ctx.state_mut(|this| this.incident.as_mut().map(change).unwrap_or_default())
 }

@@ -7,15 +7,18 @@
 //! - [`restart`]: when a service is restarted, and when dixmgr stops trying. Pure.
 //! - [`NodeWorkflow`], [`DependentWorkflow`]: keep one service.
 //! - [`ClusterWorkflow`]: keeps a group of equal replicas.
-//! - [`AlertWorkflow`]: sees that an alert is told, and told to be over.
+//! - [`AlertWorkflow`]: keeps one alert; [`AlertGroupWorkflow`]: sees that alerts are told, and told to be over.
 //! - [`SilencesWorkflow`]: the silences of a daemon.
+//! - [`DeadManWorkflow`]: tells somebody outside that all is well.
 //! - [`InfrastructureWorkflow`]: starts all of these, as the plan says.
 
 pub mod restart;
 
 mod alert;
+mod alert_group;
 mod children;
 mod cluster;
+mod dead_man;
 mod dependent;
 mod digest;
 mod infrastructure;
@@ -29,8 +32,10 @@ mod service;
 mod silences;
 
 pub use alert::{AlertInput, AlertWorkflow, SilenceRequest};
+pub use alert_group::{AlertGroupWorkflow, GroupInput};
 pub use children::Kind;
 pub use cluster::{CarriedCluster, ClusterInput, ClusterStatus, ClusterWorkflow, Group, Replica, replica_spec};
+pub use dead_man::{DeadManInput, DeadManWorkflow};
 pub use dependent::DependentWorkflow;
 pub use infrastructure::{
     Book, InfrastructureInput, InfrastructureStatus, InfrastructureWorkflow, Known, ServiceEntry,
@@ -44,6 +49,9 @@ pub use silences::{CarriedSilences, SilencesInput, SilencesWorkflow};
 
 /// Id of the one [`InfrastructureWorkflow`].
 pub const INFRASTRUCTURE_ID: &str = "wf.infra";
+
+/// Id of the one [`DeadManWorkflow`].
+pub const DEAD_MAN_ID: &str = "wf.dead-man";
 
 /// Id of the one [`SilencesWorkflow`].
 pub const SILENCES_ID: &str = "wf.silences";

@@ -16,10 +16,12 @@ const WATCH_HEARTBEAT: Duration = Duration::from_mins(5);
 const ACTION_MARGIN: Duration = Duration::from_secs(30);
 /// A record that could not be made within this time is not worth delaying a new run for.
 const RECORD_TIMEOUT: Duration = Duration::from_mins(1);
-/// One attempt to send a message; channels have a shorter limit of their own.
-const NOTIFY_TIMEOUT: Duration = Duration::from_secs(30);
+/// One attempt to send a message; channels have a shorter limit of their own, 30 s at most.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(45);
 /// A message that could not be sent for that long is given up.
 const NOTIFY_PATIENCE: Duration = Duration::from_hours(7 * 24);
+/// Least time for a dead-man ping with its retries.
+const DEAD_MAN_TIMEOUT: Duration = Duration::from_secs(30);
 /// A page of the plan is in the daemon's memory.
 const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -72,6 +74,14 @@ pub(crate) fn notify(token: WorkflowCancellationToken) -> ActivityOptions {
 /// For a page of the plan.
 pub(crate) fn plan_page() -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(PLAN_TIMEOUT).retry_policy(persistent()).build()
+}
+
+/// For a dead-man ping: what is not said within its interval is said with the next.
+pub(crate) fn dead_man(interval: Duration, token: WorkflowCancellationToken) -> ActivityOptions {
+    ActivityOptions::with_close_timeouts(ActivityCloseTimeouts::ScheduleToClose(interval.max(DEAD_MAN_TIMEOUT)))
+        .retry_policy(persistent())
+        .cancellation_token(token)
+        .build()
 }
 
 /// For the maintenance windows of a time: they follow from the daemon's configuration.

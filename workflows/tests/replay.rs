@@ -13,7 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dixmgr_workflows::{
-    AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow, SilencesWorkflow,
+    AlertGroupWorkflow, AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow,
+    SilencesWorkflow,
 };
 use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
@@ -36,6 +37,7 @@ fn replayer() -> WorkflowReplayer {
         .and_then(|options| options.register_workflow::<ClusterWorkflow>())
         .and_then(|options| options.register_workflow::<InfrastructureWorkflow>())
         .and_then(|options| options.register_workflow::<AlertWorkflow>())
+        .and_then(|options| options.register_workflow::<AlertGroupWorkflow>())
         .and_then(|options| options.register_workflow::<SilencesWorkflow>())
         .expect("distinct workflow types")
         .build();

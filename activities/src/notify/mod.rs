@@ -1,16 +1,20 @@
 //! Sends messages about alerts over channels. What they say is written in `dixmgr_alerting::channel`; whether and when, by
 //! workflows. Secrets are resolved here, at the moment of sending, and stand in no error.
 
+mod command;
+pub mod dead_man;
+mod email;
 mod http;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dixmgr_alerting::channel::{ntfy, pagerduty, slack, telegram, webhook};
-use dixmgr_alerting::incident::AlertMessage;
+use dixmgr_alerting::message::Message;
 use dixmgr_model::{AlertStatus, Severity};
 use secrecy::ExposeSecret as _;
 
+pub use self::email::{Email, EmailTls, check_mailbox};
 use crate::http::HttpChecker;
 use crate::metrics::{ChannelMetrics, Metrics};
 use crate::secret::{self, SecretError};
@@ -18,7 +22,7 @@ use crate::secret::{self, SecretError};
 /// Name of the channel that is always there.
 pub const LOG: &str = "log";
 
-/// Longest time for one message.
+/// Longest time for one message; a program has a limit of its own.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Where messages go.
@@ -48,6 +52,13 @@ pub enum ChannelKind {
         url: String,
         /// Reference to the key of the integration.
         routing_key: String,
+    },
+    /// E-mail.
+    Email(Email),
+    /// A program that gets Alertmanager's JSON on its standard input.
+    Command {
+        /// The program and its arguments.
+        argv: Vec<String>,
     },
     /// A bot of Telegram.
     Telegram {
@@ -141,17 +152,30 @@ impl Notifier {
     ///
     /// # Errors
     /// It was not sent, or it is not known whether it was.
-    pub async fn send(&self, channel: &str, message: &AlertMessage) -> Result<String, NotifyError> {
+    pub async fn send(&self, channel: &str, message: &Message) -> Result<String, NotifyError> {
         let Some((channel, metrics)) = self.channels.iter().find(|(own, _)| own.name == channel) else {
             return Err(NotifyError::Unknown(channel.to_owned()));
         };
-        let sent = tokio::time::timeout(TIMEOUT, self.dispatch(channel, message)).await;
-        let sent = sent.unwrap_or_else(|_| Err(later(format!("no answer within {} s", TIMEOUT.as_secs()))));
+        let limit = channel.kind.limit();
+        let sent = tokio::time::timeout(limit, self.dispatch(channel, message)).await;
+        let sent = sent.unwrap_or_else(|_| Err(later(format!("no answer within {} s", limit.as_secs()))));
         metrics.attempt(sent.is_ok());
         sent
     }
 
-    async fn dispatch(&self, channel: &Channel, message: &AlertMessage) -> Result<String, NotifyError> {
+    /// Says at a URL, or a reference to one, that all is well.
+    ///
+    /// # Errors
+    /// It was not said.
+    pub async fn ping(&self, url: &str) -> Result<String, NotifyError> {
+        let webhook = Webhook { url: url.to_owned(), ..Webhook::default() };
+        let body = dead_man::body();
+        let said = http::post(&self.http, &webhook, &body, "dead-man");
+        let said = tokio::time::timeout(TIMEOUT, said).await;
+        said.unwrap_or_else(|_| Err(later(format!("no answer within {} s", TIMEOUT.as_secs()))))
+    }
+
+    async fn dispatch(&self, channel: &Channel, message: &Message) -> Result<String, NotifyError> {
         match &channel.kind {
             ChannelKind::Log => {
                 log(message);
@@ -171,6 +195,8 @@ impl Notifier {
                 let webhook = Webhook { url: format!("{url}/v2/enqueue"), ..Webhook::default() };
                 http::post(&self.http, &webhook, &body, &message.key).await
             }
+            ChannelKind::Email(email) => email::send(email, message).await,
+            ChannelKind::Command { argv } => command::run(argv, &channel.name, message, command::TIMEOUT).await,
             ChannelKind::Telegram { url, token, chat } => {
                 let token = secret::resolve(token)?;
                 let webhook =
@@ -186,6 +212,16 @@ impl Notifier {
     }
 }
 
+impl ChannelKind {
+    /// Longest time for one message.
+    fn limit(&self) -> Duration {
+        match self {
+            Self::Command { .. } => command::TIMEOUT + Duration::from_secs(1),
+            _ => TIMEOUT,
+        }
+    }
+}
+
 impl From<SecretError> for NotifyError {
     /// An operator may mend it.
     fn from(error: SecretError) -> Self {
@@ -197,15 +233,22 @@ fn later(detail: String) -> NotifyError {
     NotifyError::Later { detail, retry_after: None }
 }
 
-fn log(message: &AlertMessage) {
+/// One line for each alert, and one for what else there is to say.
+fn log(message: &Message) {
     const TARGET: &str = "dixmgr::alert";
-    let alert = &message.alert;
-    let (title, status) = (message.title(), if message.status == AlertStatus::Firing { "firing" } else { "resolved" });
-    let (service, severity, fingerprint) = (&*alert.service, alert.severity.name(), &*alert.fingerprint);
-    let detail = alert.annotations.get("description").map_or("", String::as_str);
-    if message.status == AlertStatus::Firing && alert.severity > Severity::Info {
-        tracing::warn!(target: TARGET, service, severity, status, fingerprint, detail, "{title}");
-    } else {
-        tracing::info!(target: TARGET, service, severity, status, fingerprint, detail, "{title}");
+    for alert in &message.alerts {
+        let firing = alert.status == AlertStatus::Firing;
+        let status = if firing { "firing" } else { "resolved" };
+        let title = format!("[{}] {}", alert.mark(), alert.summary());
+        let (service, severity) = (&*alert.alert.service, alert.alert.severity.name());
+        let (fingerprint, detail) = (&*alert.alert.fingerprint, alert.description().unwrap_or_default());
+        if firing && alert.alert.severity > Severity::Info {
+            tracing::warn!(target: TARGET, service, severity, status, fingerprint, detail, "{title}");
+        } else {
+            tracing::info!(target: TARGET, service, severity, status, fingerprint, detail, "{title}");
+        }
+    }
+    if let Some(rest) = message.rest() {
+        tracing::warn!(target: TARGET, group = message.group, "{}: {rest}", message.title());
     }
 }

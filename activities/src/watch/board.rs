@@ -98,6 +98,13 @@ impl Board {
         slots.get(service).map(|slot| slot.live().clone())
     }
 
+    /// When any service was last looked at, after the epoch; zero before the first look.
+    #[must_use]
+    pub fn last_look(&self) -> Duration {
+        let slots = self.inner.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.values().map(|slot| slot.live().seen).max().unwrap_or_default()
+    }
+
     /// All services that are watched, with their names, whose last change is newer than number `version`.
     #[must_use]
     pub fn newer_than(&self, version: u64) -> Vec<(Arc<str>, Live)> {

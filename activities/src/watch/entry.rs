@@ -1,5 +1,6 @@
 //! One service, as the hub knows it. Time is an argument.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(super) struct Entry {
     /// From when to when its state is known, and counted as such.
     observed: Option<(Duration, Duration)>,
     alerts: Alerts,
+    /// Services that it needs and that do not run, when that was last asked.
+    lacks: BTreeSet<String>,
     telling: Telling,
     /// Something that decides may have changed since it was last told.
     moved: bool,
@@ -102,8 +105,19 @@ impl Entry {
             downtime: Downtime::default(),
             observed: None,
             alerts,
+            lacks: BTreeSet::new(),
             telling,
         }
+    }
+
+    /// Whether it is known not to run.
+    pub(super) fn is_down(&self) -> bool {
+        self.unit.phase != UnitPhase::Unknown && !self.has_processes() && !self.is_running()
+    }
+
+    /// The services that it needs and that do not run are these.
+    pub(super) fn set_lacks(&mut self, lacks: BTreeSet<String>) {
+        self.lacks = lacks;
     }
 
     /// A workflow watches it from look `from_look` on. Whether its checks have to begin anew, because they are other ones.
@@ -296,7 +310,8 @@ impl Entry {
         watcher.weighed = true;
         let state = self.state();
         let complete = !self.is_running() || self.readiness.is_complete();
-        let alerts = self.alerts.changes(&self.spec, &watcher.known.alerts, &state);
+        let mut alerts = self.alerts.changes(&self.spec, &watcher.known.alerts, &state);
+        alerts.raised.iter_mut().for_each(|raised| raised.lacking.clone_from(&self.lacks));
         let differs = |known: &ServiceState| state.differs(known) || !alerts.is_empty();
         if watcher.known.state.as_ref().map_or(complete, differs) {
             // Whoever waited may have been cancelled just now.

@@ -28,13 +28,13 @@ fn checked_spec() -> ServiceSpec {
 
 /// Rules of which none ever fires.
 pub(crate) fn no_rules() -> Arc<AlertPolicy> {
-    let delivery = Delivery {
-        receivers: Vec::new(),
-        group_wait: Duration::ZERO,
-        repeat_interval: Duration::ZERO,
-        dedupe_window: Duration::ZERO,
-    };
-    Arc::new(AlertPolicy { rules: Vec::new(), delivery, maintenance: Vec::new(), id_prefix: String::new() })
+    Arc::new(AlertPolicy {
+        rules: Vec::new(),
+        delivery: Delivery::default(),
+        routes: Vec::new(),
+        maintenance: Vec::new(),
+        id_prefix: String::new(),
+    })
 }
 
 /// The default rules.

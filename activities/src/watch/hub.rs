@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use dixmgr_model::UnitStatus;
+use dixmgr_model::{Dependency, UnitStatus};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::time::{Instant, sleep_until};
@@ -288,10 +288,16 @@ impl State {
             tracing::info!("the unit manager answers again");
         }
         let now = self.clock.now();
+        let mut looked = Vec::with_capacity(ids.len());
         self.watching.looked(now);
         for (id, status) in ids.into_iter().zip(statuses) {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
-            let seen = entry.seen(status, number, now);
+            looked.push((id, entry.seen(status, number, now)));
+        }
+        // Only now is it known what else has died in the same moment.
+        for (id, seen) in looked {
+            self.compare_needs(id);
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
             entry.report();
             let sampled = entry.spec.probes.resources && (lane == Lane::Routine || entry.meter.is_new());
             if sampled && (entry.has_processes() || !entry.meter.is_new()) {
@@ -300,6 +306,23 @@ impl State {
             if seen.check {
                 self.schedule_checks(id);
             }
+        }
+    }
+
+    /// Finds out which of the services that a dead one needs do not run either.
+    fn compare_needs(&mut self, id: Id) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        if entry.spec.needs.is_empty() {
+            return;
+        }
+        let down = |need: &&Dependency| {
+            let needed = self.by_service.get(&need.service).and_then(|id| self.entries.get(id));
+            needed.is_some_and(|needed| needed.is_down())
+        };
+        let needs = if entry.is_down() { &*entry.spec.needs } else { &[] };
+        let lacks = needs.iter().filter(down).map(|need| need.service.clone()).collect();
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.set_lacks(lacks);
         }
     }
 

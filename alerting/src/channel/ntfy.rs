@@ -4,7 +4,7 @@ use dixmgr_model::{AlertStatus, Severity};
 use serde_json::{Value, json};
 
 use super::words;
-use crate::incident::AlertMessage;
+use crate::message::Message;
 
 /// Where messages go unless a configuration says otherwise.
 pub const URL: &str = "https://ntfy.sh";
@@ -14,8 +14,8 @@ const TEXT: usize = 1_000;
 
 /// The body, for a topic.
 #[must_use]
-pub fn body(message: &AlertMessage, topic: &str) -> Value {
-    let (priority, tag) = match (message.status, message.alert.severity) {
+pub fn body(message: &Message, topic: &str) -> Value {
+    let (priority, tag) = match (message.status, message.severity()) {
         (AlertStatus::Resolved, _) => (3, "white_check_mark"),
         (AlertStatus::Firing, Severity::Critical) => (5, "rotating_light"),
         (AlertStatus::Firing, Severity::Warning) => (4, "warning"),

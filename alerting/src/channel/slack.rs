@@ -5,39 +5,63 @@
 use dixmgr_model::{AlertStatus, Severity};
 use serde_json::{Value, json};
 
-use crate::incident::AlertMessage;
+use super::rfc3339;
+use crate::message::{Message, MessageAlert};
 
 /// Longest text of a section, in characters.
 const SECTION: usize = 3_000;
 /// Longest text of a field.
 const FIELD: usize = 2_000;
+/// Longest summary or description of one of several alerts.
+const PART: usize = 1_000;
 /// Most fields of a section.
 const FIELDS: usize = 10;
 
 /// The body.
 #[must_use]
-pub fn body(message: &AlertMessage) -> Value {
+pub fn body(message: &Message) -> Value {
     let title = message.title();
     let mut blocks = vec![section(&format!("*{}*", cut(&escape(&title), SECTION - 2)))];
-    let description = message.alert.annotations.get("description").filter(|text| !text.is_empty());
-    if let Some(text) = description {
-        blocks.push(section(&cut(&escape(text), SECTION)));
+    match &*message.alerts {
+        [only] if message.count() == 1 => blocks.extend(single(only)),
+        alerts => blocks.extend(alerts.iter().map(|alert| section(&of_several(alert)))),
     }
-    blocks.push(json!({ "type": "section", "fields": fields(message) }));
-    let when = format!("<!date^{}^{{date_short}} {{time_secs}}|{}>", message.alert.starts_at / 1_000, started(message));
-    let context = match message.lasted() {
-        Some(lasted) => format!("since {when}, lasted {lasted} · {}", message.alert.fingerprint),
-        None => format!("since {when} · {}", message.alert.fingerprint),
-    };
-    blocks.push(json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": context }] }));
+    blocks.extend(message.rest().map(|rest| context(&escape(&rest))));
     json!({
         "text": cut(&escape(&title), SECTION),
         "attachments": [{ "color": colour(message), "fallback": cut(&escape(&title), SECTION), "blocks": blocks }],
     })
 }
 
-fn colour(message: &AlertMessage) -> &'static str {
-    match (message.status, message.alert.severity) {
+/// All that there is to say of the only alert.
+fn single(alert: &MessageAlert) -> Vec<Value> {
+    let mut blocks: Vec<Value> =
+        alert.description().map(|text| section(&cut(&escape(text), SECTION))).into_iter().collect();
+    blocks.push(json!({ "type": "section", "fields": fields(alert) }));
+    blocks.push(context(&since(alert)));
+    blocks
+}
+
+/// One of several alerts, in a few lines.
+fn of_several(alert: &MessageAlert) -> String {
+    let description = alert.description().map(|text| format!("\n{}", cut(&escape(text), PART)));
+    let summary = cut(&escape(&alert.summary()), PART);
+    format!("[{}] *{summary}*{}\n{}", alert.mark(), description.unwrap_or_default(), since(alert))
+}
+
+fn since(alert: &MessageAlert) -> String {
+    let starts_at = alert.alert.starts_at;
+    let when = format!("<!date^{}^{{date_short}} {{time_secs}}|{}>", starts_at / 1_000, rfc3339(starts_at));
+    let lasted = alert.lasted().map(|lasted| format!(", lasted {lasted}")).unwrap_or_default();
+    format!("since {when}{lasted} · {}", alert.alert.fingerprint)
+}
+
+fn context(text: &str) -> Value {
+    json!({ "type": "context", "elements": [{ "type": "mrkdwn", "text": text }] })
+}
+
+fn colour(message: &Message) -> &'static str {
+    match (message.status, message.severity()) {
         (AlertStatus::Resolved, _) => "#2eb67d",
         (AlertStatus::Firing, Severity::Critical) => "#e01e5a",
         (AlertStatus::Firing, Severity::Warning) => "#f2952f",
@@ -49,14 +73,10 @@ fn section(text: &str) -> Value {
     json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } })
 }
 
-fn fields(message: &AlertMessage) -> Vec<Value> {
-    let labels = message.alert.labels.iter().take(FIELDS);
+fn fields(alert: &MessageAlert) -> Vec<Value> {
+    let labels = alert.alert.labels.iter().take(FIELDS);
     let text = |name: &str, value: &str| cut(&format!("*{}*\n{}", escape(name), escape(value)), FIELD);
     labels.map(|(name, value)| json!({ "type": "mrkdwn", "text": text(name, value) })).collect()
-}
-
-fn started(message: &AlertMessage) -> String {
-    super::rfc3339(message.alert.starts_at)
 }
 
 /// As <https://api.slack.com/reference/surfaces/formatting#escaping> has it.
@@ -82,12 +102,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::channel::tests::message;
+    use crate::channel::tests::{alert, message, of};
+    use crate::message::LISTED;
 
     #[test]
     fn a_service_can_call_nobody() {
         let mut message = message(AlertStatus::Firing);
-        message.alert.annotations.insert("summary".to_owned(), "<!channel> & <http://x|y>".to_owned());
+        message.alerts[0].alert.annotations.insert("summary".to_owned(), "<!channel> & <http://x|y>".to_owned());
         let body = body(&message).to_string();
         assert!(body.contains("&lt;!channel&gt; &amp; &lt;http://x|y&gt;"), "{body}");
         assert!(!body.contains("<!channel>"), "{body}");
@@ -102,11 +123,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn slacks_limits_are_kept(summary in ".{0,50}", times in 1usize..400, labels in 0usize..30) {
-            let mut message = message(AlertStatus::Firing);
-            message.alert.annotations.insert("summary".to_owned(), summary.repeat(times));
-            message.alert.annotations.insert("description".to_owned(), "&<>".repeat(times * 10));
-            message.alert.labels.extend((0..labels).map(|n| (format!("l{n}"), "&".repeat(times))));
+        fn slacks_limits_are_kept(
+            summary in ".{0,50}", times in 1usize..400, labels in 0usize..30, alerts in 1..=LISTED
+        ) {
+            let mut message = of((0..alerts).map(|n| alert(&format!("s{n}"), AlertStatus::Firing)).collect());
+            for alert in &mut message.alerts {
+                alert.alert.annotations.insert("summary".to_owned(), summary.repeat(times));
+                alert.alert.annotations.insert("description".to_owned(), "&<>".repeat(times * 10));
+                alert.alert.labels.extend((0..labels).map(|n| (format!("l{n}"), "&".repeat(times))));
+            }
+            message.missed = 1;
             let body = body(&message);
             let blocks = body["attachments"][0]["blocks"].as_array().cloned().unwrap_or_default();
             prop_assert!(!blocks.is_empty() && blocks.len() <= 50);

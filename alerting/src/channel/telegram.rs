@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::words;
-use crate::incident::AlertMessage;
+use crate::message::Message;
 
 /// Where messages go unless a configuration says otherwise.
 pub const URL: &str = "https://api.telegram.org";
@@ -14,7 +14,7 @@ const TEXT: usize = 4_096;
 
 /// The body, for a chat.
 #[must_use]
-pub fn body(message: &AlertMessage, chat: &str) -> Value {
+pub fn body(message: &Message, chat: &str) -> Value {
     let text = format!("{}\n{}", message.title(), words(message));
     json!({
         "chat_id": chat,

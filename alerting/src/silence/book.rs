@@ -116,6 +116,13 @@ impl SilenceBook {
     }
 }
 
+impl FromIterator<Silence> for SilenceBook {
+    /// Silences that were taken before.
+    fn from_iter<I: IntoIterator<Item = Silence>>(list: I) -> Self {
+        Self { silences: list.into_iter().map(|silence| (silence.id.clone(), silence)).collect() }
+    }
+}
+
 /// Ends it at `now`; one that has not begun never does.
 fn end(silence: &mut Silence, now: u64) {
     silence.starts_at = silence.starts_at.min(now);

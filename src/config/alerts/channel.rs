@@ -8,12 +8,16 @@ use super::super::check;
 use super::super::fault::{FaultSink, Place};
 use super::super::reader::TableReader;
 use super::super::written::checked_map;
+use super::email;
 
 /// Types of channels.
-const KINDS: [&str; 5] = ["webhook", "slack", "pagerduty", "telegram", "ntfy"];
+const KINDS: [&str; 7] = ["webhook", "slack", "pagerduty", "telegram", "ntfy", "email", "command"];
 
-/// Reads one channel. `None` when it cannot be used; what is wrong is reported.
-pub(super) fn read(mut table: TableReader<'_>) -> Option<Channel> {
+/// Most words of a command.
+const MAX_WORDS: usize = 64;
+
+/// Reads one channel; commands only where they are allowed. `None` when it cannot be used; what is wrong is reported.
+pub(super) fn read(mut table: TableReader<'_>, allow_commands: bool) -> Option<Channel> {
     let name = required(&table, "name", "write name = \"…\"", check::service_name);
     if let Some(name) = &name {
         table.rename(format!("alerts.channel[{name}]"));
@@ -24,6 +28,8 @@ pub(super) fn read(mut table: TableReader<'_>) -> Option<Channel> {
         "pagerduty" => pagerduty_keys(&table),
         "telegram" => telegram_keys(&table),
         "ntfy" => ntfy_keys(&table),
+        "email" => email::read(&table).map(ChannelKind::Email),
+        "command" => command(&table, allow_commands),
         _ => required(&table, "url", "write url = \"env:NAME\"", check::secret_reference)
             .map(|url| ChannelKind::Slack { url }),
     };
@@ -71,6 +77,26 @@ fn ntfy_keys(table: &TableReader<'_>) -> Option<ChannelKind> {
     Some(ChannelKind::Ntfy { url: url?, topic: topic?, token })
 }
 
+/// A program. Whoever may write the file could otherwise do nothing as dixmgr but choose what it watches.
+fn command(table: &TableReader<'_>, allowed: bool) -> Option<ChannelKind> {
+    if !table.has("command") {
+        table.faults().report(table.place(), "has no command", "write command = [\"/usr/local/bin/page\", \"-now\"]");
+    }
+    let argv = table.strings("command")?;
+    if !allowed {
+        let advice = "write allow_commands = true in [alerts] if programs may be run for messages";
+        table.faults().report(&argv.place, "is not allowed", advice);
+        return None;
+    }
+    let words: Vec<String> = argv.value.into_iter().map(|word| word.value).collect();
+    if words.first().is_none_or(|program| !program.starts_with('/')) || words.len() > MAX_WORDS {
+        let advice = format!("write the whole path of a program, and at most {} arguments", MAX_WORDS - 1);
+        table.faults().report(&argv.place, "is no command", advice);
+        return None;
+    }
+    Some(ChannelKind::Command { argv: words })
+}
+
 /// `url` of a server of one's own, without a last slash; the usual one when it is not there.
 fn server(table: &TableReader<'_>, usual: &str) -> Option<String> {
     if !table.has("url") {
@@ -107,7 +133,7 @@ fn webhook(table: &TableReader<'_>) -> Option<Webhook> {
 }
 
 /// A key that has to be there.
-fn required<T>(
+pub(super) fn required<T>(
     table: &TableReader<'_>,
     key: &'static str,
     advice: &str,

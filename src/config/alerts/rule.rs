@@ -11,7 +11,8 @@ use super::super::fault::Located;
 use super::super::reader::TableReader;
 use super::super::resolve::Draft;
 use super::super::written::checked_map;
-use super::{known, position, with_log};
+use super::delivery::{known, with_log};
+use super::position;
 
 /// Most `*` of one pattern: each multiplies the ways in which it can fit.
 const MAX_STARS: usize = 4;
@@ -173,16 +174,10 @@ fn quantity(table: &TableReader<'_>, key: &'static str) -> Option<Located<f64>> 
 
 fn labels(table: &TableReader<'_>) -> BTreeMap<String, String> {
     let name = |name: &str| {
-        let word = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if OWN_LABELS.contains(&name) {
             return Err((format!("{name:?} is a label that every alert has"), "choose another name".to_owned()));
         }
-        let good = word && name.len() <= 64 && !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
-        if good {
-            Ok(())
-        } else {
-            Err((format!("{name:?} cannot be a label's name"), "use letters, digits and _".to_owned()))
-        }
+        check::label_name(name)
     };
     checked_map(table, "labels", name, |text| check::label(text).map(drop))
 }

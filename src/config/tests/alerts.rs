@@ -229,3 +229,131 @@ duration = '1h'
         assert!(found.iter().any(|found| found.contains(part)), "{part} is missing from {found:#?}");
     }
 }
+
+#[test]
+fn routes_say_who_is_told_otherwise() {
+    let found = alerts(&format!(
+        "{CHANNELS}
+[alerts]
+group_by = ['alertname', 'team']
+group_interval = '2m'
+[[alerts.escalation]]
+after = '15m'
+channels = ['phone']
+[[alerts.route]]
+name = 'pager'
+matchers = ['severity=critical', 'service=~\"api-.*\"']
+channels = ['phone']
+group_by = ['...']
+group_wait = '0s'
+[[alerts.route]]
+name = 'web'
+matchers = ['type!=web']
+"
+    ));
+    assert_eq!(found.policy.delivery.group_by, ["alertname", "team"]);
+    let [pager, web] = &*found.policy.routes else { panic!("{:?}", found.policy.routes) };
+    let channels: Vec<&str> = pager.delivery.receivers.iter().map(|to| to.channel.as_str()).collect();
+    assert_eq!((channels, &*pager.delivery.group_by), (vec!["log", "phone"], &["...".to_owned()][..]));
+    assert_eq!((pager.delivery.group_wait, pager.delivery.group_interval), (Duration::ZERO, Duration::from_mins(2)));
+    assert!(pager.matchers[1].is_regex && !web.matchers[0].is_equal);
+    assert_eq!(web.delivery.receivers, found.policy.delivery.receivers);
+}
+
+#[test]
+fn what_is_wrong_with_a_route_is_said() {
+    let found = faults(
+        "[alerts]
+group_by = ['severity', 'a b']
+[[alerts.route]]
+matchers = ['severity=critical']
+[[alerts.route]]
+name = 'a'
+[[alerts.route]]
+name = 'b'
+matchers = ['nonsense', 'service=~\"[\"']
+channels = ['nobody']
+[[alerts.route]]
+name = 'c'
+matchers = ['severity=info']
+[[alerts.route]]
+name = 'c'
+matchers = ['severity=info']
+",
+    );
+    let told = [
+        "alerts.group_by[0]: alerts cannot be grouped by severity",
+        "alerts.group_by[1]: \"a b\" is not the name of another label",
+        "alerts.route[0]: has no name",
+        "alerts.route[a]: has no matchers",
+        "alerts.route[b].matchers[0]: \"nonsense\" is not a matcher",
+        "alerts.route[b].channels[0]: no channel is called \"nobody\"",
+        "alerts.route[c]: a second route is called \"c\"",
+    ];
+    for told in told {
+        assert!(found.iter().any(|fault| fault.starts_with(told)), "{told:?} is missing from {found:#?}");
+    }
+}
+
+#[test]
+fn mail_programs_and_the_dead_man_are_read() {
+    let found = alerts(
+        "
+[alerts]
+allow_commands = true
+[[alerts.channel]]
+name = 'mail'
+type = 'email'
+server = 'mail.example.org'
+username = 'u'
+password = 'env:P'
+from = 'dixmgr <dixmgr@example.org>'
+to = ['ops@example.org']
+[[alerts.channel]]
+name = 'page'
+type = 'command'
+command = ['/usr/local/bin/page', '-now']
+[alerts.dead_man]
+url = 'env:PING'
+",
+    );
+    let ChannelKind::Email(mail) = &found.channels[1].kind else { panic!("{found:?}") };
+    assert_eq!((mail.port, mail.login.clone()), (587, Some(("u".to_owned(), "env:P".to_owned()))));
+    let argv = ["/usr/local/bin/page", "-now"].map(str::to_owned).to_vec();
+    assert_eq!(found.channels[2].kind, ChannelKind::Command { argv });
+    let dead_man = found.dead_man.unwrap();
+    assert_eq!((dead_man.url.as_str(), dead_man.interval), ("env:PING", Duration::from_mins(1)));
+}
+
+#[test]
+fn what_is_wrong_with_mail_and_programs_is_told_with_its_place() {
+    let found = faults(
+        "
+[[alerts.channel]]
+name = 'clear'
+type = 'email'
+server = 'mail.example.org'
+tls = 'none'
+from = 'nobody'
+to = ['ops@example.org', 'a@b\\r\\nBcc: c@d']
+password = 'hunter2'
+[[alerts.channel]]
+name = 'page'
+type = 'command'
+command = ['/bin/true']
+[alerts.dead_man]
+interval = '1m'
+",
+    );
+    for part in [
+        "alerts.channel[clear]: tls = \"none\" sends mail in the clear",
+        "alerts.channel[clear].from: \"nobody\" is no mailbox",
+        "alerts.channel[clear].to[1]",
+        "alerts.channel[clear].password: is not a reference to a secret",
+        "alerts.channel[page].command: is not allowed",
+        "alerts.dead_man: has no url",
+    ] {
+        assert!(found.iter().any(|found| found.contains(part)), "{part} is missing from {found:#?}");
+    }
+    assert!(!found.iter().any(|fault| fault.contains("hunter2")), "a secret is not repeated: {found:#?}");
+}

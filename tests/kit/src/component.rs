@@ -26,6 +26,10 @@ pub enum Component {
     Promtool,
     /// `chromium` and its driver, which show the status page.
     Chromium,
+    /// `amtool`, Alertmanager's command line.
+    Amtool,
+    /// `aiosmtpd`, an SMTP server.
+    Smtp,
     /// `prometheus` itself.
     Prometheus,
 }
@@ -40,6 +44,8 @@ impl fmt::Display for Component {
             Self::Monit => "monit",
             Self::Promtool => "promtool",
             Self::Chromium => "chromium",
+            Self::Amtool => "amtool",
+            Self::Smtp => "the SMTP server aiosmtpd",
             Self::Prometheus => "prometheus",
         })
     }
@@ -64,6 +70,11 @@ impl Component {
             Self::Monit => missing_programs(&["monit"]),
             Self::Promtool => missing_programs(&["promtool"]),
             Self::Chromium => missing_programs(&["chromium", "chromedriver"]),
+            Self::Amtool => missing_programs(&["amtool"]),
+            Self::Smtp => {
+                let path = environment().join("aiosmtpd");
+                (!path.exists()).then(|| format!("{} does not exist", path.display()))
+            }
             Self::Prometheus => missing_programs(&["prometheus"]),
         }
     }

@@ -271,11 +271,24 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// # Errors
 /// Nobody listens there, or what answers does not speak HTTP.
 pub fn get(port: u16, path: &str) -> io::Result<(u16, String)> {
+    ask(port, &format!("GET {path} HTTP/1.0\r\n"), "")
+}
+
+/// Status and body of a POST of JSON to `127.0.0.1:port`.
+///
+/// # Errors
+/// Nobody answers, or not with HTTP.
+pub fn post(port: u16, path: &str, json: &str) -> io::Result<(u16, String)> {
+    let head = format!("POST {path} HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n", json.len());
+    ask(port, &head, json)
+}
+
+/// HTTP/1.0, so that the body ends with the connection and is not chunked.
+fn ask(port: u16, head: &str, body: &str) -> io::Result<(u16, String)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    // HTTP/1.0, so that the body ends with the connection and is not chunked.
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n")?;
+    write!(stream, "{head}host: {address}\r\n\r\n{body}")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let invalid = || io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP: {answer:?}"));

@@ -6,11 +6,11 @@ use dixmgr_engine::clock::{Clock, Timestamp, VirtualClock};
 use dixmgr_engine::store::{StoreOptions, Synchronous};
 use dixmgr_engine::{Engine, EngineOptions};
 use dixmgr_model::ServiceSpec;
-use dixmgr_workflows::{NodeInput, NodeWorkflow, ServiceStatus};
+use dixmgr_workflows::{AlertGroupWorkflow, AlertInput, AlertWorkflow, NodeInput, NodeWorkflow, ServiceStatus};
 use temporalio_client::tonic::IntoRequest;
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, RegisterNamespaceOptions, Url, WorkflowQueryOptions,
-    WorkflowStartOptions,
+    Client, ClientOptions, Connection, ConnectionOptions, RegisterNamespaceOptions, Url, WorkflowIdConflictPolicy,
+    WorkflowQueryOptions, WorkflowSignalOptions, WorkflowStartOptions,
 };
 use temporalio_common::protos::temporal::api::common::v1::WorkflowExecution;
 use temporalio_common::protos::temporal::api::history::v1::{HistoryEvent, history_event::Attributes};
@@ -66,6 +66,22 @@ impl Machine {
         self.world.add(spec.unit_name());
         let options = WorkflowStartOptions::new(QUEUE, spec.workflow_id.clone()).build();
         self.client.start_workflow(NodeWorkflow::run, NodeInput::new(spec), options).await.expect("it starts");
+    }
+
+    /// An alert fires.
+    pub(crate) async fn raise(&self, input: AlertInput) {
+        let id = input.raised.workflow_id.clone();
+        let options =
+            WorkflowStartOptions::new(QUEUE, id).id_conflict_policy(WorkflowIdConflictPolicy::UseExisting).build();
+        let (run, signal) = (AlertWorkflow::run, AlertWorkflow::raise);
+        let raised = self.client.signal_with_start_workflow(run, input.clone(), signal, input, options);
+        raised.await.expect("it is raised");
+    }
+
+    /// An alert is over.
+    pub(crate) async fn resolve(&self, id: &str) {
+        let alert = self.client.get_workflow_handle::<AlertWorkflow>(id);
+        alert.signal(AlertWorkflow::resolve, (), WorkflowSignalOptions::default()).await.expect("it is told");
     }
 
     pub(crate) async fn status(&self, workflow_id: &str) -> ServiceStatus {
@@ -168,7 +184,9 @@ fn worker(client: Client, activities: Activities) -> tokio::task::JoinHandle<()>
     let options = WorkerOptions::new(QUEUE)
         .register_activities(activities)
         .register_workflow::<NodeWorkflow>()
-        .expect("one workflow type")
+        .and_then(|options| options.register_workflow::<AlertWorkflow>())
+        .and_then(|options| options.register_workflow::<AlertGroupWorkflow>())
+        .expect("distinct workflow types")
         .build();
     let mut worker = Worker::new(&runtime, client, options).expect("a worker");
     tokio::task::spawn_local(async move {

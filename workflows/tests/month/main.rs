@@ -13,6 +13,7 @@
 // The SDK's `activities` macro names the crate `futures`; what it uses of it is in futures-util.
 extern crate futures_util as futures;
 
+mod absence;
 mod machine;
 #[allow(dead_code, reason = "the SDK's macro makes a constant of every activity")]
 mod world;

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dixmgr_activities::api::{WatchReport, WatchRequest};
+use dixmgr_activities::api::{NotifyRequest, WatchReport, WatchRequest};
+use dixmgr_alerting::message::Message;
 use dixmgr_engine::RunningActivity;
 use dixmgr_engine::clock::{Clock, Timestamp, VirtualClock};
 use dixmgr_model::{
@@ -72,6 +73,12 @@ struct State {
     script: BTreeMap<Timestamp, Vec<(String, Happening)>>,
     sleepers: Vec<Sleeper>,
     effects: Vec<Effect>,
+    /// Until then no message arrives.
+    receiver_away_until: Option<Timestamp>,
+    /// Messages that arrived, and when.
+    heard: Vec<(Timestamp, Message)>,
+    /// Messages that were tried.
+    attempts: u32,
 }
 
 /// The world; clones are the same one.
@@ -104,6 +111,28 @@ impl World {
     /// What was done to `unit`, in order.
     pub(crate) fn effects(&self, unit: &str) -> Vec<Effect> {
         self.state().effects.iter().filter(|effect| effect.unit == unit).cloned().collect()
+    }
+
+    /// Nobody takes messages until then.
+    pub(crate) fn receiver_is_away_until(&self, at: Timestamp) {
+        self.state().receiver_away_until = Some(at);
+    }
+
+    /// Messages that arrived, and how many were tried.
+    pub(crate) fn heard(&self) -> (Vec<(Timestamp, Message)>, u32) {
+        let state = self.state();
+        (state.heard.clone(), state.attempts)
+    }
+
+    fn hear(&self, message: Message) -> Result<String, ActivityError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.attempts += 1;
+        if state.receiver_away_until.is_some_and(|until| now < until) {
+            return Err(std::io::Error::other("away").into());
+        }
+        state.heard.push((now, message));
+        Ok("heard".to_owned())
     }
 
     /// When the next thing happens here.
@@ -301,5 +330,13 @@ impl Activities {
     ) -> Result<ActionReport, ActivityError> {
         let _ = self.world.doze(OPERATION, &this(&ctx)).await;
         Ok(self.world.act(&request))
+    }
+    #[activity(name = "notify")]
+    pub(crate) async fn notify(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        request: NotifyRequest,
+    ) -> Result<String, ActivityError> {
+        self.world.hear(request.message)
     }
 }

@@ -1,12 +1,12 @@
 //! Cases about alerts: what their workflows tell, when, and what stays behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dixmgr_alerting::incident::{Incident, Note};
-use dixmgr_model::{Alert, AlertKind, AlertStatus, Delivery, RaisedAlert, Receiver, Severity};
+use dixmgr_model::{Alert, AlertGroup, AlertKind, AlertStatus, Delivery, RaisedAlert, Receiver, Severity};
 use dixmgr_testkit::eventually_async;
-use dixmgr_workflows::AlertWorkflow;
+use dixmgr_workflows::{AlertGroupWorkflow, AlertWorkflow};
 use temporalio_client::{Client, WorkflowDescribeOptions, WorkflowHandle, WorkflowQueryOptions, WorkflowSignalOptions};
 
 use super::harness::{Harness, record};
@@ -29,15 +29,23 @@ fn raised(harness: &Harness, service: &str, severity: Severity) -> RaisedAlert {
     let delivery = Delivery {
         receivers: vec![Receiver { channel: "ops".to_owned(), after: Duration::ZERO }],
         group_wait: Duration::from_millis(200),
-        repeat_interval: Duration::from_secs(3600),
+        group_interval: Duration::ZERO,
         dedupe_window: Duration::from_millis(500),
+        ..Delivery::default()
     };
-    RaisedAlert { alert, workflow_id: harness.id(&format!("alert.{fingerprint}")), delivery }
+    let group = AlertGroup { workflow_id: harness.id("alert-group"), labels: BTreeMap::new() };
+    RaisedAlert {
+        alert,
+        workflow_id: harness.id(&format!("alert.{fingerprint}")),
+        delivery,
+        group,
+        lacking: BTreeSet::new(),
+    }
 }
 
 /// Status and severity of each message that arrived.
 fn told(world: &World) -> Vec<(AlertStatus, Severity)> {
-    world.notified().into_iter().map(|request| (request.message.status, request.message.alert.severity)).collect()
+    world.notified().into_iter().map(|request| (request.message.status, request.message.severity())).collect()
 }
 
 fn alert(harness: &Harness, service: &str) -> WorkflowHandle<Client, AlertWorkflow> {
@@ -78,8 +86,7 @@ pub async fn an_alert_is_told_and_told_to_be_over(harness: Harness) {
     let all = [(Firing, Severity::Warning), (Firing, Severity::Critical), (Resolved, Severity::Critical)];
     harness.until("resolved", |world| told(world) == all).await;
     until_closed(&handle).await;
-    let keys: std::collections::BTreeSet<_> =
-        harness.world.notified().into_iter().map(|request| request.message.key).collect();
+    let keys: BTreeSet<_> = harness.world.notified().into_iter().map(|request| request.message.key).collect();
     assert_eq!(keys.len(), 3, "{keys:?}");
     record(handle.fetch_history(Default::default()), "alert-escalated").await;
     db.record("node-alert").await;
@@ -117,4 +124,37 @@ pub async fn a_service_that_is_let_go_leaves_no_alert_behind(harness: Harness) {
         .until("told to be over", |world| told(world).last().is_some_and(|last| last.0 == AlertStatus::Resolved))
         .await;
     until_closed(&alert(&harness, "db")).await;
+}
+
+pub async fn alerts_of_one_group_are_told_together(harness: Harness) {
+    use AlertStatus::{Firing, Resolved};
+    harness.world.runs("db.service");
+    let db = harness.start_node(harness.spec("db")).await;
+    db.until("ready", |status| status.ready).await;
+    let alerts = ["a", "b", "c"].map(|service| {
+        let mut raised = raised(&harness, service, Severity::Warning);
+        raised.delivery.group_wait = Duration::from_secs(2);
+        raised
+    });
+    harness.world.set_alerts("db.service", alerts.to_vec());
+    let counts = |world: &World| -> Vec<(AlertStatus, usize, usize)> {
+        let messages = world.notified().into_iter().map(|request| request.message);
+        messages.map(|message| (message.status, message.firing, message.resolved)).collect()
+    };
+    harness.until("one message about three", |world| counts(world) == [(Firing, 3, 0)]).await;
+    harness.world.set_alerts("db.service", Vec::new());
+    // Their ends are reported one by one, and there is no interval between messages here.
+    harness
+        .until("all are told to be over", |world| {
+            let resolved: usize = counts(world).iter().map(|(.., resolved)| resolved).sum();
+            counts(world).last().is_some_and(|last| last.0 == Resolved) && resolved == 3
+        })
+        .await;
+    let group = harness.client.get_workflow_handle::<AlertGroupWorkflow>(harness.id("alert-group"));
+    eventually_async("the group ends", PATIENCE, || async {
+        let described = group.describe(WorkflowDescribeOptions::default()).await.ok()?;
+        (!format!("{:?}", described.status()).contains("Running")).then_some(())
+    })
+    .await;
+    record(group.fetch_history(Default::default()), "alert-group").await;
 }

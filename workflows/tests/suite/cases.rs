@@ -10,7 +10,7 @@ use temporalio_client::WorkflowSignalOptions;
 
 use super::alerts::{
     a_caused_alert_is_told_when_it_outlives_its_cause, a_service_that_is_let_go_leaves_no_alert_behind,
-    an_alert_is_told_and_told_to_be_over,
+    alerts_of_one_group_are_told_together, an_alert_is_told_and_told_to_be_over,
 };
 use super::harness::{Harness, events, record, sorted, until_cluster, until_infrastructure};
 use super::run::Case;
@@ -48,6 +48,7 @@ pub const ALL: &[Case] = cases![
     an_alert_is_told_and_told_to_be_over,
     a_caused_alert_is_told_when_it_outlives_its_cause,
     a_service_that_is_let_go_leaves_no_alert_behind,
+    alerts_of_one_group_are_told_together,
     subscribers_are_told_of_silences_at_once_and_of_every_change,
     maintenance_windows_are_silences_and_follow_the_configuration,
     silences_and_subscribers_outlive_a_run,

@@ -8,9 +8,9 @@ use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::{Dependency, Labels, Probes, Replicas, RestartPolicy, ServiceSpec, Target};
 use dixmgr_testkit::eventually_async;
 use dixmgr_workflows::{
-    AlertWorkflow, ClusterInput, ClusterStatus, ClusterWorkflow, DependentWorkflow, InfrastructureInput,
-    InfrastructureStatus, InfrastructureWorkflow, NodeInput, NodeWorkflow, ServiceStatus, SilencesWorkflow,
-    interceptors,
+    AlertGroupWorkflow, AlertWorkflow, ClusterInput, ClusterStatus, ClusterWorkflow, DependentWorkflow,
+    InfrastructureInput, InfrastructureStatus, InfrastructureWorkflow, NodeInput, NodeWorkflow, ServiceStatus,
+    SilencesWorkflow, interceptors,
 };
 use temporalio_client::{
     Client, WorkflowDescribeOptions, WorkflowFetchHistoryOptions, WorkflowHandle, WorkflowHistory,
@@ -58,6 +58,7 @@ impl Harness {
             .and_then(|options| options.register_workflow::<ClusterWorkflow>())
             .and_then(|options| options.register_workflow::<InfrastructureWorkflow>())
             .and_then(|options| options.register_workflow::<AlertWorkflow>())
+            .and_then(|options| options.register_workflow::<AlertGroupWorkflow>())
             .and_then(|options| options.register_workflow::<SilencesWorkflow>())
             .and_then(|options| options.register_workflow::<Listener>())
             .expect("distinct workflow types")
