@@ -118,9 +118,8 @@ fn package(to: &Path) -> PathBuf {
     let file = to.join("dixmgr.deb");
     let target = Path::new(BINARY).parent().and_then(Path::parent).expect("a target directory");
     let mut cargo = Command::new("cargo");
-    cargo
-        .args(["deb", "--no-build", "--no-strip", "--profile", "dev", "--locked", "--quiet", "--fast", "-o"])
-        .arg(&file);
+    let quick = ["--no-build", "--profile", "dev", "--strip", "--fast", "--compress-type", "gz"];
+    cargo.arg("deb").args(quick).args(["--locked", "--quiet", "-o"]).arg(&file);
     run(cargo.env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true"));
     file
 }
