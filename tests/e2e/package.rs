@@ -118,7 +118,7 @@ fn package(to: &Path) -> PathBuf {
     let file = to.join("dixmgr.deb");
     let target = Path::new(BINARY).parent().and_then(Path::parent).expect("a target directory");
     let mut cargo = Command::new("cargo");
-    let quick = ["--no-build", "--profile", "dev", "--strip", "--fast", "--compress-type", "gz"];
+    let quick = ["--no-build", "--profile", "dev", "--strip", "--fast"];
     cargo.arg("deb").args(quick).args(["--locked", "--quiet", "-o"]).arg(&file);
     run(cargo.env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true"));
     file
