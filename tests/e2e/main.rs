@@ -20,6 +20,7 @@ mod exec;
 mod history;
 mod installed;
 mod life;
+mod package;
 mod policy;
 mod prometheus;
 mod replicas;

@@ -32,6 +32,8 @@ pub enum Component {
     Smtp,
     /// `prometheus` itself.
     Prometheus,
+    /// `cargo deb`, which makes the Debian package, and dpkg.
+    CargoDeb,
 }
 
 impl fmt::Display for Component {
@@ -47,6 +49,7 @@ impl fmt::Display for Component {
             Self::Amtool => "amtool",
             Self::Smtp => "the SMTP server aiosmtpd",
             Self::Prometheus => "prometheus",
+            Self::CargoDeb => "cargo deb and dpkg",
         })
     }
 }
@@ -76,6 +79,7 @@ impl Component {
                 (!path.exists()).then(|| format!("{} does not exist", path.display()))
             }
             Self::Prometheus => missing_programs(&["prometheus"]),
+            Self::CargoDeb => missing_programs(&["cargo-deb", "dpkg", "dpkg-deb"]),
         }
     }
 }
