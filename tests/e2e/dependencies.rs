@@ -13,7 +13,7 @@ fn dependents_start_in_order_once_what_they_need_is_ready() {
     systemd.install(&["db.service", "api.service", "front.service"].map(CountedUnit::new));
     let check = format!("failure_threshold = 1\nhttp = [{{ url = \"{}\" }}]", backend.url("/health"));
     let config = [
-        "[alerts]\ngroup_wait = \"0s\"\n".to_owned() + QUICK,
+        "[alerts]\ngroup_wait = \"0s\"\ngroup_interval = \"0s\"\n".to_owned() + QUICK,
         service("front.service", "needs = [\"api\"]"),
         service("api.service", "needs = [\"db\"]\ndependency_timeout = \"1s\""),
         service("db.service", &check),
