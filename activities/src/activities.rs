@@ -69,13 +69,14 @@ pub struct Activities {
 
 impl Activities {
     /// Names of all activities: their series exist before the first of them has run.
-    pub const NAMES: [&str; 16] = [
+    pub const NAMES: [&str; 17] = [
         "watch_service",
         "start_unit",
         "restart_unit",
         "stop_unit",
         "record_dependency_wait",
         "plan_page",
+        "dead_man_ping",
         "maintenance_windows",
         "notify",
         "CheckSystemdServiceActivity",

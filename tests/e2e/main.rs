@@ -19,6 +19,7 @@ mod engine_storm;
 mod exec;
 mod installed;
 mod life;
+mod package;
 mod policy;
 mod prometheus;
 mod replicas;

@@ -9,6 +9,16 @@ use crate::{
     wire::{found_by, no_difference_in, temporal},
 };
 
+/// A server has four parts of each queue, each with an order of its own, and no fairness.
+const ONE_FAIR_PART: [&str; 6] = [
+    "--dynamic-config-value",
+    "matching.numTaskqueueReadPartitions=1",
+    "--dynamic-config-value",
+    "matching.numTaskqueueWritePartitions=1",
+    "--dynamic-config-value",
+    "matching.enableFairness=true",
+];
+
 #[test]
 fn the_python_sdk_sees_no_difference_between_workers() {
     let Some(server) = TemporalServer::start() else { return };
@@ -89,6 +99,11 @@ fn the_python_sdk_sees_no_difference_between_standalone_activities() {
 #[test]
 fn the_python_sdk_sees_no_difference_between_standalone_activities_that_are_kept() {
     no_difference_in("activities_kept.py", &[]);
+}
+
+#[test]
+fn the_python_sdk_sees_no_difference_between_task_queues() {
+    no_difference_in("queues.py", &ONE_FAIR_PART);
 }
 
 #[test]

@@ -366,13 +366,15 @@ const COLUMNS: [Column; 19] = [
         "service_check_success",
         Kind::Gauge,
         "Whether the check passed when it last ran (1) or not (0).",
-        |family, entry| entry.metrics.checks.write_success(family, &entry.labels),
+        |family, entry| {
+            entry.metrics.checks.write_success(family, &entry.labels);
+        },
     ),
     ("service_check_failures_total", Kind::Counter, "Runs of the check that it did not pass.", |family, entry| {
         entry.metrics.checks.write_failures(family, &entry.labels);
     }),
     ("service_check_duration_seconds", Kind::Gauge, "How long the last answer to the check took.", |family, entry| {
-        entry.metrics.checks.write_duration(family, &entry.labels)
+        entry.metrics.checks.write_duration(family, &entry.labels);
     }),
     (
         "service_cpu_percent",

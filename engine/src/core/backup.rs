@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use tonic::Status;
 
-use super::{Core, CoreHandle, Inbox, Reply, Turn, shut_down, status_of};
+use super::{Core, CoreHandle, Inbox, Reply, run::Turn, shut_down, status_of};
 use crate::store::{StoreError, backup::Target};
 
 /// A copy that is asked for.

@@ -52,6 +52,7 @@ impl Core {
             || self.batch_jobs.has_changes()
             || self.deployments.has_changes()
             || self.activities.has_changes()
+            || self.task_queues.has_changes()
     }
 
     fn batch(&self) -> Batch {
@@ -72,6 +73,7 @@ impl Core {
         self.batch_jobs.write(&mut batch);
         self.deployments.write(&mut batch);
         self.activities.write(&mut batch);
+        self.task_queues.write(&mut batch);
         batch
     }
 
@@ -81,6 +83,7 @@ impl Core {
         self.schedules.take_unsaved();
         self.batch_jobs.take_unsaved();
         self.deployments.saved();
+        self.task_queues.saved();
         self.activities_saved();
         self.commits += 1;
         for key in std::mem::take(&mut self.touched) {
@@ -157,6 +160,7 @@ impl Core {
         self.reload(&touched);
         self.revert_activities();
         self.revert_deployments();
+        self.revert_task_queues();
     }
 }
 

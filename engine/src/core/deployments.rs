@@ -13,7 +13,7 @@ use super::Core;
 use crate::{
     deployment::{MAX_DEPLOYMENTS, Record, Routing, VersionId, ramp_takes},
     history::{state::ExecutionInfo, time::Nanos},
-    matching::{QueueKey, Task, TaskKind},
+    matching::{QueueKey, Rank, Task, TaskKind},
     store::{Batch, DeploymentRow},
 };
 
@@ -273,7 +273,7 @@ impl Core {
                 Task::Query { key, .. } => {
                     if let Ok(info) = self.info(key) {
                         let queue = self.worker_queue(&info);
-                        self.queues.add_task(&queue, task, self.now());
+                        self.queues.add_task(&queue, task, Rank::of(info.priority()), self.now());
                     }
                 }
             }

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{Core, Reply};
 use crate::{
-    history::{ActivityStart, Execution, TaskStart, time::Nanos},
-    matching::{QueueKey, Task, TaskKind},
+    history::{ActivityStart, Execution, TaskStart, priority::merged, time::Nanos},
+    matching::{QueueKey, Rank, Task, TaskKind},
 };
 
 /// Who polls.
@@ -26,6 +26,8 @@ pub(crate) struct PollRequest {
     pub(crate) poll_id: u64,
     /// Names the worker's instance, so that all its polls end when it shuts down; empty when it does not say.
     pub(crate) worker: String,
+    /// Tasks a second that its queue is to give out at the most, if it says so.
+    pub(crate) max_rate: Option<f64>,
 }
 
 /// A worker that waits for a task.
@@ -97,6 +99,9 @@ impl Core {
         if let Some(delivery) = self.undelivered.get_mut(&queue).and_then(std::collections::VecDeque::pop_front) {
             return self.deliver(&queue, reply, delivery);
         }
+        if let Some(rate) = request.max_rate {
+            self.queues.limit_by_worker(&queue, rate);
+        }
         let identity = request.identity.clone();
         if let Err(poller) = self.queues.add_poller(&queue, self.now(), &identity, Poller { request, reply }) {
             poller.reply.refuse(Status::resource_exhausted("too many pollers wait on this task queue"));
@@ -135,7 +140,7 @@ impl Core {
                 Task::Query { key, .. } | Task::Activity { key, .. } => {
                     if let Ok(info) = self.info(key) {
                         let queue = self.worker_queue(&info);
-                        self.queues.add_task(&queue, task, self.now());
+                        self.queues.add_task(&queue, task, Rank::of(info.priority()), self.now());
                     }
                 }
             }
@@ -172,7 +177,7 @@ impl Core {
             let there = task.sticky && self.queues.has_poller(&sticky, now) && self.may_stick(info, normal);
             let version = if there { None } else { self.version_for(info, normal, kind) };
             let queue = if there { sticky } else { QueueKey { name: normal.to_owned(), version, ..sticky } };
-            tasks.push((queue, Task::Workflow { key }));
+            tasks.push((queue, Task::Workflow { key }, Rank::of(info.priority())));
         }
         for id in activities {
             let Some(activity) = execution.activities.get(&id).filter(|a| a.is_due() && !execution.is_paused()) else {
@@ -184,14 +189,15 @@ impl Core {
                     (info.namespace.clone(), activity.task_queue().to_owned(), TaskKind::Activity);
                 let version = self.version_for(info, &name, kind);
                 let queue = QueueKey { namespace, name, kind, version };
-                tasks.push((queue, Task::Activity { key, scheduled_event_id: id, attempt: activity.attempt }));
+                let rank = Rank::of(merged(info.priority(), activity.priority()).as_ref());
+                tasks.push((queue, Task::Activity { key, scheduled_event_id: id, attempt: activity.attempt }, rank));
             }
         }
         if let Some(live) = self.live.get_mut(&key) {
             live.queued.extend(queued);
         }
-        for (queue, task) in tasks {
-            self.queues.add_task(&queue, task, now);
+        for (queue, task, rank) in tasks {
+            self.queues.add_task(&queue, task, rank, now);
         }
     }
 
@@ -227,8 +233,9 @@ impl Core {
     /// Brings waiting tasks and waiting workers together. Answers whether any met.
     pub(super) fn match_tasks(&mut self) -> bool {
         let mut any = false;
+        let now = self.now();
         while let Some(queue) = self.queues.take_ready() {
-            while let Some((task, poller)) = self.queues.take(&queue, |poller| !poller.reply.is_closed()) {
+            while let Some((task, poller)) = self.queues.take(&queue, now, |poller| !poller.reply.is_closed()) {
                 match self.give(&queue, &task, poller) {
                     None => any = true,
                     Some(poller) => self.queues.put_back(&queue, poller),

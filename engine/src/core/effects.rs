@@ -23,6 +23,7 @@ use crate::{
     deployment::VersionId,
     history::{
         Execution, StartInput, is_end_by_reset,
+        priority::merged,
         state::{Effect, PendingChild, SignalInput, Target},
     },
     matching::TaskKind,
@@ -128,7 +129,7 @@ impl Core {
             cron_schedule: command.cron_schedule,
             workflow_id: command.workflow_id,
             root_workflow_execution: root.or(Some(parent_execution)),
-            priority: command.priority,
+            priority: merged(info.priority(), command.priority.as_ref()),
             inherited_pinned_version,
             versioning_override,
             ..Default::default()

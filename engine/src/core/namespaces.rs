@@ -70,6 +70,7 @@ impl Core {
         self.schedules.delete_of(name);
         self.batch_jobs.delete_of(name);
         self.deployments.delete_of(name);
+        self.forget_task_queues_of(name);
         self.delete_activities_of(name);
     }
 

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use super::{Core, Reply};
 use crate::{
     history::state::ExecutionInfo,
-    matching::{QueueKey, Task, TaskKind},
+    matching::{QueueKey, Rank, Task, TaskKind},
 };
 
 /// Queries that may wait for one execution (`history.maxBufferedQueryCount` is 1; ours are cheaper).
@@ -82,7 +82,7 @@ impl Core {
     fn queue_query(&mut self, key: i64, query_id: u64) {
         let Ok(info) = self.info(key) else { return };
         let queue = self.worker_queue(&info);
-        self.queues.add_task(&queue, Task::Query { key, query_id }, self.now());
+        self.queues.add_task(&queue, Task::Query { key, query_id }, Rank::of(info.priority()), self.now());
     }
 
     /// Queue of the worker that knows an execution best.
@@ -174,7 +174,12 @@ impl Core {
         }
         let queue = self.worker_queue(info);
         for query_id in queries.keys() {
-            self.queues.add_task(&queue, Task::Query { key, query_id: *query_id }, self.now());
+            self.queues.add_task(
+                &queue,
+                Task::Query { key, query_id: *query_id },
+                Rank::of(info.priority()),
+                self.now(),
+            );
         }
         self.closed_queries.entry(key).or_default().extend(queries);
     }

@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::{Core, Live};
 use crate::{
-    history::{ActivityStart, TaskStarted, state::ExecutionInfo, time::timestamp},
+    history::{ActivityStart, TaskStarted, priority::merged, state::ExecutionInfo, time::timestamp},
     service::token::{HistoryToken, TaskToken, Token as _},
     store::HistoryLimit,
 };
@@ -144,6 +144,7 @@ impl Core {
         };
         // It may have changed since. Of the timeouts the worker is told what the workflow once asked for, as by the server.
         let options = activity.options();
+        let priority = info.priority().cloned();
         let token = TaskToken {
             key,
             scheduled_event_id: activity.scheduled_event_id,
@@ -171,7 +172,7 @@ impl Core {
             start_to_close_timeout: scheduled.start_to_close_timeout,
             heartbeat_timeout: scheduled.heartbeat_timeout,
             retry_policy: options.retry_policy,
-            priority: options.priority,
+            priority: merged(priority.as_ref(), options.priority.as_ref()),
             ..Default::default()
         })
     }

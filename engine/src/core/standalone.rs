@@ -20,7 +20,7 @@ use crate::{
         TaskStart,
         time::{Nanos, timestamp},
     },
-    matching::{QueueKey, Task, TaskKind},
+    matching::{QueueKey, Rank, Task, TaskKind},
     service::{
         status::not_found,
         token::{TaskToken, Token as _},
@@ -228,9 +228,9 @@ impl Core {
         if !record.waits_for_worker() || self.activities.queued.get(&key) == Some(&attempt) {
             return;
         }
-        let queue = self.activity_queue(record);
+        let (queue, rank) = (self.activity_queue(record), Rank::of(record.activity.priority()));
         self.activities.queued.insert(key, attempt);
-        self.queues.add_task(&queue, Task::Standalone { key, attempt }, now);
+        self.queues.add_task(&queue, Task::Standalone { key, attempt }, rank, now);
     }
 
     fn activity_queue(&self, record: &Record) -> QueueKey {

@@ -19,6 +19,7 @@ mod lifecycle;
 mod next_run;
 mod options;
 mod pause;
+pub(crate) mod priority;
 mod protocol;
 mod reset;
 pub(crate) mod retry_policy;

@@ -1,6 +1,7 @@
 //! Options of a running workflow that clients change: its priority, and how workers are chosen for it.
 
 use temporalio_common::protos::temporal::api::{
+    common::v1::Priority,
     history::v1::{WorkflowExecutionOptionsUpdatedEventAttributes, history_event::Attributes},
     workflow::v1::WorkflowExecutionOptions,
 };
@@ -8,6 +9,11 @@ use temporalio_common::protos::temporal::api::{
 use super::{Execution, state::ExecutionInfo, time::Nanos, versioning::recorded};
 
 impl ExecutionInfo {
+    /// Its priority.
+    pub(crate) fn priority(&self) -> Option<&Priority> {
+        self.started.as_ref()?.priority.as_ref()
+    }
+
     /// The options in force.
     pub fn options(&self) -> WorkflowExecutionOptions {
         WorkflowExecutionOptions {

@@ -4,7 +4,7 @@
 //! tag for ever. Times are nanoseconds since the epoch, 0 for "none".
 
 use temporalio_common::protos::temporal::api::{
-    common::v1::{ActivityType, Memo, Payloads, RetryPolicy, SearchAttributes},
+    common::v1::{ActivityType, Memo, Payloads, Priority, RetryPolicy, SearchAttributes},
     failure::v1::Failure,
     history::v1::{ActivityTaskScheduledEventAttributes, WorkflowExecutionStartedEventAttributes},
     sdk::v1::UserMetadata,
@@ -355,6 +355,11 @@ impl PendingActivity {
     /// Its type.
     pub fn activity_type(&self) -> Option<&ActivityType> {
         self.scheduled.as_ref().and_then(|s| s.activity_type.as_ref())
+    }
+
+    /// Its own priority.
+    pub fn priority(&self) -> Option<&Priority> {
+        self.scheduled.as_ref()?.priority.as_ref()
     }
 
     /// Its retry policy; the server always gives one.

@@ -3,9 +3,20 @@
 //! Nothing here is stored: tasks follow from the states of the executions and are put back when the engine opens. A task is
 //! a hint; whether it is still there to be done is checked when a worker gets it. So the number of tasks is bounded by what
 //! the executions have pending, and only the number of waiting workers needs a bound of its own.
+//!
+//! [`backlog`] says which task goes first, [`limit`] when one may go.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod backlog;
+mod describe;
+mod limit;
+mod rate;
+mod throttle;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+pub(crate) use self::backlog::Rank;
+pub(crate) use self::describe::{QueueStats, Seen};
+use self::{backlog::Backlog, limit::Limits, rate::Rate};
 use crate::{deployment::VersionId, history::time::Nanos};
 
 /// Workers that may wait on one queue at a time; one more is told to come back later.
@@ -34,6 +45,13 @@ pub(crate) struct QueueKey {
     pub(crate) kind: TaskKind,
     /// Whose part of it: that of a version's workers, or of those without one.
     pub(crate) version: Option<VersionId>,
+}
+
+impl QueueKey {
+    /// The queue as a whole.
+    pub(crate) fn unversioned(&self) -> Self {
+        Self { namespace: self.namespace.clone(), name: self.name.clone(), kind: self.kind, version: None }
+    }
 }
 
 /// A task that waits for a worker.
@@ -72,7 +90,9 @@ pub(crate) enum Task {
 /// One queue, with waiting workers of type `P`.
 #[derive(Debug)]
 struct Queue<P> {
-    tasks: VecDeque<Task>,
+    tasks: Backlog,
+    /// How often tasks came and went, by priority key.
+    rates: Vec<(i32, Rates)>,
     pollers: VecDeque<P>,
     last_poll: Nanos,
     last_task: Nanos,
@@ -82,7 +102,8 @@ struct Queue<P> {
 impl<P> Default for Queue<P> {
     fn default() -> Self {
         Self {
-            tasks: VecDeque::new(),
+            tasks: Backlog::default(),
+            rates: Vec::new(),
             pollers: VecDeque::new(),
             last_poll: 0,
             last_task: 0,
@@ -91,36 +112,49 @@ impl<P> Default for Queue<P> {
     }
 }
 
-/// Somebody who has polled a queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// Who.
-    pub(crate) identity: String,
-    /// When they did last.
-    pub(crate) last_poll: Nanos,
-    /// Their version, if they have one.
-    pub(crate) version: Option<VersionId>,
+#[derive(Debug, Clone, Default)]
+struct Rates {
+    added: Rate,
+    dispatched: Rate,
+}
+
+impl<P> Queue<P> {
+    fn rates(&mut self, level: i32) -> Option<&mut Rates> {
+        let found = self.rates.iter().position(|(of, _)| *of == level).unwrap_or_else(|| {
+            self.rates.push((level, Rates::default()));
+            self.rates.len() - 1
+        });
+        self.rates.get_mut(found).map(|(_, rates)| rates)
+    }
 }
 
 /// All queues.
 #[derive(Debug)]
 pub(crate) struct Queues<P> {
-    queues: HashMap<QueueKey, Queue<P>>,
+    by_key: HashMap<QueueKey, Queue<P>>,
     ready: BTreeSet<QueueKey>,
+    /// Of the few queues that have some; by name, without a version.
+    limits: HashMap<QueueKey, Limits>,
+    /// Queues whose next task may go only then.
+    throttled: BTreeMap<QueueKey, Nanos>,
 }
 
 impl<P> Default for Queues<P> {
     fn default() -> Self {
-        Self { queues: HashMap::new(), ready: BTreeSet::new() }
+        Self { by_key: HashMap::new(), ready: BTreeSet::new(), limits: HashMap::new(), throttled: BTreeMap::new() }
     }
 }
 
 impl<P> Queues<P> {
-    /// Adds a task at the end of a queue.
-    pub(crate) fn add_task(&mut self, key: &QueueKey, task: Task, now: Nanos) {
+    /// Adds a task to a queue.
+    pub(crate) fn add_task(&mut self, key: &QueueKey, task: Task, rank: Rank, now: Nanos) {
+        let weight = self.limits_of(key).map_or(rank.weight, |limits| limits.weight(&rank));
         let queue = self.queue(key);
         queue.last_task = now;
-        queue.tasks.push_back(task);
+        if let Some(rates) = queue.rates(rank.level()) {
+            rates.added.count(now);
+        }
+        queue.tasks.push(task, rank, weight, now);
         if !queue.pollers.is_empty() {
             self.ready.insert(key.clone());
         }
@@ -142,15 +176,15 @@ impl<P> Queues<P> {
     }
 
     /// Takes out the waiting tasks that `gone` names.
-    pub(crate) fn remove_tasks(&mut self, key: &QueueKey, mut gone: impl FnMut(&Task) -> bool) {
-        if let Some(queue) = self.queues.get_mut(key) {
-            queue.tasks.retain(|task| !gone(task));
+    pub(crate) fn remove_tasks(&mut self, key: &QueueKey, gone: impl FnMut(&Task) -> bool) {
+        if let Some(queue) = self.by_key.get_mut(key) {
+            queue.tasks.remove(gone);
         }
     }
 
     /// Takes out the waiting workers that `gone` names.
     pub(crate) fn remove_pollers(&mut self, key: &QueueKey, mut gone: impl FnMut(&P) -> bool) -> Vec<P> {
-        let Some(queue) = self.queues.get_mut(key) else { return Vec::new() };
+        let Some(queue) = self.by_key.get_mut(key) else { return Vec::new() };
         let (out, stay) = queue.pollers.drain(..).partition(|poller| gone(poller));
         queue.pollers = stay;
         Vec::from(out)
@@ -161,16 +195,31 @@ impl<P> Queues<P> {
         self.ready.pop_first()
     }
 
-    /// A task of that queue and a worker for it; `live` says whether a worker still waits.
-    pub(crate) fn take(&mut self, key: &QueueKey, mut live: impl FnMut(&P) -> bool) -> Option<(Task, P)> {
-        let queue = self.queues.get_mut(key)?;
+    /// A task of that queue that may go by now, and a worker for it; `live` says whether a worker still waits.
+    pub(crate) fn take(&mut self, key: &QueueKey, now: Nanos, mut live: impl FnMut(&P) -> bool) -> Option<(Task, P)> {
+        let limits = if self.limits.is_empty() { None } else { self.limits.get_mut(&key.unversioned()) };
+        let queue = self.by_key.get_mut(key)?;
         while queue.pollers.front().is_some_and(|poller| !live(poller)) {
             queue.pollers.pop_front();
         }
         if queue.tasks.is_empty() || queue.pollers.is_empty() {
             return None;
         }
-        queue.tasks.pop_front().zip(queue.pollers.pop_front())
+        let popped = match limits {
+            None => queue.tasks.pop(),
+            Some(limits) => match limits.pop(&mut queue.tasks, now) {
+                Ok(popped) => popped,
+                Err(due) => {
+                    self.throttled.insert(key.clone(), due);
+                    return None;
+                }
+            },
+        };
+        let (task, level) = popped?;
+        if let Some(rates) = queue.rates(level) {
+            rates.dispatched.count(now);
+        }
+        Some(task).zip(queue.pollers.pop_front())
     }
 
     /// Puts a worker back at the head of its queue, when the task that it was to get is no more.
@@ -180,7 +229,7 @@ impl<P> Queues<P> {
 
     /// Whether the worker of a sticky queue is there.
     pub(crate) fn has_poller(&self, key: &QueueKey, now: Nanos) -> bool {
-        self.queues.get(key).is_some_and(|queue| {
+        self.by_key.get(key).is_some_and(|queue| {
             !queue.pollers.is_empty() || (queue.last_poll != 0 && now - queue.last_poll < STICKY_POLLER_WINDOW)
         })
     }
@@ -188,24 +237,7 @@ impl<P> Queues<P> {
     /// Forgets a queue's workers: the one behind it has shut down. Its tasks are handed back.
     pub(crate) fn remove_queue(&mut self, key: &QueueKey) -> (Vec<Task>, Vec<P>) {
         self.ready.remove(key);
-        self.queues.remove(key).map(|queue| (queue.tasks.into(), queue.pollers.into())).unwrap_or_default()
-    }
-
-    /// Who has polled a queue since then; and how many tasks wait, on all its parts together.
-    pub(crate) fn describe(&self, key: &QueueKey, since: Nanos) -> (Vec<Seen>, usize) {
-        let mut pollers = Vec::new();
-        let mut backlog = 0;
-        for (part, queue) in self.parts(key) {
-            backlog += queue.tasks.len();
-            let recent = queue.identities.iter().filter(|(_, time)| **time >= since);
-            pollers.extend(recent.map(|(identity, time)| Seen {
-                identity: identity.clone(),
-                last_poll: *time,
-                version: part.version.clone(),
-            }));
-        }
-        pollers.sort_by(|a, b| (&a.version, &a.identity).cmp(&(&b.version, &b.identity)));
-        (pollers, backlog)
+        self.by_key.remove(key).map(|mut queue| (queue.tasks.drain(), queue.pollers.into())).unwrap_or_default()
     }
 
     /// The parts of a queue, whoever's the key names.
@@ -216,12 +248,12 @@ impl<P> Queues<P> {
     fn parts<'a>(&'a self, key: &'a QueueKey) -> impl Iterator<Item = (&'a QueueKey, &'a Queue<P>)> {
         let same =
             |other: &QueueKey| (&other.namespace, &other.name, other.kind) == (&key.namespace, &key.name, key.kind);
-        self.queues.iter().filter(move |(other, _)| same(other))
+        self.by_key.iter().filter(move |(other, _)| same(other))
     }
 
     /// When that part of a queue was last polled; workers that wait poll all the time.
     pub(crate) fn last_poll(&self, key: &QueueKey) -> Option<Nanos> {
-        let queue = self.queues.get(key)?;
+        let queue = self.by_key.get(key)?;
         if queue.pollers.is_empty() { Some(queue.last_poll).filter(|time| *time != 0) } else { Some(Nanos::MAX) }
     }
 
@@ -233,13 +265,13 @@ impl<P> Queues<P> {
 
     /// Takes out everything that waits for a worker in a namespace.
     pub(crate) fn take_tasks(&mut self, namespace: &str) -> Vec<Task> {
-        let of_it = self.queues.iter_mut().filter(|(key, _)| key.namespace == namespace);
-        of_it.flat_map(|(_, queue)| std::mem::take(&mut queue.tasks)).collect()
+        let of_it = self.by_key.iter_mut().filter(|(key, _)| key.namespace == namespace);
+        of_it.flat_map(|(_, queue)| queue.tasks.drain()).collect()
     }
 
     /// Tasks and workers that wait in all queues together, by [`TaskKind`].
     pub(crate) fn waiting(&self) -> ([usize; 2], [usize; 2]) {
-        self.queues.iter().fold(
+        self.by_key.iter().fold(
             Default::default(),
             |(mut tasks, mut pollers): ([usize; 2], [usize; 2]), (key, queue)| {
                 tasks[key.kind as usize] += queue.tasks.len();
@@ -251,17 +283,20 @@ impl<P> Queues<P> {
 
     /// Forgets pollers not heard of since `before`, and queues that nothing and nobody waits on.
     pub(crate) fn prune(&mut self, before: Nanos) {
-        self.queues.retain(|_, queue| {
+        self.by_key.retain(|_, queue| {
             queue.identities.retain(|_, time| *time >= before);
             !queue.tasks.is_empty() || !queue.pollers.is_empty() || queue.last_poll >= before
         });
+        let known: BTreeSet<QueueKey> = self.by_key.keys().map(QueueKey::unversioned).collect();
+        self.limits.retain(|key, limits| limits.is_configured() || known.contains(key));
+        self.throttled.retain(|key, _| self.by_key.contains_key(key));
     }
 
     fn queue(&mut self, key: &QueueKey) -> &mut Queue<P> {
-        if !self.queues.contains_key(key) {
-            self.queues.insert(key.clone(), Queue::default());
+        if !self.by_key.contains_key(key) {
+            self.by_key.insert(key.clone(), Queue::default());
         }
-        self.queues.entry(key.clone()).or_default()
+        self.by_key.entry(key.clone()).or_default()
     }
 }
 
@@ -279,19 +314,19 @@ mod tests {
         queues.add_poller(&queue(), 1, "a", "first").ok();
         queues.add_poller(&queue(), 1, "a", "second").ok();
         assert_eq!(queues.take_ready(), None);
-        queues.add_task(&queue(), Task::Workflow { key: 7 }, 1);
+        queues.add_task(&queue(), Task::Workflow { key: 7 }, Rank::default(), 1);
         assert_eq!(queues.take_ready(), Some(queue()));
-        assert_eq!(queues.take(&queue(), |_| true), Some((Task::Workflow { key: 7 }, "first")));
-        assert_eq!(queues.take(&queue(), |_| true), None);
+        assert_eq!(queues.take(&queue(), 1, |_| true), Some((Task::Workflow { key: 7 }, "first")));
+        assert_eq!(queues.take(&queue(), 1, |_| true), None);
     }
 
     #[test]
     fn a_worker_that_has_gone_gets_nothing() {
         let mut queues = Queues::default();
-        queues.add_task(&queue(), Task::Workflow { key: 7 }, 1);
+        queues.add_task(&queue(), Task::Workflow { key: 7 }, Rank::default(), 1);
         queues.add_poller(&queue(), 1, "a", "gone").ok();
         queues.add_poller(&queue(), 1, "a", "here").ok();
-        assert_eq!(queues.take(&queue(), |poller| *poller == "here"), Some((Task::Workflow { key: 7 }, "here")));
+        assert_eq!(queues.take(&queue(), 1, |poller| *poller == "here"), Some((Task::Workflow { key: 7 }, "here")));
     }
 
     #[test]
@@ -302,5 +337,23 @@ mod tests {
         queues.remove_pollers(&queue(), |()| true);
         assert!(queues.has_poller(&queue(), 6));
         assert!(!queues.has_poller(&queue(), 5 + STICKY_POLLER_WINDOW));
+    }
+
+    #[test]
+    fn a_limit_holds_tasks_back_until_their_turn() {
+        let mut queues = Queues::default();
+        queues.limit_by_worker(&queue(), 1.0);
+        for key in [1, 2] {
+            queues.add_poller(&queue(), 1, "a", key).ok();
+            queues.add_task(&queue(), Task::Workflow { key }, Rank::default(), 1);
+        }
+        assert!(queues.take(&queue(), 1, |_| true).is_some());
+        assert_eq!(queues.take(&queue(), 1, |_| true), None);
+        let due = queues.next_release().unwrap_or_default();
+        assert!(due > 1 && !queues.release(due - 1));
+        while queues.take_ready().is_some() {}
+        assert!(queues.release(due));
+        assert_eq!((queues.take_ready(), queues.next_release()), (Some(queue()), None));
+        assert!(queues.take(&queue(), due, |_| true).is_some());
     }
 }

@@ -2,21 +2,16 @@
 
 use temporalio_common::protos::temporal::api::{
     common::v1::{Payloads, WorkflowExecution},
-    deployment::v1::WorkerDeploymentOptions,
-    enums::v1::{TaskQueueType, WorkerVersioningMode},
     failure::v1::Failure,
-    taskqueue::v1::{PollerInfo, TaskQueuePartitionMetadata, TaskQueueStats, TaskQueueVersioningInfo},
     workflowservice::v1::{
-        DescribeTaskQueueRequest, DescribeTaskQueueResponse, ListTaskQueuePartitionsRequest,
-        ListTaskQueuePartitionsResponse, PollActivityTaskQueueRequest, PollActivityTaskQueueResponse,
-        RecordActivityTaskHeartbeatByIdRequest, RecordActivityTaskHeartbeatByIdResponse,
-        RecordActivityTaskHeartbeatRequest, RecordActivityTaskHeartbeatResponse,
-        RespondActivityTaskCanceledByIdRequest, RespondActivityTaskCanceledByIdResponse,
-        RespondActivityTaskCanceledRequest, RespondActivityTaskCanceledResponse,
-        RespondActivityTaskCompletedByIdRequest, RespondActivityTaskCompletedByIdResponse,
-        RespondActivityTaskCompletedRequest, RespondActivityTaskCompletedResponse,
-        RespondActivityTaskFailedByIdRequest, RespondActivityTaskFailedByIdResponse, RespondActivityTaskFailedRequest,
-        RespondActivityTaskFailedResponse,
+        PollActivityTaskQueueRequest, PollActivityTaskQueueResponse, RecordActivityTaskHeartbeatByIdRequest,
+        RecordActivityTaskHeartbeatByIdResponse, RecordActivityTaskHeartbeatRequest,
+        RecordActivityTaskHeartbeatResponse, RespondActivityTaskCanceledByIdRequest,
+        RespondActivityTaskCanceledByIdResponse, RespondActivityTaskCanceledRequest,
+        RespondActivityTaskCanceledResponse, RespondActivityTaskCompletedByIdRequest,
+        RespondActivityTaskCompletedByIdResponse, RespondActivityTaskCompletedRequest,
+        RespondActivityTaskCompletedResponse, RespondActivityTaskFailedByIdRequest,
+        RespondActivityTaskFailedByIdResponse, RespondActivityTaskFailedRequest, RespondActivityTaskFailedResponse,
     },
 };
 use tonic::Status;
@@ -28,10 +23,9 @@ use super::{
     versioning::polled_queue,
 };
 use crate::{
-    core::{Core, POLLER_MEMORY, PollReply},
-    deployment::{UNVERSIONED, VersionId},
-    history::{ActivityOutcome, HeartbeatNews, time::timestamp},
-    matching::{QueueKey, Seen, TaskKind},
+    core::{Core, PollReply},
+    history::{ActivityOutcome, HeartbeatNews},
+    matching::TaskKind,
 };
 
 /// An attempt, by the worker's token or by the names that others know.
@@ -92,7 +86,9 @@ impl Service {
             TaskKind::Activity,
             request.deployment_options.as_ref(),
         )?;
-        self.poll(queue, request.identity, request.worker_instance_key, PollReply::Activity).await
+        let limit = request.task_queue_metadata.and_then(|metadata| metadata.max_tasks_per_second);
+        let limit = limit.filter(|limit| *limit >= 0.0 && limit.is_finite());
+        self.poll(queue, (request.identity, request.worker_instance_key), limit, PollReply::Activity).await
     }
 
     pub(super) async fn record_activity_task_heartbeat(
@@ -211,88 +207,6 @@ impl Service {
                 core.reply(reply, answer);
             })
             .await
-    }
-
-    pub(super) async fn describe_task_queue(
-        &self,
-        request: DescribeTaskQueueRequest,
-    ) -> Result<DescribeTaskQueueResponse, Status> {
-        let name = request.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default();
-        require_id(&name, "TaskQueue")?;
-        let kind =
-            if request.task_queue_type() == TaskQueueType::Activity { TaskKind::Activity } else { TaskKind::Workflow };
-        self.core
-            .call(move |core, reply| {
-                let answer = core.require_namespace(&request.namespace).map(|()| {
-                    let key = QueueKey { namespace: request.namespace, name, kind, version: None };
-                    let (pollers, backlog) = core.queues.describe(&key, core.now().saturating_sub(POLLER_MEMORY));
-                    let described = describe_queue(pollers, backlog);
-                    DescribeTaskQueueResponse { versioning_info: Some(versioning_info(core, &key)), ..described }
-                });
-                core.reply(reply, answer);
-            })
-            .await
-    }
-
-    /// Every queue is in one piece here, which has the name of the queue.
-    pub(super) async fn list_task_queue_partitions(
-        &self,
-        request: ListTaskQueuePartitionsRequest,
-    ) -> Result<ListTaskQueuePartitionsResponse, Status> {
-        self.core
-            .call(move |core, reply| {
-                let answer = core.require_namespace(&request.namespace).and_then(|()| {
-                    let name = request.task_queue.map(|queue| queue.name).filter(|name| !name.is_empty());
-                    let key = name.ok_or_else(|| Status::invalid_argument("taskQueue is not set"))?;
-                    let only = vec![TaskQueuePartitionMetadata { key, ..Default::default() }];
-                    Ok(ListTaskQueuePartitionsResponse {
-                        activity_task_queue_partitions: only.clone(),
-                        workflow_task_queue_partitions: only,
-                    })
-                });
-                core.reply(reply, answer);
-            })
-            .await
-    }
-}
-
-/// Where the new work of a queue goes.
-#[allow(deprecated, reason = "deprecated for clients; the server still fills it in")]
-fn versioning_info(core: &Core, key: &QueueKey) -> TaskQueueVersioningInfo {
-    let (current, ramping) = core.deployments.routing(&key.namespace, &key.name, key.kind.queue_type());
-    let name = |version: Option<&VersionId>| version.map_or_else(|| UNVERSIONED.to_owned(), VersionId::old_name);
-    let version = current.as_ref().and_then(|current| current.version.as_ref());
-    let part = ramping.as_ref().and_then(|ramping| ramping.version.as_ref());
-    let since =
-        current.iter().chain(&ramping).map(|routing| routing.since).max_by_key(|time| (time.seconds, time.nanos));
-    TaskQueueVersioningInfo {
-        current_deployment_version: version.map(VersionId::message),
-        current_version: name(version),
-        ramping_deployment_version: part.map(VersionId::message),
-        ramping_version: ramping.as_ref().map(|_| name(part)).unwrap_or_default(),
-        ramping_version_percentage: ramping.as_ref().map_or(0.0, |ramping| ramping.percentage),
-        update_time: since,
-    }
-}
-
-#[allow(deprecated, reason = "deprecated for clients; the server still fills it in")]
-fn describe_queue(pollers: Vec<Seen>, backlog: usize) -> DescribeTaskQueueResponse {
-    let info = |seen: Seen| PollerInfo {
-        last_access_time: timestamp(seen.last_poll),
-        identity: seen.identity,
-        deployment_options: seen.version.map(|version| WorkerDeploymentOptions {
-            deployment_name: version.deployment,
-            build_id: version.build_id,
-            worker_versioning_mode: WorkerVersioningMode::Versioned.into(),
-        }),
-        ..Default::default()
-    };
-    let pollers = pollers.into_iter().map(info).collect();
-    let approximate_backlog_count = i64::try_from(backlog).unwrap_or(i64::MAX);
-    DescribeTaskQueueResponse {
-        pollers,
-        stats: Some(TaskQueueStats { approximate_backlog_count, ..Default::default() }),
-        ..Default::default()
     }
 }
 

@@ -32,6 +32,7 @@ mod standalone_view;
 pub(crate) mod start;
 pub(crate) mod status;
 mod system;
+mod task_queue;
 mod test_service;
 pub(crate) mod token;
 mod update;
@@ -201,6 +202,7 @@ methods! {
     "CountWorkers" => count_workers,
     "DescribeWorker" => describe_worker,
     "DescribeTaskQueue" => describe_task_queue,
+    "UpdateTaskQueueConfig" => update_task_queue_config,
     "ListTaskQueuePartitions" => list_task_queue_partitions,
     "StartBatchOperation" => start_batch_operation,
     "StopBatchOperation" => stop_batch_operation,

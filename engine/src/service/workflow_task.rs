@@ -37,15 +37,15 @@ impl Service {
             TaskKind::Workflow,
             request.deployment_options.as_ref(),
         )?;
-        self.poll(queue, request.identity, request.worker_instance_key, PollReply::Workflow).await
+        self.poll(queue, (request.identity, request.worker_instance_key), None, PollReply::Workflow).await
     }
 
     /// Waits for a task of one queue. After a while without one, takes the poll back and answers that there is none.
     pub(super) async fn poll<T: Send + 'static>(
         &self,
         queue: QueueKey,
-        identity: String,
-        worker: String,
+        (identity, worker): (String, String),
+        max_rate: Option<f64>,
         wrap: impl FnOnce(Reply<T>) -> PollReply,
     ) -> Result<T, Status> {
         let (reply, mut answer) = oneshot::channel();
@@ -55,6 +55,7 @@ impl Service {
             in_process: self.caller.in_process,
             poll_id: self.poll_id(),
             worker,
+            max_rate,
         };
         let poll_id = request.poll_id;
         let reply = wrap(reply);

@@ -3,6 +3,7 @@
 
 use super::types::{
     ActivityRow, BatchJobRow, DeploymentRow, ExecutionKey, ExecutionRow, NamespaceRow, PendingKind, ScheduleRow,
+    TaskQueueRow,
 };
 
 /// Writes that become durable together or not at all.
@@ -39,6 +40,8 @@ pub struct Batch {
     pub put_batch_jobs: Vec<BatchJobRow>,
     /// Batch operations to forget: namespace and id. One that does not exist is no error.
     pub delete_batch_jobs: Vec<(String, String)>,
+    /// Settings of task queues to insert, replace or forget.
+    pub put_task_queues: Vec<TaskQueueRow>,
     /// Worker deployments to insert or replace, by namespace and name.
     pub put_deployments: Vec<DeploymentRow>,
     /// Activities that stand alone, to insert or replace, by key.
@@ -73,6 +76,7 @@ impl Batch {
             put_batch_jobs,
             delete_batch_jobs,
             put_deployments,
+            put_task_queues,
             delete_deployments,
             put_activities,
             put_activity_inputs,
@@ -94,6 +98,7 @@ impl Batch {
             && put_batch_jobs.is_empty()
             && delete_batch_jobs.is_empty()
             && put_deployments.is_empty()
+            && put_task_queues.is_empty()
             && delete_deployments.is_empty()
             && put_activities.is_empty()
             && put_activity_inputs.is_empty()

@@ -18,6 +18,7 @@ mod read;
 mod reader;
 mod schedules;
 mod schema;
+mod task_queues;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -29,7 +30,7 @@ pub use reader::StoreReader;
 pub use types::{
     ActivityRow, BatchJobRow, Count, DeploymentRow, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch,
     HistoryLimit, NamespaceRow, OpenExecution, Page, PendingKind, PendingRow, RunRef, ScheduleRow, SearchValue,
-    VisibilityHit, VisibilityRow,
+    TaskQueueRow, VisibilityHit, VisibilityRow,
 };
 
 use std::{
@@ -234,6 +235,14 @@ impl Store {
     /// When the file cannot be read.
     pub fn activity_input(&self, key: i64) -> Result<Option<Vec<u8>>, StoreError> {
         activities::input(&self.connection, key).map_err(|error| self.explain(&error))
+    }
+
+    /// What is set of task queues, by namespace, name and kind.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load_task_queues(&self) -> Result<Vec<TaskQueueRow>, StoreError> {
+        task_queues::all(&self.connection).map_err(|error| self.explain(&error))
     }
 
     /// All worker deployments, by namespace and name.

@@ -254,3 +254,16 @@ pub struct NamespaceRow {
     /// Its description and configuration, encoded by the caller.
     pub data: Vec<u8>,
 }
+
+/// What an operator has set of a task queue. The caller keeps all of it in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskQueueRow {
+    /// Namespace, by name.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// 0: workflow tasks, 1: activity tasks.
+    pub kind: u8,
+    /// The settings, opaque; `None` to forget them.
+    pub data: Option<Vec<u8>>,
+}

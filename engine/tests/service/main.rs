@@ -26,6 +26,7 @@ mod resets;
 mod runs;
 mod schedules;
 mod skipping;
+mod task_queues;
 mod tasks;
 mod timeouts;
 mod updates;

@@ -30,6 +30,8 @@ pub enum Component {
     Smtp,
     /// `prometheus` itself.
     Prometheus,
+    /// `cargo deb`, which makes the Debian package, and dpkg.
+    CargoDeb,
 }
 
 impl fmt::Display for Component {
@@ -44,6 +46,7 @@ impl fmt::Display for Component {
             Self::Amtool => "amtool",
             Self::Smtp => "the SMTP server aiosmtpd",
             Self::Prometheus => "prometheus",
+            Self::CargoDeb => "cargo deb and dpkg",
         })
     }
 }
@@ -72,6 +75,7 @@ impl Component {
                 (!path.exists()).then(|| format!("{} does not exist", path.display()))
             }
             Self::Prometheus => missing_programs(&["prometheus"]),
+            Self::CargoDeb => missing_programs(&["cargo-deb", "dpkg", "dpkg-deb"]),
         }
     }
 }

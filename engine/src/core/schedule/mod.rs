@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub(crate) use table::Schedules;
 
-use super::{Core, MAX_BATCH, lookup::RETRY_COMMIT};
+use super::{Core, lookup::RETRY_COMMIT, run::MAX_BATCH};
 use crate::{
     history::Execution,
     schedule::{Closed, Machine, Order, Record, StartOrder},
