@@ -107,6 +107,7 @@ impl Alerts {
                 let count = restarts.iter().filter(|restart| **restart > since).count();
                 Seen::Value(count as f64)
             }
+            Signal::DependencyWait => service.overdue(spec).map_or(Seen::Unknown, |count| Seen::Value(count as f64)),
             // Who does not run uses nothing, but that is no good news about what it used.
             _ if down(phase) == Seen::Value(1.0) => Seen::Unknown,
             _ => Seen::Nothing,

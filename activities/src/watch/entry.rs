@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dixmgr_alerting::fold::Looked;
 use dixmgr_alerting::health::CheckVerdict;
-use dixmgr_model::{HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
+use dixmgr_model::{AlertKind, HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
 use tokio::sync::{oneshot, watch};
 
 use super::alerts::Alerts;
@@ -311,7 +311,9 @@ impl Entry {
         let state = self.state();
         let complete = !self.is_running() || self.readiness.is_complete();
         let mut alerts = self.alerts.changes(&self.spec, &watcher.known.alerts, &state);
-        alerts.raised.iter_mut().for_each(|raised| raised.lacking.clone_from(&self.lacks));
+        // That it lacks something is what the one about waiting is about.
+        let caused = alerts.raised.iter_mut().filter(|raised| raised.alert.kind != AlertKind::DependencyTimeout);
+        caused.for_each(|raised| raised.lacking.clone_from(&self.lacks));
         let differs = |known: &ServiceState| state.differs(known) || !alerts.is_empty();
         if watcher.known.state.as_ref().map_or(complete, differs) {
             // Whoever waited may have been cancelled just now.
