@@ -24,6 +24,8 @@ pub enum Component {
     Monit,
     /// `promtool`, which checks the metrics page.
     Promtool,
+    /// `chromium` and its driver, which show the status page.
+    Chromium,
     /// `amtool`, Alertmanager's command line.
     Amtool,
     /// `aiosmtpd`, an SMTP server.
@@ -43,6 +45,7 @@ impl fmt::Display for Component {
             Self::TypeScript => "the TypeScript SDK",
             Self::Monit => "monit",
             Self::Promtool => "promtool",
+            Self::Chromium => "chromium",
             Self::Amtool => "amtool",
             Self::Smtp => "the SMTP server aiosmtpd",
             Self::Prometheus => "prometheus",
@@ -69,6 +72,7 @@ impl Component {
             }
             Self::Monit => missing_programs(&["monit"]),
             Self::Promtool => missing_programs(&["promtool"]),
+            Self::Chromium => missing_programs(&["chromium", "chromedriver"]),
             Self::Amtool => missing_programs(&["amtool"]),
             Self::Smtp => {
                 let path = environment().join("aiosmtpd");
