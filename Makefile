@@ -7,7 +7,15 @@ export CARGO_TARGET_DIR
 CARGO_DENY = 0.20.2
 DEMO_DATA = ./dixmgr-data
 
-.PHONY: run test build watcher release lint compatibility bench bench-engine fuzz
+# `make install` puts things below $(DESTDIR)$(PREFIX), and configuration below $(DESTDIR)/etc.
+PREFIX ?= /usr/local
+DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+# What is installed; a release build unless another is named.
+BINARY ?=
+CARGO_DEB = 3.8.0
+
+.PHONY: install uninstall deb run test build watcher release lint compatibility bench bench-engine fuzz
 
 # The main job on any machine: small supervised processes, one of which crashes now and then. Ctrl-C stops dixmgr; the
 # processes end with it, since this is only a demonstration. More flags: make run ARGS="-metrics-port 9190".
@@ -37,6 +45,36 @@ release:
 	cargo build --release
 	@mkdir -p bin
 	install -m 755 "$(CARGO_TARGET_DIR)/release/dixmgr" bin/dixmgr
+
+# A configuration that is there already is kept. What it made is undone by `make uninstall` with the same words, which keeps
+# configuration and state.
+install: $(if $(BINARY),,release)
+	install -D -m 755 "$(or $(BINARY),bin/dixmgr)" "$(DESTDIR)$(PREFIX)/bin/dixmgr"
+	install -d "$(DESTDIR)$(UNITDIR)"
+	sed 's,/usr/bin/dixmgr,$(PREFIX)/bin/dixmgr,; s,/usr/share/doc,$(PREFIX)/share/doc,' conf/dixmgr.service \
+		> "$(DESTDIR)$(UNITDIR)/dixmgr.service"
+	@test -e "$(DESTDIR)/etc/dixmgr/dixmgr.toml" || \
+		install -D -m 644 packaging/dixmgr.toml "$(DESTDIR)/etc/dixmgr/dixmgr.toml"
+	@test -e "$(DESTDIR)/etc/default/dixmgr" || \
+		install -D -m 600 packaging/dixmgr.default "$(DESTDIR)/etc/default/dixmgr"
+	install -d "$(DESTDIR)$(PREFIX)/share/doc/dixmgr/examples" "$(DESTDIR)$(PREFIX)/share/dixmgr/prometheus/rules"
+	install -m 644 README.md CHANGELOG.md LICENSE docs/*.md "$(DESTDIR)$(PREFIX)/share/doc/dixmgr"
+	install -m 644 conf/*.toml "$(DESTDIR)$(PREFIX)/share/doc/dixmgr/examples"
+	install -m 644 conf/prometheus/prometheus.yml "$(DESTDIR)$(PREFIX)/share/dixmgr/prometheus"
+	install -m 644 conf/prometheus/rules/*.yml "$(DESTDIR)$(PREFIX)/share/dixmgr/prometheus/rules"
+	cd grafana && find . -type f -exec install -D -m 644 '{}' "$(DESTDIR)$(PREFIX)/share/dixmgr/grafana/{}" \;
+	@echo "install: write services into /etc/dixmgr/dixmgr.toml, then: systemctl daemon-reload; systemctl enable --now dixmgr"
+
+uninstall:
+	rm -rf "$(DESTDIR)$(PREFIX)/bin/dixmgr" "$(DESTDIR)$(UNITDIR)/dixmgr.service" \
+		"$(DESTDIR)$(PREFIX)/share/doc/dixmgr" "$(DESTDIR)$(PREFIX)/share/dixmgr"
+
+# A Debian package below $(CARGO_TARGET_DIR)/debian.
+deb:
+	@cargo deb --version 2>/dev/null | grep -q '$(CARGO_DEB)' || { \
+		echo "deb: installing cargo-deb $(CARGO_DEB)"; \
+		cargo install --quiet --locked --version $(CARGO_DEB) cargo-deb; }
+	cargo deb --locked
 
 # Licences, sources and bans are checked from the lock file alone. The advisory database is fetched from the network, so
 # that check is `cargo deny check advisories`, by hand.

@@ -12,7 +12,7 @@ use dixmgr::cli::{Invocation, RunRequest};
 use dixmgr::config::{self, ConfigError, LoadOptions, LogFormat};
 use dixmgr::settings::Settings;
 use dixmgr::workflow::{self, WorkflowError};
-use dixmgr::{cli, daemon, demo, engine, logging, tree};
+use dixmgr::{cli, daemon, demo, engine, history, logging, status, tree};
 
 /// Gives memory back after the burst of a start, which the C library's allocator does not: half as much stays resident.
 #[global_allocator]
@@ -39,6 +39,9 @@ fn main() -> ExitCode {
         Invocation::Engine(args) => block_on(engine::run(*args)),
         Invocation::Workflow(args) => return look(workflow::run(&args)),
         Invocation::Alerts(args) => return look(workflow::alerts(&args)),
+        Invocation::Status(args) => return look(status::run(&args)),
+        Invocation::History(args) => return look(std::future::ready(history::history(&args))),
+        Invocation::Uptime(args) => return look(std::future::ready(history::uptime(&args))),
         Invocation::Silences(args) => return look(workflow::silences(&args)),
         Invocation::DemoServer(listen) => demo_server(listen),
         Invocation::Run(request) => run(&request),

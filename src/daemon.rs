@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dixmgr_activities::activities::{Activities, ActivitiesOptions};
+use dixmgr_activities::history::{History, HistoryOptions};
 use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::watch::board::Board;
@@ -21,7 +22,7 @@ use crate::error::RunError;
 use crate::health::{Milestone, Progress};
 use crate::home::{Home, Identity};
 use crate::http::{self, Pages, Surfaces};
-use crate::settings::Settings;
+use crate::settings::{HISTORY, HistorySettings, Settings};
 use crate::signals::Signals;
 use crate::units::Units;
 use crate::{control, notify, reclaim, root, silences, worker};
@@ -76,6 +77,8 @@ struct Daemon {
     client: watch::Sender<Option<Client>>,
     /// How services are now.
     board: Board,
+    /// How they were.
+    history: Option<History>,
     /// Tasks beside the worker: the HTTP surface, the watchdog.
     tasks: JoinSet<()>,
 }
@@ -106,11 +109,14 @@ impl Daemon {
             let (pages, client) = (Pages { metrics, engine: home.engine() }, client_seen.clone());
             tasks.spawn(http::serve(listener, Surfaces { pages, progress, manager, client }));
         }
+        let history = open_history(&settings, &data, &metrics)?;
         if let (Some(listener), Some(api)) = (api_listener, &settings.api) {
+            let reader = history.as_ref().map(History::reader);
             let surface = Api {
                 board: board.clone(),
                 plan: plan.subscribe(),
                 client: client_seen,
+                history: reader,
                 alerting: Arc::new(alerting(&alerts)),
             };
             tasks.spawn(api::serve(listener, api, surface)?);
@@ -120,7 +126,21 @@ impl Daemon {
             tasks.spawn(control::serve(data.path().to_owned(), engine));
         }
         let identity = Identity::own();
-        Ok(Self { settings, plan, alerts, _data: data, metrics, progress, units, home, identity, client, board, tasks })
+        Ok(Self {
+            settings,
+            plan,
+            alerts,
+            _data: data,
+            metrics,
+            progress,
+            units,
+            home,
+            identity,
+            client,
+            board,
+            history,
+            tasks,
+        })
     }
 
     /// Works until a signal or an error that trying again does not mend.
@@ -200,6 +220,7 @@ impl Daemon {
             channels: self.alerts.channels.clone(),
             dead_man: self.alerts.dead_man.as_ref().map(|dead_man| dead_man.url.clone()),
             board: self.board.clone(),
+            history: self.history.clone(),
         });
         let plan = self.plan.borrow();
         worker::options(&self.settings.task_queue, &plan, activities, &self.metrics, self.home.is_cluster())
@@ -212,10 +233,28 @@ impl Daemon {
         self.tasks.abort_all();
         self.units.drain().await;
         self.client.send_replace(None);
+        if let Some(history) = &self.history {
+            history.close().await;
+        }
         if tokio::time::timeout(DRAIN_ENGINE, self.home.close()).await.is_err() {
             tracing::warn!("the engine is slow to close; what it promised is on disk all the same");
         }
         tracing::info!("stopped");
+    }
+}
+
+/// The health history. What keeps it from being written may pass and keeps no service from being watched, unless it is another
+/// file that has to be chosen.
+fn open_history(settings: &Settings, data: &DataDir, metrics: &Metrics) -> Result<Option<History>, RunError> {
+    let Some(HistorySettings { path, retention }) = &settings.history else { return Ok(None) };
+    let path = path.clone().unwrap_or_else(|| data.path().join(HISTORY));
+    match History::start(HistoryOptions { path, retention: *retention }, metrics) {
+        Ok(history) => Ok(Some(history)),
+        Err(error) if error.is_a_wrong_choice() => Err(RunError::History(error)),
+        Err(error) => {
+            tracing::error!(%error, "no health history until dixmgr is started again: {error}");
+            Ok(None)
+        }
     }
 }
 

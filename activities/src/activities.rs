@@ -21,6 +21,8 @@ use crate::api::{
     WatchRequest, definitions,
 };
 use crate::error::{self, Failure};
+use crate::history::History;
+use crate::history::event::{Act, bounded, outcome as outcome_name};
 use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
@@ -57,6 +59,8 @@ pub struct ActivitiesOptions {
     pub dead_man: Option<String>,
     /// Where others read how services are.
     pub board: Board,
+    /// Where how they were, and what was done, is kept; absent when it is switched off.
+    pub history: Option<History>,
 }
 
 /// The activities of one daemon, to be registered with its worker.
@@ -69,13 +73,14 @@ pub struct Activities {
 
 impl Activities {
     /// Names of all activities: their series exist before the first of them has run.
-    pub const NAMES: [&str; 16] = [
+    pub const NAMES: [&str; 17] = [
         "watch_service",
         "start_unit",
         "restart_unit",
         "stop_unit",
         "record_dependency_wait",
         "plan_page",
+        "dead_man_ping",
         "maintenance_windows",
         "notify",
         "CheckSystemdServiceActivity",
@@ -103,6 +108,7 @@ impl Activities {
             plan: options.plan.clone(),
             alerts: Arc::clone(&options.alerts),
             board: options.board.clone(),
+            history: options.history.clone(),
         });
         let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics);
         Self { options, sync, hub, notifier }
@@ -132,6 +138,10 @@ impl Activities {
         };
         self.count(verb, &service, &kind, &replaces, report.outcome);
         log(verb, &service, &unit, &reason, &report);
+        if let Some(history) = &self.options.history {
+            let (outcome, detail) = (outcome_name(report.outcome), bounded(&report.detail));
+            history.acted(&service, Act { verb: word(verb), reason, outcome, detail });
+        }
         Ok(report)
     }
 

@@ -59,6 +59,7 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         channels: Vec::new(),
         dead_man: None,
         board: Board::default(),
+        history: None,
     };
     (Activities::new(options), manager)
 }

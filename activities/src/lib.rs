@@ -7,6 +7,7 @@ pub mod activities;
 pub mod api;
 pub mod direct;
 pub mod error;
+pub mod history;
 pub mod http;
 pub mod interceptor;
 pub mod manager;

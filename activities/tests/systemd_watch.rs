@@ -88,6 +88,7 @@ impl Hands {
             plan: tokio::sync::watch::channel(plan).1,
             alerts: Arc::new(alerts),
             board: Board::default(),
+            history: None,
         });
         Self { manager, metrics, hub }
     }

@@ -23,7 +23,7 @@ use Signal as S;
 
 const NOW: Duration = Duration::ZERO;
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     ("service_down", K::ServiceDown, S::Down, AtLeast, 1.0, NOW, Critical, "{{ service }} is down"),
     ("high_cpu", K::HighCpu, S::Cpu, Above, 80.0, MEASURED, Warning, CPU),
     ("high_cpu_critical", K::HighCpu, S::Cpu, Above, 95.0, MEASURED, Critical, CPU),
@@ -34,6 +34,7 @@ const ROWS: [Row; 10] = [
     ("sync_stalled", K::SyncStalled, S::Stalled, AtLeast, 1.0, NOW, Critical, "{{ service }} does not gain blocks"),
     ("low_peer_count", K::LowPeerCount, S::Peers, Below, 5.0, MEASURED, Warning, "{{ service }} has {{ value }} peers"),
     ("health_check_failed", K::HealthCheckFailed, S::Unhealthy, AtLeast, 1.0, NOW, Warning, HEALTH),
+    ("dependency_timeout", K::DependencyTimeout, S::DependencyWait, AtLeast, 1.0, NOW, Warning, WAIT),
 ];
 
 const CPU: &str = "{{ service }} uses {{ value }} of a core";
@@ -41,6 +42,7 @@ const MEMORY: &str = "{{ service }} uses {{ value }} of memory";
 const DISK: &str = "{{ service }} reads and writes {{ value }}";
 const LOOP: &str = "{{ service }} was restarted {{ value }} times in {{ window }}";
 const HEALTH: &str = "health checks of {{ service }} fail";
+const WAIT: &str = "{{ service }} still waits for what it needs";
 
 /// The default rules.
 #[must_use]

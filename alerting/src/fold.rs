@@ -237,7 +237,7 @@ impl Watched {
             ("value", format_value(rule.signal, self.value)),
             ("threshold", format_value(rule.signal, rule.threshold)),
             ("window", duration::format(rule.window)),
-            ("detail", detail(rule.signal, state)),
+            ("detail", detail(rule.signal, spec, state)),
             ("dependents", dependents(spec)),
         ];
         values.extend(facts.map(|(name, value)| (name.to_owned(), value)));
@@ -319,12 +319,16 @@ fn bytes(value: f64) -> String {
 }
 
 /// What the service's own state says about the trouble.
-fn detail(signal: Signal, state: &ServiceState) -> String {
+fn detail(signal: Signal, spec: &ServiceSpec, state: &ServiceState) -> String {
     match signal {
         Signal::Down | Signal::Restarts if state.unit.result.is_empty() => format!("the unit is {}", state.unit.phase),
         Signal::Down | Signal::Restarts => format!("the unit is {} ({})", state.unit.phase, state.unit.result),
         Signal::Unhealthy | Signal::ResponseTime => state.health.detail.clone(),
         Signal::Stalled | Signal::Peers => state.sync.as_ref().map(|sync| sync.detail.clone()).unwrap_or_default(),
+        Signal::DependencyWait => {
+            let needs: Vec<&str> = spec.needs.iter().map(|need| need.service.as_str()).collect();
+            format!("it needs {}", needs.join(", "))
+        }
         Signal::Cpu | Signal::Memory | Signal::Disk | Signal::DiskRead | Signal::DiskWrite => String::new(),
     }
 }

@@ -31,6 +31,8 @@ pub enum Signal {
     Unhealthy,
     /// Longest of the last answers of the HTTP checks, in seconds.
     ResponseTime,
+    /// How many of the services that it needs have kept it waiting for longer than `dependency_timeout`.
+    DependencyWait,
 }
 
 /// How a value is compared with a threshold.
@@ -92,7 +94,7 @@ pub struct Selector {
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Down,
         Self::Cpu,
         Self::Memory,
@@ -104,6 +106,7 @@ impl Signal {
         Self::Peers,
         Self::Unhealthy,
         Self::ResponseTime,
+        Self::DependencyWait,
     ];
 
     /// Its name in configurations.
@@ -121,6 +124,7 @@ impl Signal {
             Self::Peers => "peers",
             Self::Unhealthy => "unhealthy",
             Self::ResponseTime => "response_time",
+            Self::DependencyWait => "dependency_wait",
         }
     }
 
@@ -138,6 +142,7 @@ impl Signal {
             Self::Cpu | Self::Memory | Self::Disk | Self::DiskRead | Self::DiskWrite => spec.probes.resources,
             Self::Stalled | Self::Peers => spec.probes.sync.is_some(),
             Self::Unhealthy | Self::ResponseTime => !spec.probes.http.is_empty(),
+            Self::DependencyWait => !spec.needs.is_empty(),
         }
     }
 }

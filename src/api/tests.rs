@@ -40,9 +40,11 @@ fn api() -> Router {
         plan: watch::channel(plan).1,
         client: watch::channel(None).1,
         alerting: Arc::new(alerting),
+        history: None,
     };
-    let settings = ApiSettings { listen: "127.0.0.1:9091".parse().unwrap(), token: None, hosts: Vec::new() };
-    router(api, Guard::new(&settings).unwrap())
+    let settings =
+        ApiSettings { listen: "127.0.0.1:9091".parse().unwrap(), token: None, hosts: Vec::new(), public: None };
+    router(api, Guard::new(&settings).unwrap(), None)
 }
 
 async fn ask(path: &str) -> (u16, Value) {
@@ -90,6 +92,23 @@ async fn errors_have_one_form() {
         assert_eq!(found, status, "{path}: {error}");
         assert!(error["error"]["code"].is_string() && error["error"]["message"].is_string(), "{path}: {error}");
     }
+}
+
+#[test]
+fn the_description_names_what_is_served() {
+    let document: Value = serde_json::from_str(OPENAPI).unwrap();
+    let described: std::collections::BTreeSet<&str> =
+        document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let sources = [
+        include_str!("mod.rs"),
+        include_str!("services.rs"),
+        include_str!("history.rs"),
+        include_str!("../page/mod.rs"),
+    ];
+    let served =
+        sources.iter().flat_map(|text| text.split(".route(\"").skip(1)).filter_map(|rest| rest.split('"').next());
+    let served: std::collections::BTreeSet<&str> = served.filter(|path| path.starts_with("/api/v1/")).collect();
+    assert_eq!(described, served);
 }
 
 #[tokio::test]

@@ -47,6 +47,12 @@ pub enum Sub {
     Engine(Box<super::EngineArgs>),
     /// Look into workflows, on the embedded engine or on any Temporal cluster, and act on one.
     Workflow(Box<super::WorkflowArgs>),
+    /// How services are now, as a table that fits the terminal.
+    Status(Box<super::StatusArgs>),
+    /// What happened to a service: how long it was up, its incidents, what dixmgr did.
+    History(Box<super::HistoryArgs>),
+    /// How long services were up.
+    Uptime(Box<super::UptimeArgs>),
     /// Look at alerts, take care of one, silence one, or try a channel.
     Alerts(Box<super::AlertsArgs>),
     /// Look at silences, add one by what labels have to be, or end one.
@@ -104,6 +110,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "PORT", env = "DIXMGR_METRICS_PORT", hide_env_values = true,
           value_parser = clap::value_parser!(u16).range(1..))]
     pub metrics_port: Option<u16>,
+    /// Keep a history of services, incidents and alerts.
+    #[arg(long, env = "DIXMGR_HEALTH_HISTORY", default_value = "true", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
+    pub health_history: bool,
+    /// File of that history [default: health.db in the data directory].
+    #[arg(long, value_name = "FILE", env = "DIXMGR_HEALTH_HISTORY_DB", hide_env_values = true)]
+    pub health_history_db: Option<PathBuf>,
     /// Serve the API and the status page.
     #[arg(long, env = "DIXMGR_DYNAMIC_CONFIG", default_value = "true", default_missing_value = "true", num_args = 0..=1,
           require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
@@ -158,23 +171,12 @@ pub struct LaterArgs {
     #[arg(long, env = "DIXMGR_CIRCUIT_BREAKER", default_missing_value = "true", num_args = 0..=1,
           require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
     pub circuit_breaker: Option<bool>,
-    /// Persistent health history. Not in this version.
-    #[arg(long, env = "DIXMGR_HEALTH_HISTORY", default_missing_value = "true", num_args = 0..=1,
-          require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
-    pub health_history: Option<bool>,
-    /// Database of the health history. Not in this version.
-    #[arg(long, value_name = "FILE", env = "DIXMGR_HEALTH_HISTORY_DB", hide_env_values = true)]
-    pub health_history_db: Option<PathBuf>,
 }
 
 impl LaterArgs {
     /// Names of the flags that were given, without their values: a webhook's URL is a secret.
     pub fn given(&self) -> Vec<&'static str> {
-        let all = [
-            ("-circuit-breaker", self.circuit_breaker.is_some()),
-            ("-health-history", self.health_history.is_some()),
-            ("-health-history-db", self.health_history_db.is_some()),
-        ];
+        let all = [("-circuit-breaker", self.circuit_breaker.is_some())];
         all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
 }

@@ -4,6 +4,7 @@ mod alerts;
 mod args;
 mod argv;
 mod engine;
+mod look;
 mod silences;
 mod table;
 mod workflow;
@@ -22,6 +23,7 @@ use dixmgr_model::Mode;
 pub use alerts::{AlertAction, AlertsArgs, NoteArgs};
 pub use args::{CheckArgs, CommandLine, DemoServerArgs, LaterArgs, RunArgs, Sub};
 pub use engine::{BackupArgs, EngineArgs, EngineCommand, ExportArgs, FileArgs};
+pub use look::{HistoryArgs, HistoryPlace, StatusArgs, UptimeArgs};
 pub use silences::{SilenceAction, SilencesArgs};
 pub use table::flags_table;
 pub use workflow::{Action, ChangeArgs, PlaceArgs, Target, WorkflowArgs};
@@ -44,6 +46,12 @@ pub enum Invocation {
     Engine(Box<EngineArgs>),
     /// Look into workflows, or act on one.
     Workflow(Box<WorkflowArgs>),
+    /// Show how services are.
+    Status(Box<StatusArgs>),
+    /// Show what happened to a service.
+    History(Box<HistoryArgs>),
+    /// Show how long services were up.
+    Uptime(Box<UptimeArgs>),
     /// Look at alerts, or act on one.
     Alerts(Box<AlertsArgs>),
     /// Look at silences, add one, or end one.
@@ -101,6 +109,12 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
             check_secret(alerts.place.api_key.as_deref())?;
             Ok(Invocation::Alerts(alerts))
         }
+        Some(Sub::Status(status)) => {
+            check_secret(status.token.as_deref())?;
+            Ok(Invocation::Status(status))
+        }
+        Some(Sub::History(history)) => Ok(Invocation::History(history)),
+        Some(Sub::Uptime(uptime)) => Ok(Invocation::Uptime(uptime)),
         Some(Sub::Silences(silences)) => {
             check_secret(silences.place.api_key.as_deref())?;
             Ok(Invocation::Silences(silences))
@@ -115,7 +129,7 @@ fn check_secret(api_key: Option<&str>) -> Result<(), clap::Error> {
     if api_key.is_none_or(dixmgr_activities::secret::is_reference) {
         return Ok(());
     }
-    let text = "-api-key is not a reference to a secret; write env:NAME, file:/path or credential:NAME\n";
+    let text = "-api-key or -token is not a reference to a secret; write env:NAME, file:/path or credential:NAME\n";
     Err(CommandLine::command().error(clap::error::ErrorKind::ValueValidation, text))
 }
 

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use dixmgr_activities::history::Retention;
 use dixmgr_model::{HttpCheck, SyncCheck};
 
 use crate::listen::{ListenSettings, TlsFiles};
+use crate::settings::StatusSettings;
 
 use super::check;
 use super::fault::{Located, Place};
@@ -84,6 +86,10 @@ pub struct FileSettings {
     pub api_token: Option<String>,
     /// Names under which browsers may reach the API on loopback.
     pub api_hosts: Vec<String>,
+    /// The public form of the status page.
+    pub public_status: Option<StatusSettings>,
+    /// How long the health history is kept.
+    pub retention: Retention,
     /// SQLite's `synchronous` of the embedded engine.
     pub synchronous: Option<Synchronous>,
     /// Where others reach the embedded engine.
@@ -204,6 +210,17 @@ impl FileSettings {
             settings.read_api(&table);
             finish(table);
         }
+        if let Some(table) = root.table("status") {
+            let public = value(table.boolean("public")).unwrap_or(false);
+            let services = table.strings("services").map(|list| list.value).unwrap_or_default();
+            let services = services.into_iter().map(|service| service.value).collect();
+            settings.public_status = public.then_some(StatusSettings { services });
+            finish(table);
+        }
+        if let Some(table) = root.table("history") {
+            settings.retention = retention(&table);
+            finish(table);
+        }
         if let Some(table) = root.table("engine") {
             settings.synchronous = value(table.parsed("synchronous", synchronous));
             settings.engine_listen = listen(&table);
@@ -216,6 +233,29 @@ impl FileSettings {
         }
         settings
     }
+}
+
+/// `[history]`: how long the rows of each table are kept. Longer periods are made from the shorter ones, which have to be there for that.
+fn retention(table: &TableReader<'_>) -> Retention {
+    let mut retention = Retention::default();
+    let hours = Duration::from_hours;
+    for (key, kept, least) in [
+        ("events", &mut retention.events, hours(1)),
+        ("minutes", &mut retention.minutes, hours(3)),
+        ("hours", &mut retention.hours, hours(48)),
+        ("days", &mut retention.days, hours(48)),
+        ("incidents", &mut retention.incidents, hours(1)),
+        ("actions", &mut retention.actions, hours(1)),
+        ("alerts", &mut retention.alerts, hours(1)),
+    ] {
+        let Some(found) = table.duration(key) else { continue };
+        if found.value < least {
+            let advice = format!("write \"{}\" or more", dixmgr_model::duration::format(least));
+            table.faults().report(&found.place, "is too short", advice);
+        }
+        *kept = found.value;
+    }
+    retention
 }
 
 impl FileSettings {

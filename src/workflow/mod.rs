@@ -8,12 +8,12 @@ mod alerts;
 mod error;
 mod event;
 mod look;
-mod output;
+pub(crate) mod output;
 mod place;
 mod silences;
 
-mod table;
-mod text;
+pub(crate) mod table;
+pub(crate) mod text;
 
 use std::time::Duration;
 

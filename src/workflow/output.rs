@@ -11,14 +11,14 @@ use super::text;
 const USUAL_WIDTH: usize = 120;
 
 /// Standard output.
-pub(super) struct Output {
+pub(crate) struct Output {
     json: bool,
     width: Option<usize>,
     out: BufWriter<Stdout>,
 }
 
 impl Output {
-    pub(super) fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         let stdout = std::io::stdout();
         let width = stdout.is_terminal().then(|| {
             let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
@@ -28,34 +28,34 @@ impl Output {
     }
 
     /// Whether JSON was asked for.
-    pub(super) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
     /// Columns of the terminal; nothing when something other than a terminal reads, and no line is cut.
-    pub(super) fn width(&self) -> Option<usize> {
+    pub(crate) fn width(&self) -> Option<usize> {
         self.width
     }
 
     /// A line of text, cut to the terminal's width. What a terminal might obey is made visible.
-    pub(super) fn line(&mut self, line: &str) -> Result<(), WorkflowError> {
+    pub(crate) fn line(&mut self, line: &str) -> Result<(), WorkflowError> {
         let line = text::visible(line);
         let line = self.width.map_or_else(|| line.clone(), |width| text::cut(&line, width));
         Ok(writeln!(self.out, "{line}")?)
     }
 
     /// JSON, and a line's end.
-    pub(super) fn value(&mut self, value: &Value) -> Result<(), WorkflowError> {
+    pub(crate) fn value(&mut self, value: &Value) -> Result<(), WorkflowError> {
         Ok(writeln!(self.out, "{value:#}")?)
     }
 
     /// A piece of a JSON document that is written as it comes.
-    pub(super) fn piece(&mut self, piece: &str) -> Result<(), WorkflowError> {
+    pub(crate) fn piece(&mut self, piece: &str) -> Result<(), WorkflowError> {
         Ok(write!(self.out, "{piece}")?)
     }
 
     /// Hands over what was written so far.
-    pub(super) fn flush(&mut self) -> Result<(), WorkflowError> {
+    pub(crate) fn flush(&mut self) -> Result<(), WorkflowError> {
         Ok(self.out.flush()?)
     }
 }

@@ -8,7 +8,7 @@ const NARROWEST: usize = 8;
 const GAP: usize = 2;
 
 /// Lines of a table: the widest of the columns that may be cut give way until it fits into `width`.
-pub(super) fn lines<const N: usize>(
+pub(crate) fn lines<const N: usize>(
     head: [(&str, bool); N],
     rows: &[[String; N]],
     width: Option<usize>,

@@ -10,7 +10,7 @@ use serde_json::Value;
 const LONGEST: usize = 1000;
 
 /// A payload in protobuf's JSON form: the value when it is JSON, else its encoding and size.
-pub(super) fn payload(payload: &Value) -> String {
+pub(crate) fn payload(payload: &Value) -> String {
     let bytes =
         |text: Option<&Value>| STANDARD.decode(text.and_then(Value::as_str).unwrap_or_default()).unwrap_or_default();
     let encoding = payload.get("metadata").and_then(|metadata| metadata.get("encoding"));
@@ -24,21 +24,21 @@ pub(super) fn payload(payload: &Value) -> String {
 }
 
 /// Several payloads, `{"payloads": [...]}` in protobuf's JSON form.
-pub(super) fn payloads(list: &Value) -> String {
+pub(crate) fn payloads(list: &Value) -> String {
     let list = list.get("payloads").and_then(Value::as_array);
     let texts: Vec<String> = list.into_iter().flatten().map(payload).collect();
     texts.join(", ")
 }
 
 /// A failure with its causes, outermost first.
-pub(super) fn failure(failure: &Value) -> String {
+pub(crate) fn failure(failure: &Value) -> String {
     let causes = std::iter::successors(Some(failure), |failure| failure.get("cause")).take(10);
     let messages = causes.filter_map(|cause| cause.get("message").and_then(Value::as_str));
     messages.collect::<Vec<_>>().join(": ")
 }
 
 /// The time between two of protobuf's JSON times, in words; nothing when one of them is none.
-pub(super) fn between(from: &Value, to: Option<&Value>) -> String {
+pub(crate) fn between(from: &Value, to: Option<&Value>) -> String {
     let read = |time: &Value| time.as_str()?.parse::<jiff::Timestamp>().ok();
     let to = to.map_or_else(|| Some(jiff::Timestamp::now()), read);
     let length = read(from).zip(to).and_then(|(from, to)| Duration::try_from(to.duration_since(from)).ok());
@@ -48,7 +48,7 @@ pub(super) fn between(from: &Value, to: Option<&Value>) -> String {
 }
 
 /// `EVENT_TYPE_WORKFLOW_EXECUTION_STARTED` without its prefix: `WorkflowExecutionStarted`.
-pub(super) fn constant(name: &Value, prefix: &str) -> String {
+pub(crate) fn constant(name: &Value, prefix: &str) -> String {
     let Some(name) = name.as_str() else { return name.to_string() };
     let words = name.strip_prefix(prefix).unwrap_or(name).split('_');
     words
@@ -57,13 +57,13 @@ pub(super) fn constant(name: &Value, prefix: &str) -> String {
 }
 
 /// A time of protobuf's JSON form to the second.
-pub(super) fn time(time: &Value) -> String {
+pub(crate) fn time(time: &Value) -> String {
     let time = time.as_str().unwrap_or_default();
     time.split_once('.').map_or_else(|| time.to_owned(), |(whole, _)| format!("{whole}Z"))
 }
 
 /// At most so many characters; an ellipsis stands for what is gone.
-pub(super) fn cut(text: &str, width: usize) -> String {
+pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -71,7 +71,7 @@ pub(super) fn cut(text: &str, width: usize) -> String {
 }
 
 /// Control characters as escapes: ids and reasons are others' texts, and a terminal would obey them.
-pub(super) fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     if !text.chars().any(char::is_control) {
         return text.to_owned();
     }

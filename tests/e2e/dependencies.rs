@@ -13,7 +13,7 @@ fn dependents_start_in_order_once_what_they_need_is_ready() {
     systemd.install(&["db.service", "api.service", "front.service"].map(CountedUnit::new));
     let check = format!("failure_threshold = 1\nhttp = [{{ url = \"{}\" }}]", backend.url("/health"));
     let config = [
-        QUICK.to_owned(),
+        "[alerts]\ngroup_wait = \"0s\"\ngroup_interval = \"0s\"\n".to_owned() + QUICK,
         service("front.service", "needs = [\"api\"]"),
         service("api.service", "needs = [\"db\"]\ndependency_timeout = \"1s\""),
         service("db.service", &check),
@@ -30,10 +30,19 @@ fn dependents_start_in_order_once_what_they_need_is_ready() {
             .then_some(())
     });
     await_reason(&daemon, "api", "dependency_timeout");
+    let firing = || {
+        daemon.metrics().get("dixmgr_alerts_active", &[("alert_type", "dependency_timeout"), ("severity", "warning")])
+    };
+    eventually(&format!("that it waits is told; log:\n{}", daemon.log()), SOON, || {
+        (daemon.log().contains("[WARNING] api still waits for what it needs") && firing()? > 0.5).then_some(())
+    });
 
     backend.set(|_| Reply::status(200));
     assert_starts(&systemd, &daemon, "front.service", 1);
     assert_eq!((systemd.starts("db.service"), systemd.starts("api.service")), (1, 1));
+    eventually("that the wait is over is told", SOON, || {
+        (daemon.log().contains("[RESOLVED] api still waits for what it needs") && firing()? < 0.5).then_some(())
+    });
     assert!(systemd.start_times("api.service")[0] < systemd.start_times("front.service")[0]);
     let waits = daemon
         .metrics()

@@ -1,8 +1,8 @@
 //! Series of the services: atomics that the watch sets, and how they are written to the page.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dixmgr_model::{AlertKind, ServiceSpec, Severity, UnitPhase};
@@ -54,6 +54,8 @@ pub struct ServiceMetrics {
     blocks: [AtomicU64; BLOCKS.len()],
     fired: Fired,
     checks: Checks,
+    /// What it needs and has waited for too long; absent until it has waited for anything.
+    overdue: Mutex<Option<BTreeSet<String>>>,
 }
 
 impl ServiceMetrics {
@@ -76,6 +78,24 @@ impl ServiceMetrics {
             blocks: Default::default(),
             fired: Fired::default(),
             checks: Checks::default(),
+            overdue: Mutex::default(),
+        }
+    }
+
+    /// How many of those that it needs have kept it waiting for too long. `None` when nothing is known: it may have waited for
+    /// a dixmgr before this one.
+    pub fn overdue(&self, spec: &ServiceSpec) -> Option<usize> {
+        let overdue = self.overdue.lock().unwrap_or_else(PoisonError::into_inner);
+        overdue.as_ref().map(|overdue| spec.needs.iter().filter(|need| overdue.contains(&need.service)).count())
+    }
+
+    fn waited(&self, dependency: &str, timed_out: bool) {
+        let mut overdue = self.overdue.lock().unwrap_or_else(PoisonError::into_inner);
+        let overdue = overdue.get_or_insert_default();
+        if timed_out {
+            overdue.insert(dependency.to_owned());
+        } else {
+            overdue.remove(dependency);
         }
     }
 
@@ -261,6 +281,7 @@ impl Entry {
             return false;
         };
         waits.record(waited, timed_out);
+        self.metrics.waited(dependency, timed_out);
         true
     }
 }
@@ -345,13 +366,15 @@ const COLUMNS: [Column; 19] = [
         "service_check_success",
         Kind::Gauge,
         "Whether the check passed when it last ran (1) or not (0).",
-        |family, entry| entry.metrics.checks.write_success(family, &entry.labels),
+        |family, entry| {
+            entry.metrics.checks.write_success(family, &entry.labels);
+        },
     ),
     ("service_check_failures_total", Kind::Counter, "Runs of the check that it did not pass.", |family, entry| {
         entry.metrics.checks.write_failures(family, &entry.labels);
     }),
     ("service_check_duration_seconds", Kind::Gauge, "How long the last answer to the check took.", |family, entry| {
-        entry.metrics.checks.write_duration(family, &entry.labels)
+        entry.metrics.checks.write_duration(family, &entry.labels);
     }),
     (
         "service_cpu_percent",

@@ -28,6 +28,15 @@ pub(super) struct Alerts {
     metrics: Arc<AlertMetrics>,
     /// What the gauge shows.
     active: Vec<Active>,
+    /// What the history has not been told.
+    news: Vec<AlertNews>,
+}
+
+/// An alert that began, or is over.
+#[derive(Debug)]
+pub(super) struct AlertNews {
+    pub(super) alert: Active,
+    pub(super) fires: bool,
 }
 
 impl Alerts {
@@ -40,7 +49,7 @@ impl Alerts {
     ) -> Self {
         let fold = AlertFold::new(&policy, spec);
         service.expect_alerts(fold.possible(&policy));
-        Self { policy, fold, restarts: VecDeque::new(), metrics, active: Vec::new() }
+        Self { policy, fold, restarts: VecDeque::new(), metrics, active: Vec::new(), news: Vec::new() }
     }
 
     /// The service is another one: rules that are still for it go on.
@@ -98,6 +107,7 @@ impl Alerts {
                 let count = restarts.iter().filter(|restart| **restart > since).count();
                 Seen::Value(count as f64)
             }
+            Signal::DependencyWait => service.overdue(spec).map_or(Seen::Unknown, |count| Seen::Value(count as f64)),
             // Who does not run uses nothing, but that is no good news about what it used.
             _ if down(phase) == Seen::Value(1.0) => Seen::Unknown,
             _ => Seen::Nothing,
@@ -166,6 +176,16 @@ impl Alerts {
         })
     }
 
+    /// What has begun, or is over, since this was last asked.
+    pub(super) fn take_news(&mut self) -> Vec<AlertNews> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// All that fires, as over: its service is watched no more.
+    pub(super) fn all_over(&self) -> Vec<AlertNews> {
+        self.active.iter().map(|alert| AlertNews { alert: alert.clone(), fires: false }).collect()
+    }
+
     fn look(
         &mut self,
         spec: &ServiceSpec,
@@ -188,9 +208,11 @@ impl Alerts {
         let active = self.fold.active(&self.policy, spec);
         for over in self.active.iter().filter(|before| !active.contains(before)) {
             self.metrics.ended(over.kind, over.severity);
+            self.news.push(AlertNews { alert: over.clone(), fires: false });
         }
         for new in active.iter().filter(|alert| !self.active.contains(alert)) {
             self.metrics.began(new.kind, new.severity);
+            self.news.push(AlertNews { alert: new.clone(), fires: true });
             if let Some(service) = service {
                 service.add_alert(new.kind, new.severity);
             }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use dixmgr_alerting::fold::Looked;
 use dixmgr_alerting::health::CheckVerdict;
-use dixmgr_model::{HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
+use dixmgr_model::{AlertKind, HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
 use tokio::sync::{oneshot, watch};
 
 use super::alerts::Alerts;
-use super::board::Slot;
 use super::downtime::Downtime;
 use super::probe::{Facts, ProbeId, ProbeResult, Readiness, health_of_stopped};
+use super::telling::Telling;
 use super::{Known, Registration, WatchProgress};
 use crate::api::WatchReport;
 use crate::metrics::ServiceMetrics;
@@ -54,7 +54,7 @@ pub(super) struct Entry {
     lacks: BTreeSet<String>,
     /// Until then its death is no alert: the death of what it needs may be seen a moment later.
     alerts_held_until: Option<Duration>,
-    slot: Arc<Slot>,
+    telling: Telling,
     /// Something that decides may have changed since it was last told.
     moved: bool,
 }
@@ -92,7 +92,7 @@ pub(super) struct Seen {
 
 impl Entry {
     /// A service that was never looked at.
-    pub(super) fn new(spec: Arc<ServiceSpec>, metrics: Arc<ServiceMetrics>, alerts: Alerts, slot: Arc<Slot>) -> Self {
+    pub(super) fn new(spec: Arc<ServiceSpec>, metrics: Arc<ServiceMetrics>, alerts: Alerts, telling: Telling) -> Self {
         Self {
             readiness: Readiness::new(&spec),
             spec,
@@ -112,7 +112,7 @@ impl Entry {
             alerts,
             lacks: BTreeSet::new(),
             alerts_held_until: None,
-            slot,
+            telling,
         }
     }
 
@@ -157,6 +157,7 @@ impl Entry {
             self.resume = resume;
         }
         self.alerts.known(&self.spec, &known.alerts, now);
+        self.telling.alerts(self.alerts.take_news(), now);
         self.assumed.clone_from(&known.state);
         self.watcher = Some(Watcher { known, report, progress, from_look, weighed: false });
         other_checks && self.is_running()
@@ -212,7 +213,7 @@ impl Entry {
         }
         self.chatter.answered(changed, now);
         let looked = self.alerts.unit(&self.spec, self.unit.phase, &self.metrics, now);
-        self.judged(looked);
+        self.judged(looked, now);
         self.record(now);
         Seen { changed, check }
     }
@@ -221,7 +222,7 @@ impl Entry {
     pub(super) fn checked(&mut self, id: ProbeId, result: ProbeResult, now: Duration) -> Option<Duration> {
         self.record_check(id, &result);
         let facts = Facts::of(&result);
-        self.slot.answered(&facts, now);
+        self.telling.answered(&facts, now);
         let next = self.readiness.fold(id, result, now);
         self.moved = true;
         self.record(now);
@@ -235,7 +236,7 @@ impl Entry {
                 self.alerts.sync(&self.spec, sync, peers, &self.metrics, now)
             }
         };
-        self.judged(looked);
+        self.judged(looked, now);
         self.tell_progress();
         next
     }
@@ -266,16 +267,19 @@ impl Entry {
             self.metrics.set_disk_rates(read, write);
             self.metrics.add_disk_bytes(io.read_bytes, io.written_bytes);
         }
-        self.slot.used(usage);
+        self.telling.used(usage, now);
         if self.is_running() {
             let looked = self.alerts.used(&self.spec, usage, &self.metrics, now);
-            self.judged(looked);
+            self.judged(looked, now);
         }
     }
 
     /// Takes in what a look meant for the alerts.
-    fn judged(&mut self, looked: Looked) {
-        self.moved |= looked.alerts_changed;
+    fn judged(&mut self, looked: Looked, now: Duration) {
+        if looked.alerts_changed {
+            self.moved = true;
+            self.telling.alerts(self.alerts.take_news(), now);
+        }
         if looked.moved {
             self.tell_progress();
         }
@@ -288,6 +292,17 @@ impl Entry {
             _ => &self.unit.invocation_id,
         };
         !before.is_empty() && !status.invocation_id.is_empty() && *before != status.invocation_id
+    }
+
+    /// It could not be looked at.
+    pub(super) fn unseen(&mut self, now: Duration) {
+        self.telling.unseen(now);
+    }
+
+    /// It is watched no more: its alerts are over.
+    pub(super) fn forgotten(&mut self, now: Duration) {
+        self.telling.alerts(self.alerts.all_over(), now);
+        self.telling.forgotten(now);
     }
 
     /// The checks of this run.
@@ -311,8 +326,12 @@ impl Entry {
         let complete = !self.is_running() || self.readiness.is_complete();
         let mut alerts = self.alerts.changes(&self.spec, &watcher.known.alerts, &state);
         alerts.raised.retain_mut(|raised| {
-            raised.lacking.clone_from(&self.lacks);
-            self.alerts_held_until.is_none()
+            // That it lacks something is what the one about waiting is about.
+            let caused = raised.alert.kind != AlertKind::DependencyTimeout;
+            if caused {
+                raised.lacking.clone_from(&self.lacks);
+            }
+            !caused || self.alerts_held_until.is_none()
         });
         let differs = |known: &ServiceState| state.differs(known) || !alerts.is_empty();
         if watcher.known.state.as_ref().map_or(complete, differs) {
@@ -383,7 +402,7 @@ impl Entry {
         self.metrics.add_downtime(down);
         self.metrics.add_observed(now.saturating_sub(to));
         self.observed = Some((from, now.max(to)));
-        self.slot.seen(self.state(), now);
+        self.telling.seen(self.state(), since.unwrap_or(now), now);
     }
 
     /// The status of [`Entry::state`]'s health, without its words.

@@ -59,8 +59,8 @@ impl Fixture {
         let metrics = Metrics::new("dixmgr").unwrap();
         let handles = metrics.service(&spec);
         let alerts = Alerts::new(policy, &spec, &handles, metrics.alerts());
-        let slot = Board::default().slot(&spec.name);
-        Self { entry: Entry::new(Arc::new(spec), handles, alerts, slot), metrics, looks: 0 }
+        let telling = Telling::new(Board::default().slot(&spec.name), &spec.name, None);
+        Self { entry: Entry::new(Arc::new(spec), handles, alerts, telling), metrics, looks: 0 }
     }
 
     fn watch(&mut self, known: impl Into<Known>, resume: Option<WatchProgress>) -> Report {

@@ -23,6 +23,7 @@ use super::alerts::Alerts;
 use super::entry::{CHATTER, Entry};
 use super::probe::{ProbeId, ProbeResult};
 use super::sampling::Sampled;
+use super::telling::Telling;
 use super::{HubOptions, Registration};
 use crate::manager::ManagerError;
 use crate::metrics::{ActivityMetrics, ErrorType, WatchMetrics};
@@ -212,13 +213,16 @@ impl State {
         self.by_unit.entry(spec.unit_name().to_owned()).or_default().push(id);
         let metrics = self.options.metrics.service(spec);
         let alerts = Alerts::new(Arc::clone(&self.options.alerts), spec, &metrics, self.options.metrics.alerts());
-        let entry = Entry::new(Arc::clone(spec), metrics, alerts, self.options.board.slot(&spec.name));
+        let slot = self.options.board.slot(&spec.name);
+        let telling = Telling::new(slot, &spec.name, self.options.history.clone());
+        let entry = Entry::new(Arc::clone(spec), metrics, alerts, telling);
         self.entries.insert(id, Box::new(entry));
         id
     }
 
     fn remove(&mut self, id: Id) {
-        let Some(entry) = self.entries.remove(&id) else { return };
+        let Some(mut entry) = self.entries.remove(&id) else { return };
+        entry.forgotten(self.clock.now());
         self.by_service.remove(&entry.spec.name);
         self.options.board.forget(&entry.spec.name);
         if let Some(ids) = self.by_unit.get_mut(entry.spec.unit_name()) {
@@ -333,6 +337,12 @@ impl State {
         if !self.blind {
             self.blind = true;
             tracing::warn!(%error, services = ids.len(), "services cannot be looked at; nothing is decided until they can: {error}");
+        }
+        let now = self.clock.now();
+        for id in &ids {
+            if let Some(entry) = self.entries.get_mut(id) {
+                entry.unseen(now);
+            }
         }
         self.retry.0.extend(ids);
         self.retry.1.get_or_insert_with(|| Instant::now() + RETRY);

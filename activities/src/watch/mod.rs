@@ -5,7 +5,7 @@
 //! ends when the service's state differs from what the workflow knew.
 //!
 //! Layers: [`entry`] is one service (pure but for its metrics handles), [`probe`] its HTTP and sync checks, [`downtime`] its
-//! downtime, [`alerts`] its alert rules; [`board`] is where others read how services are; [`hub`] is the task that owns them all, [`sampling`] the reads of `/proc`; [`activity`] is the Temporal side.
+//! downtime, [`alerts`] its alert rules; [`board`] is where others read how services are, and [`telling`] keeps it and the history up to date; [`hub`] is the task that owns them all, [`sampling`] the reads of `/proc`; [`activity`] is the Temporal side.
 //! Nothing here decides what is done about a change.
 
 pub(crate) mod activity;
@@ -16,6 +16,7 @@ mod entry;
 mod hub;
 mod probe;
 pub(crate) mod sampling;
+mod telling;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::board::Board;
 use crate::api::WatchReport;
+use crate::history::History;
 use crate::http::HttpChecker;
 use crate::manager::{ManagerError, TrackedUnit, UnitManager};
 use crate::metrics::Metrics;
@@ -53,6 +55,8 @@ pub struct HubOptions {
     pub alerts: Arc<AlertPolicy>,
     /// Where others read how services are.
     pub board: Board,
+    /// Where how they were is kept; absent when it is switched off.
+    pub history: Option<History>,
 }
 
 /// The hub. Cheap to clone; it ends with its last clone.

@@ -44,7 +44,7 @@ fn id(name: &str) -> String {
 pub fn text(message: &Message) -> String {
     let mut text = format!("{}\n", subject(message));
     for alert in &message.alerts {
-        let _ = write!(text, "\n[{}] {}\n", alert.mark(), alert.summary());
+        let _ = writeln!(text, "\n[{}] {}", alert.mark(), alert.summary());
         if let Some(description) = alert.description() {
             let _ = writeln!(text, "{description}");
         }

@@ -149,6 +149,7 @@ fn kind_of(signal: Signal) -> AlertKind {
         Signal::Peers => AlertKind::LowPeerCount,
         Signal::Unhealthy => AlertKind::HealthCheckFailed,
         Signal::ResponseTime => AlertKind::ServiceDegraded,
+        Signal::DependencyWait => AlertKind::DependencyTimeout,
     }
 }
 

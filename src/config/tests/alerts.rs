@@ -43,7 +43,7 @@ password = 'env:P'
 #[test]
 fn without_a_word_the_default_rules_are_told_to_the_log() {
     let usual = alerts("");
-    assert_eq!(usual.policy.rules.len(), 10);
+    assert_eq!(usual.policy.rules.len(), 11);
     assert_eq!(told(&usual), [("log", 0)]);
     assert_eq!(usual.policy.delivery.group_wait, Duration::from_secs(10));
     assert_eq!(alerts("[alerts]\nenabled = false\n").policy.rules, []);

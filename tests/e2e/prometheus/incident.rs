@@ -71,7 +71,9 @@ impl World {
     }
 
     fn await_all_well(&self) {
-        ["web", "api", "node"].iter().for_each(|name| await_health(&self.daemon, name, true));
+        for name in ["web", "api", "node"] {
+            await_health(&self.daemon, name, true);
+        }
         self.await_synced(1.0);
     }
 

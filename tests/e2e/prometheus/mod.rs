@@ -40,10 +40,10 @@ fn the_rules_do_what_their_tests_say() {
 
 #[test]
 fn every_alert_is_seen_to_fire_in_a_test() {
-    let texts = |directory: &str, names: &[&str]| -> String {
+    let read = |directory: &str, names: &[&str]| -> String {
         names.iter().map(|name| fs::read_to_string(conf(directory).join(name)).unwrap()).collect()
     };
-    let (rules, tests) = (texts("rules", &RULES), texts("tests", &TESTS));
+    let (rules, tests) = (read("rules", &RULES), read("tests", &TESTS));
     let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert!(alerts.len() > 15, "{alerts:?}");
     for alert in alerts {

@@ -24,12 +24,16 @@ pub enum Component {
     Monit,
     /// `promtool`, which checks the metrics page.
     Promtool,
+    /// `chromium` and its driver, which show the status page.
+    Chromium,
     /// `amtool`, Alertmanager's command line.
     Amtool,
     /// `aiosmtpd`, an SMTP server.
     Smtp,
     /// `prometheus` itself.
     Prometheus,
+    /// `cargo deb`, which makes the Debian package, and dpkg.
+    CargoDeb,
 }
 
 impl fmt::Display for Component {
@@ -41,9 +45,11 @@ impl fmt::Display for Component {
             Self::TypeScript => "the TypeScript SDK",
             Self::Monit => "monit",
             Self::Promtool => "promtool",
+            Self::Chromium => "chromium",
             Self::Amtool => "amtool",
             Self::Smtp => "the SMTP server aiosmtpd",
             Self::Prometheus => "prometheus",
+            Self::CargoDeb => "cargo deb and dpkg",
         })
     }
 }
@@ -66,12 +72,14 @@ impl Component {
             }
             Self::Monit => missing_programs(&["monit"]),
             Self::Promtool => missing_programs(&["promtool"]),
+            Self::Chromium => missing_programs(&["chromium", "chromedriver"]),
             Self::Amtool => missing_programs(&["amtool"]),
             Self::Smtp => {
                 let path = environment().join("aiosmtpd");
                 (!path.exists()).then(|| format!("{} does not exist", path.display()))
             }
             Self::Prometheus => missing_programs(&["prometheus"]),
+            Self::CargoDeb => missing_programs(&["cargo-deb", "dpkg", "dpkg-deb"]),
         }
     }
 }

@@ -297,6 +297,39 @@ fn ask(port: u16, head: &str, body: &str) -> io::Result<(u16, String)> {
     Ok((status, body.to_owned()))
 }
 
+/// Status and body of a request with a JSON body.
+///
+/// # Errors
+/// Nobody answers on the port, or what comes is not HTTP.
+pub fn request(port: u16, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )?;
+    // Not up to the end of the connection: not everyone closes it as asked.
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP: {head:?}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(invalid)?;
+    let length = head.lines().filter_map(|line| line.split_once(':'));
+    let mut length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length = length.next().and_then(|(_, length)| length.trim().parse().ok()).ok_or_else(invalid)?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let body = String::from_utf8(body).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok((status, body))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 //! It panics where a library would return an error, because a test that cannot set up its world has failed.
 #![allow(clippy::expect_used, reason = "a test that cannot set up its world has failed")]
 
+mod browser;
 pub mod component;
 pub mod daemon;
 mod engine;
@@ -22,6 +23,7 @@ pub mod units;
 pub mod usage;
 pub mod wait;
 
+pub use browser::{Browser, Looks};
 pub use component::{Component, node_program, python_program, require, typescript};
 pub use daemon::Daemon;
 pub use engine::EngineServer;

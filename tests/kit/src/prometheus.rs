@@ -15,7 +15,7 @@ use crate::port::free_port;
 use crate::wait::wait_until;
 
 /// It answers within a second; a machine that is busy with other tests may take far longer.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Prometheus on a free port, its data in a directory of its own. Dropping it kills it.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Prometheus {
         }
         let directory = tempfile::Builder::new().prefix("dixmgr-prometheus-").tempdir().expect("a temporary directory");
         let port = free_port();
-        let rules = rules.iter().map(|path| format!("  - {}\n", path.display())).collect::<String>();
+        let rules = rules.iter().fold(String::new(), |list, path| list + &format!("  - {}\n", path.display()));
         let config = format!(
             "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  evaluation_interval: 1s\nrule_files:\n{rules}\
              scrape_configs:\n  - job_name: dixmgr\n    static_configs:\n      - targets: [\"127.0.0.1:{target}\"]\n"

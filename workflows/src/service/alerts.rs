@@ -1,11 +1,12 @@
 //! The alerts of one service, as its workflow knows them. Free of Temporal: what is to be done comes out as orders.
 //!
 //! A service that lacks something it needs has that for the cause of its trouble: its alerts are raised, so that what happens
-//! stands somewhere, but they carry the cause, and nobody is told of them while it lasts.
+//! stands somewhere, but they carry the cause, and nobody is told of them while it lasts. That it has waited for too long has no
+//! other cause: what is missing is what that alert is about.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use dixmgr_model::{AlertChanges, KnownAlerts, RaisedAlert, Severity};
+use dixmgr_model::{AlertChanges, AlertKind, KnownAlerts, RaisedAlert, Severity};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::order::Order;
@@ -29,6 +30,9 @@ pub struct ServiceAlerts {
 struct Raised {
     severity: Severity,
     workflow_id: String,
+    /// It is told whatever the service lacks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    uncaused: bool,
 }
 
 impl ServiceAlerts {
@@ -61,7 +65,7 @@ impl ServiceAlerts {
             return;
         }
         self.causes = missing;
-        for Raised { workflow_id, .. } in self.raised.values() {
+        for Raised { workflow_id, .. } in self.raised.values().filter(|raised| !raised.uncaused) {
             let (workflow_id, causes) = (workflow_id.clone(), self.causes.clone());
             self.orders.push_back(Order::Causes { workflow_id, causes });
         }
@@ -85,8 +89,10 @@ impl ServiceAlerts {
     }
 
     fn raise(&mut self, raised: RaisedAlert) {
-        let known = Raised { severity: raised.alert.severity, workflow_id: raised.workflow_id.clone() };
+        let uncaused = raised.alert.kind == AlertKind::DependencyTimeout;
+        let known = Raised { severity: raised.alert.severity, workflow_id: raised.workflow_id.clone(), uncaused };
         self.raised.insert(raised.alert.fingerprint.clone(), known);
-        self.orders.push_back(Order::raise(raised, self.causes.clone()));
+        let causes = if uncaused { BTreeSet::new() } else { self.causes.clone() };
+        self.orders.push_back(Order::raise(raised, causes));
     }
 }

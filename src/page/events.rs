@@ -1,0 +1,136 @@
+//! `/api/v1/events`: changes as server-sent events. One task makes each message once for all who listen; whoever is too slow to
+//! take them all is told to look anew.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use serde::Serialize;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+
+use super::{Page, Scope, class, render};
+use crate::api::{Api, ApiError, Service, describe};
+
+/// Listeners at a time.
+const LISTENERS: usize = 1100;
+/// Messages that wait for a slow listener.
+const BUFFER: usize = 32;
+/// Changes within this time make one message.
+const GATHER: Duration = Duration::from_millis(100);
+/// Services in one message; when more have changed, listeners look anew.
+const MOST: usize = 500;
+
+/// Tells listeners.
+#[derive(Clone)]
+pub(super) struct Events {
+    messages: broadcast::Sender<Arc<str>>,
+    places: Arc<Semaphore>,
+}
+
+/// What the script needs to bring a card up to date: words as the page has them.
+#[derive(Serialize)]
+struct Changed<'s> {
+    name: &'s str,
+    state: &'static str,
+    class: &'static str,
+    word: &'static str,
+    since: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<String>,
+}
+
+impl Events {
+    /// Starts the task, which ends with its last handle.
+    pub(super) fn start(api: Api, scope: Scope) -> Self {
+        let (messages, _) = broadcast::channel(BUFFER);
+        let publisher = messages.downgrade();
+        tokio::spawn(async move {
+            let mut changes = api.board.changes();
+            let mut told = api.board.version();
+            while changes.changed().await.is_ok() {
+                tokio::time::sleep(GATHER).await;
+                let Some(messages) = publisher.upgrade() else { return };
+                let newest = api.board.version();
+                if messages.receiver_count() > 0 {
+                    // Nobody listens any more: nothing is lost.
+                    let _ = messages.send(message(&api, &scope, told).into());
+                }
+                told = newest;
+            }
+        });
+        Self { messages, places: Arc::new(Semaphore::new(LISTENERS)) }
+    }
+}
+
+/// The services that have changed since, as JSON; empty when there are too many.
+fn message(api: &Api, scope: &Scope, since: u64) -> String {
+    let changed = api.board.newer_than(since);
+    if changed.len() > MOST {
+        return String::new();
+    }
+    let names: HashSet<&str> = changed.iter().map(|(name, _)| &**name).collect();
+    let plan = Arc::clone(&api.plan.borrow());
+    // A group shows what its replicas are.
+    let affected = plan.services.iter().filter(|spec| {
+        names.contains(spec.name.as_str())
+            || (spec.replicas.is_some() && names.iter().any(|name| name.starts_with(spec.name.as_str())))
+    });
+    let services: Vec<Service> =
+        affected.filter(|spec| scope.shows(&spec.name)).map(|spec| scope.veil(describe(spec, api))).collect();
+    let changed: Vec<Changed<'_>> = services.iter().map(|service| Changed::of(service, scope)).collect();
+    serde_json::to_string(&changed).unwrap_or_default()
+}
+
+impl<'s> Changed<'s> {
+    fn of(service: &'s Service, scope: &Scope) -> Self {
+        let private = matches!(scope, Scope::Operators);
+        Self {
+            name: &service.name,
+            state: service.state.name(),
+            class: class(service.state),
+            word: render::word(service.state),
+            since: render::since(service),
+            detail: private.then(|| render::detail(service)),
+            cpu: private.then(|| render::percent_of_core(service.cpu_percent)),
+            memory: private.then(|| render::bytes(service.memory_bytes)),
+            response: Some(render::response(service.response_time_seconds)),
+        }
+    }
+}
+
+/// The stream of one listener.
+struct Listener {
+    messages: broadcast::Receiver<Arc<str>>,
+    _place: OwnedSemaphorePermit,
+}
+
+pub(super) async fn stream(
+    State(page): State<Page>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let place = Arc::clone(&page.events.places)
+        .try_acquire_owned()
+        .map_err(|_| ApiError::unavailable(format!("{LISTENERS} others listen already")))?;
+    let listener = Listener { messages: page.events.messages.subscribe(), _place: place };
+    let events = unfold(listener, |mut listener| async move {
+        let event = match listener.messages.recv().await {
+            Ok(message) if message.is_empty() => Event::default().event("resync").data(""),
+            Ok(message) => Event::default().event("services").data(&*message),
+            Err(RecvError::Lagged(_)) => Event::default().event("resync").data(""),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((Ok(event), listener))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}

@@ -1,0 +1,165 @@
+//! The status page in a real Chromium: what one sees when a real unit is killed, and that it can be read in every way it has to be.
+
+use std::time::{Duration, Instant};
+
+use dixmgr_testkit::{Browser, CountedUnit, Daemon, HttpFixture, Looks, Reply, SystemdNamespace, eventually};
+
+use crate::support::{SOON, dixmgr};
+
+const DESK: Looks = Looks { width: 1200, height: 900, dark: false };
+const NIGHT: Looks = Looks { dark: true, ..DESK };
+const PHONE: Looks = Looks { width: 390, height: 844, dark: false };
+
+/// A small house: five services, one of which is asked over HTTP, and one of which is called as nobody should be.
+fn config(port: u16) -> String {
+    format!(
+        r#"
+[defaults]
+interval = "500ms"
+restart = {{ max_restarts = 100, initial_backoff = "100ms" }}
+
+[status]
+public = true
+services = ["web"]
+
+[[service]]
+name = "database"
+type = "database"
+unit = "database.service"
+
+[[service]]
+name = "cache"
+unit = "cache.service"
+
+[[service]]
+name = "api"
+type = "web"
+unit = "api.service"
+needs = ["database", "cache"]
+http = [{{ url = "http://127.0.0.1:{port}/healthz", interval = "500ms" }}]
+
+[[service]]
+name = "web"
+type = "web"
+unit = "web.service"
+needs = ["api"]
+
+[[service]]
+name = "worker"
+type = "<script>document.title='x'</script>"
+unit = "worker.service"
+needs = ["database"]
+"#
+    )
+}
+
+const UNITS: [&str; 5] = ["database.service", "cache.service", "api.service", "web.service", "worker.service"];
+
+struct World {
+    systemd: SystemdNamespace,
+    daemon: Daemon,
+    browser: Browser,
+    _http: HttpFixture,
+}
+
+impl World {
+    fn start(mode: &str) -> Option<Self> {
+        let browser = Browser::start()?;
+        let systemd = SystemdNamespace::start()?;
+        let http = HttpFixture::always(Reply::status(200));
+        systemd.install(&UNITS.map(CountedUnit::new));
+        systemd.start_units(&UNITS);
+        let daemon = dixmgr(&systemd, mode, &config(http.port())).started();
+        let world = Self { systemd, daemon, browser, _http: http };
+        eventually("all services are up", SOON, || {
+            let (_, up) = world.daemon.api("/api/v1/services?state=up")?;
+            up.contains("\"total\":5").then_some(())
+        });
+        world.browser.looks(DESK);
+        Some(world)
+    }
+
+    fn word(&self, service: &str) -> String {
+        let script =
+            format!("return document.querySelector('[data-service=\"{service}\"] [data-part=word]').textContent");
+        self.browser.run(&script).as_str().unwrap().to_owned()
+    }
+
+    fn text(&self, selector: &str) -> String {
+        let script = format!("return document.querySelector('{selector}').innerText");
+        self.browser.run(&script).as_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn the_page_follows_a_unit_that_is_killed_within_a_second() {
+    let Some(world) = World::start("-watch") else { return };
+    let browser = &world.browser;
+    browser.open(world.daemon.api_port(), "/");
+    assert!(world.text("#banner").contains("All 5 services are up"), "{}", world.text("#banner"));
+    eventually("the page is live", SOON, || (world.text("#live") == "live").then_some(()));
+    // Curves and bars need a minute that is over.
+    let begun = Instant::now();
+    world.systemd.kill_unit("web.service");
+    eventually("the page shows it", SOON, || (world.word("web") == "Down").then_some(()));
+    let took = begun.elapsed();
+    eprintln!("the page showed the death of a unit after {took:?}");
+    assert!(took < Duration::from_secs(1), "the page showed it after {took:?}");
+    eventually("banner and incidents follow", SOON, || {
+        let now = world.text("#open");
+        (world.text("#banner").contains("in trouble") && now.contains("web is down")).then_some(())
+    });
+    assert!(world.text("[data-service=web] .detail").contains("web.service is failed (signal)"));
+    browser.screenshot("status-incident");
+    world.systemd.start_units(&["web.service"]);
+    eventually("the page shows that it is back", SOON, || (world.word("web") == "Up").then_some(()));
+    eventually("its story is told", SOON, || world.text("#stories").contains("web was down").then_some(()));
+    assert_eq!(browser.faults(), [""; 0], "scripts throw, or the policy refuses something");
+}
+
+#[test]
+fn the_page_reads_in_every_way() {
+    let Some(world) = World::start("-exec") else { return };
+    let (browser, port) = (&world.browser, world.daemon.api_port());
+    // Something to tell of.
+    world.systemd.kill_unit("worker.service");
+    eventually("it was restarted and that is told", SOON, || {
+        let (_, actions) = world.daemon.api("/api/v1/actions?service=worker")?;
+        actions.contains("\"outcome\":\"done\"").then_some(())
+    });
+    for (name, looks) in [("status-light", DESK), ("status-dark", NIGHT), ("status-phone", PHONE)] {
+        browser.looks(looks);
+        browser.open(port, "/");
+        eventually("the page is live", SOON, || (world.text("#live") == "live").then_some(()));
+        let wide = browser.run("return document.documentElement.scrollWidth").as_u64().unwrap();
+        assert!(wide <= u64::from(looks.width), "{name} is {wide} pixels wide");
+        browser.screenshot(name);
+    }
+    let told = world.text("#stories").to_lowercase();
+    assert!(told.contains("restart worker: done") && told.contains("because"), "{told}");
+    assert_ne!(browser.run("return document.title"), "x", "a service's text is not markup");
+    let named =
+        "return [...document.querySelectorAll('input, select, button, a')].every(e => e.innerText || e.labels?.length)";
+    assert_eq!(browser.run(named), true, "everything that one can act on has a name");
+    // Search, with the script and without.
+    let search = "const q = document.querySelector('#q'); q.value = 'data'; q.dispatchEvent(new Event('input', { bubbles: true }));
+                  return [...document.querySelectorAll('[data-service]')].filter(e => !e.hidden).map(e => e.dataset.service).join()";
+    assert_eq!(browser.run(search), "database");
+    browser.without_scripts();
+    let (status, page) = world.daemon.api("/?q=data&state=ok").unwrap();
+    assert_eq!(status, 200);
+    assert!(page.contains("data-service=\"database\"") && !page.contains("data-service=\"web\""));
+    assert!(page.contains("Availability in the last 90 days"));
+    assert_eq!(browser.faults(), [""; 0], "scripts throw, or the policy refuses something");
+    public_page(&world);
+}
+
+/// Anyone sees what was chosen, and nothing of how it is made.
+fn public_page(world: &World) {
+    let (status, page) = world.daemon.api("/public").unwrap();
+    assert_eq!(status, 200);
+    assert!(page.contains("data-service=\"web\""));
+    for secret in ["database", "worker", ".service", "unit_", "restart", "Memory"] {
+        assert!(!page.contains(secret), "{secret} is on the public page");
+    }
+}
