@@ -59,8 +59,9 @@ pub fn judge(
                     value,
                 }),
                 RuleReason::Resolved => {
-                    let own = firings.iter_mut().rev().find(|firing| firing.rule == rule.name);
-                    own.into_iter().for_each(|firing| firing.until = Some(look.at));
+                    if let Some(own) = firings.iter_mut().rev().find(|firing| firing.rule == rule.name) {
+                        own.until = Some(look.at);
+                    }
                 }
                 _ => {}
             },
@@ -88,6 +89,7 @@ fn seen(rule: &Rule, look: &PastLook, restarts: &[u64]) -> Seen {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use dixmgr_model::Delivery;
 
     use super::*;
