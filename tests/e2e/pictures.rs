@@ -63,7 +63,9 @@ fn messages_are_fit_to_be_seen() {
     for service in ["database", "search"] {
         await_health(&daemon, service, true);
     }
-    UNITS.iter().for_each(|unit| systemd.kill_unit(unit));
+    for unit in UNITS {
+        systemd.kill_unit(unit);
+    }
     eventually(&format!("both are told; log:\n{}", daemon.log()), SOON, || {
         (slack.requests().len() == 1 && server.mail().len() == 1).then_some(())
     });
