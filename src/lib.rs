@@ -18,6 +18,7 @@ pub mod tree;
 pub mod workflow;
 
 mod api;
+mod backtest;
 mod control;
 mod data_dir;
 mod exposition;

@@ -51,7 +51,7 @@ async fn hand_over(
     let input = DeadManInput { interval: dead_man.unwrap_or_default() };
     if dead_man.is_some() || runs(client, &id_of(DEAD_MAN_ID, mode)).await {
         let (run, signal) = (DeadManWorkflow::run, DeadManWorkflow::configure);
-        client.signal_with_start_workflow(run, input.clone(), signal, input, options(DEAD_MAN_ID)).await?;
+        client.signal_with_start_workflow(run, input, signal, input, options(DEAD_MAN_ID)).await?;
     }
     let (run, input) = (InfrastructureWorkflow::run, InfrastructureInput::default());
     let (signal, argument) = (InfrastructureWorkflow::plan_changed, revision.to_owned());

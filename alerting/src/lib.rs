@@ -4,6 +4,7 @@
 //! since the Unix epoch. The states of the folds are serialisable, because they ride in heartbeats and outlive the process that
 //! made them; their fields, like those of `model/`, are only ever added.
 
+pub mod backtest;
 pub mod channel;
 pub mod defaults;
 pub mod fold;

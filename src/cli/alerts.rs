@@ -1,5 +1,6 @@
 //! Flags of `dixmgr alerts`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -14,8 +15,9 @@ Examples:
   dixmgr alerts ack 1f6c0a9be3d0427c -by ann -comment 'looking at it'
   dixmgr alerts silence 1f6c0a9be3d0427c -for 2h -comment 'disk is being replaced'
   dixmgr alerts test ops -conf dixmgr.toml
+  dixmgr alerts backtest -rules new-rules.toml -since 7d
 
-All but `test` ask a dixmgr that runs. Exit codes: 0 done, 1 it failed, 2 the command line or the configuration is wrong.";
+All but `test` and `backtest` ask a dixmgr that runs. Exit codes: 0 done, 1 it failed, 2 the command line or the configuration is wrong.";
 
 /// Flags of `dixmgr alerts`.
 #[derive(Debug, Args)]
@@ -72,6 +74,18 @@ pub enum AlertAction {
         /// Who says so, and why.
         #[command(flatten)]
         note: NoteArgs,
+    },
+    /// Say when the rules of a configuration would have fired, by the stored health history. No dixmgr has to run.
+    Backtest {
+        /// A configuration: its services, and the rules that are tried.
+        #[arg(long, value_name = "FILE")]
+        rules: PathBuf,
+        /// How far back.
+        #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
+        since: Duration,
+        /// The history [default: health.db in the data directory, -data-dir].
+        #[arg(long, value_name = "FILE", env = "DIXMGR_HEALTH_HISTORY_DB", hide_env_values = true)]
+        health_history_db: Option<PathBuf>,
     },
     /// Send a message that is marked as a test over a channel of the configuration (-conf). No dixmgr has to run.
     Test {

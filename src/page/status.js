@@ -20,7 +20,10 @@
       void card.offsetWidth;
       card.classList.add("changed");
     }
-    if (icon) icon.setAttribute("href", `#i-${service.class}`);
+    if (icon) {
+      icon.setAttribute("href", `#i-${service.class}`);
+      icon.parentNode.setAttribute("class", `icon ${service.class}`);
+    }
     if (state) state.className = `state ${service.class}`;
     for (const part of ["word", "since", "detail", "cpu", "memory", "response"]) set(card, part, service[part]);
   };

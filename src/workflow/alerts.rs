@@ -18,8 +18,11 @@ use super::error::WorkflowError;
 use super::output::Output;
 use super::place::read_config;
 use super::{Session, table};
+use crate::backtest;
 use crate::cli::{AlertAction, AlertsArgs, NoteArgs};
+use crate::data_dir::DataDir;
 use crate::incidents::{self, ID_PREFIX, IncidentError};
+use crate::settings::HISTORY;
 use crate::silences::now;
 
 /// Longest note.
@@ -35,6 +38,11 @@ const COLUMNS: [(&str, bool); 6] =
 pub async fn run(args: &AlertsArgs) -> Result<(), WorkflowError> {
     if let AlertAction::Test { channel } = &args.action {
         return test(args, channel).await;
+    }
+    if let AlertAction::Backtest { rules, since, health_history_db } = &args.action {
+        let data_dir = || DataDir::existing(args.place.data_dir.as_deref()).join(HISTORY);
+        let history = health_history_db.clone().unwrap_or_else(data_dir);
+        return backtest::run(&read_config(rules)?, &history, *since, args.json);
     }
     let (mut session, home) = Session::open(&args.place, args.json).await?;
     let outcome = session.alerts(&args.action).await;
@@ -57,7 +65,7 @@ impl Session {
             }
             AlertAction::Silence { id, time, note } => self.alert_silence(id, *time, note, "silenced").await,
             AlertAction::Unsilence { id, note } => self.alert_silence(id, Duration::ZERO, note, "not silenced").await,
-            AlertAction::Test { .. } => Ok(()),
+            AlertAction::Test { .. } | AlertAction::Backtest { .. } => Ok(()),
         }
     }
 

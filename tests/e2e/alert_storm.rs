@@ -24,7 +24,7 @@ const WINDOW: Duration = Duration::from_millis(900);
 const ABSENCE: Duration = Duration::from_millis(100);
 
 /// A receiver that was refused is tried again at most so much later.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Every message that came, and whether its receiver took it.
 type Heard = Arc<Mutex<Vec<(Request, bool)>>>;
@@ -205,7 +205,7 @@ fn a_storm_with_one_cause_is_one_message() {
             .collect()
     };
     let firing = ("firing".to_owned(), vec!["db".to_owned()]);
-    assert_eq!(told(&receiver), [firing.clone()], "log:\n{}", daemon.log());
+    assert_eq!(told(&receiver), std::slice::from_ref(&firing), "log:\n{}", daemon.log());
 
     systemd.start_units(&["db.service"]);
     units.chunks(500).for_each(|units| systemd.start_units(&units.iter().map(String::as_str).collect::<Vec<_>>()));
@@ -217,7 +217,7 @@ fn a_storm_with_one_cause_is_one_message() {
     thread::sleep(2 * Duration::from_secs(5) + A_WHILE);
     assert_eq!(told(&receiver), [firing, resolved], "log:\n{}", daemon.log());
     let fired = daemon.metrics().sum("dixmgr_alerts_fired_total", &[("alert_type", "service_down")]);
-    assert_eq!(fired, all, "each fired once");
+    assert_eq!(fired.to_bits(), all.to_bits(), "each fired once");
     let after = Usage::of(daemon.pid().expect("dixmgr runs")).resident;
     let (before, after) = (before >> 20, after >> 20);
     eprintln!("{size} services: {before} MB before the storm, {after} MB after it");

@@ -257,3 +257,30 @@ fn every_form_reaches_its_receiver() {
     assert_eq!((text(&chat["chat_id"]), text(&push["topic"])), ("@ops".into(), "ops".into()));
     assert_eq!(requests[3].header("authorization"), Some("Bearer s3cret"));
 }
+
+#[test]
+fn rules_are_tried_on_what_is_remembered() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    systemd.install(&[CountedUnit::new("web.service")]);
+    let text = config(&["web.service"]);
+    let daemon = exec(&systemd, &text, &["web"]);
+    systemd.kill_unit("web.service");
+    await_health(&daemon, "web", true);
+    let directory = tempfile::tempdir().expect("a directory");
+    let rules = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, text).expect("write");
+        file.display().to_string()
+    };
+    let history = daemon.data_directory().join("health.db").display().to_string();
+    let tried = |rules: &str| command(&["backtest", "-rules", rules, "-since", "1h", "-health-history-db", &history]);
+    let usual = rules("usual.toml", &text);
+    let found = eventually("the death is in the history", SOON, || {
+        Some(tried(&usual)).filter(|found| found.contains("service_down would have fired"))
+    });
+    assert!(found.contains("critical") && found.contains("over the history of 1 of 1 services"), "{found}");
+    assert!(found.contains("not judged") && found.contains("sync_stalled"), "{found}");
+    let patient = "[alerts]\n[[alerts.rule]]\nname = \"service_down\"\nfor = \"1h\"\n";
+    let found = tried(&rules("patient.toml", &(patient.to_owned() + &text)));
+    assert!(found.contains("0 in all"), "{found}");
+}

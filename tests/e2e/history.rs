@@ -70,6 +70,8 @@ fn incidents_and_actions_survive_a_kill_and_are_told() {
     for word in ["INCIDENTS", "failed: signal", "ACTIONS", "restart for", "CHANGES"] {
         assert!(story.contains(word), "{word:?} is not in:\n{story}");
     }
+    // So long in one piece, at the least.
+    std::thread::sleep(Duration::from_secs(1));
     daemon.terminate();
     let json = said(&command(&daemon, &["uptime", "-window", "1h", "-json"]));
     let uptime: Value = serde_json::from_str(&json).unwrap();

@@ -21,6 +21,7 @@ mod history;
 mod installed;
 mod life;
 mod package;
+mod pictures;
 mod policy;
 mod prometheus;
 mod replicas;

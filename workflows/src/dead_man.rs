@@ -20,7 +20,7 @@ use crate::options;
 use crate::service::Slot;
 
 /// Input of [`DeadManWorkflow`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadManInput {
     /// Time between two words; nothing ends the workflow.
     #[serde(with = "duration")]

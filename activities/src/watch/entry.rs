@@ -21,6 +21,9 @@ use crate::proc::usage::{Meter, Usage};
 /// How long signals about a unit that talks without changing (a status text that it sets all the time) are gathered.
 pub(super) const CHATTER: Duration = Duration::from_millis(100);
 
+/// How long a dead service's alerts wait for news of what it needs. They may have died of one cause, and are seen one by one.
+const CAUSE_WAIT: Duration = Duration::from_millis(900);
+
 /// Signals that may change nothing before a unit counts as such a one; a start or a death comes with two or three.
 const IDLE_SIGNALS: u8 = 5;
 
@@ -49,6 +52,8 @@ pub(super) struct Entry {
     alerts: Alerts,
     /// Services that it needs and that do not run, when that was last asked.
     lacks: BTreeSet<String>,
+    /// Until then its death is no alert: the death of what it needs may be seen a moment later.
+    alerts_held_until: Option<Duration>,
     telling: Telling,
     /// Something that decides may have changed since it was last told.
     moved: bool,
@@ -106,6 +111,7 @@ impl Entry {
             observed: None,
             alerts,
             lacks: BTreeSet::new(),
+            alerts_held_until: None,
             telling,
         }
     }
@@ -115,9 +121,14 @@ impl Entry {
         self.unit.phase != UnitPhase::Unknown && !self.has_processes() && !self.is_running()
     }
 
-    /// The services that it needs and that do not run are these.
-    pub(super) fn set_lacks(&mut self, lacks: BTreeSet<String>) {
+    /// The services that it needs and that do not run are these. Whether that is to be asked once more.
+    pub(super) fn set_lacks(&mut self, lacks: BTreeSet<String>, now: Duration) -> bool {
         self.lacks = lacks;
+        let known = !self.lacks.is_empty() || !self.is_down();
+        if self.alerts_held_until.take_if(|until| known || now >= *until).is_some() {
+            self.moved = true;
+        }
+        self.alerts_held_until.is_some()
     }
 
     /// A workflow watches it from look `from_look` on. Whether its checks have to begin anew, because they are other ones.
@@ -187,6 +198,9 @@ impl Entry {
                 self.log(&status);
             }
             self.unit = status;
+            if was_running && !self.is_running() && !self.spec.needs.is_empty() {
+                self.alerts_held_until = Some(now + CAUSE_WAIT);
+            }
             check = self.is_running() && (other_run || !was_running);
             if check || was_running != self.is_running() {
                 self.begin_run();
@@ -311,9 +325,14 @@ impl Entry {
         let state = self.state();
         let complete = !self.is_running() || self.readiness.is_complete();
         let mut alerts = self.alerts.changes(&self.spec, &watcher.known.alerts, &state);
-        // That it lacks something is what the one about waiting is about.
-        let caused = alerts.raised.iter_mut().filter(|raised| raised.alert.kind != AlertKind::DependencyTimeout);
-        caused.for_each(|raised| raised.lacking.clone_from(&self.lacks));
+        alerts.raised.retain_mut(|raised| {
+            // That it lacks something is what the one about waiting is about.
+            let caused = raised.alert.kind != AlertKind::DependencyTimeout;
+            if caused {
+                raised.lacking.clone_from(&self.lacks);
+            }
+            !caused || self.alerts_held_until.is_none()
+        });
         let differs = |known: &ServiceState| state.differs(known) || !alerts.is_empty();
         if watcher.known.state.as_ref().map_or(complete, differs) {
             // Whoever waited may have been cancelled just now.

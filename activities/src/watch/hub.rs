@@ -119,7 +119,7 @@ struct State {
     ticks: HashMap<Duration, Instant>,
     /// Units that talk without changing, and when they are looked at.
     chatter: (BTreeSet<Id>, Option<Instant>),
-    /// Services of looks that failed, and when they are looked at again.
+    /// Services that have to be looked at again, such as those of looks that failed, and when.
     retry: (BTreeSet<Id>, Option<Instant>),
     checks: BinaryHeap<Reverse<(Instant, Id, u64, ProbeId)>>,
     check_slots: Arc<Semaphore>,
@@ -296,7 +296,7 @@ impl State {
         }
         // Only now is it known what else has died in the same moment.
         for (id, seen) in looked {
-            self.compare_needs(id);
+            self.compare_needs(id, now);
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             entry.report();
             let sampled = entry.spec.probes.resources && (lane == Lane::Routine || entry.meter.is_new());
@@ -310,7 +310,7 @@ impl State {
     }
 
     /// Finds out which of the services that a dead one needs do not run either.
-    fn compare_needs(&mut self, id: Id) {
+    fn compare_needs(&mut self, id: Id, now: Duration) {
         let Some(entry) = self.entries.get(&id) else { return };
         if entry.spec.needs.is_empty() {
             return;
@@ -321,8 +321,9 @@ impl State {
         };
         let needs = if entry.is_down() { &*entry.spec.needs } else { &[] };
         let lacks = needs.iter().filter(down).map(|need| need.service.clone()).collect();
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.set_lacks(lacks);
+        if self.entries.get_mut(&id).is_some_and(|entry| entry.set_lacks(lacks, now)) {
+            self.retry.0.insert(id);
+            self.retry.1.get_or_insert_with(|| Instant::now() + RETRY);
         }
     }
 

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dixmgr_model::{Alert, AlertKind, Matcher, Receiver, Severity, Silence};
@@ -195,7 +195,7 @@ fn after_days_without_an_answer_one_message_says_how_things_are() {
     }
     script.is_over("a", 300_000);
     script.fires("c", 300_001);
-    assert_eq!(script.group.unanswered(), [first.clone()], "a new run sends it again, by the same key");
+    assert_eq!(script.group.unanswered(), std::slice::from_ref(&first), "a new run sends it again, by the same key");
     script.group.delivered(first.receiver, &Ok(String::new()), T + 300_100 * S);
     let due = script.group.take_due(T + 300_100 * S).remove(0);
     assert_eq!(due.message.title(), "[WARNING] 1 firing, 1 resolved: c, a");
@@ -251,7 +251,7 @@ fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
 /// What a receiver can know: for each alert, when it heard last that it fires, how bad, and whether it still does.
 #[derive(Default)]
 struct Known {
-    alerts: HashMap<String, (u64, Severity, bool)>,
+    alerts: BTreeMap<String, (u64, Severity, bool)>,
     last_at: Option<u64>,
 }
 
@@ -316,8 +316,8 @@ impl Model {
         self.script.report(self.reports[which].clone(), self.now);
     }
 
-    fn step(&mut self, step: Step) {
-        match step {
+    fn step(&mut self, step: &Step) {
+        match *step {
             Step::Fires(which, how) => self.say(which, |report, now| {
                 if report.status == AlertStatus::Resolved {
                     report.alert.starts_at = now;
@@ -336,7 +336,7 @@ impl Model {
                 self.say(which, |report, now| report.silenced_until = Some(now + length * S));
             }
             Step::Moved(which) => self.say(which, |report, _| report.moved = !report.moved),
-            Step::Answered(well) => self.answer(if well { Ok("200".to_owned()) } else { Err("gone".to_owned()) }),
+            Step::Answered(well) => self.answer(&if well { Ok("200".to_owned()) } else { Err("gone".to_owned()) }),
             Step::Restarted => {
                 let saved = serde_json::to_string(&self.script.group).unwrap();
                 self.script.group = serde_json::from_str(&saved).unwrap();
@@ -349,9 +349,9 @@ impl Model {
         self.send();
     }
 
-    fn answer(&mut self, outcome: Result<String, String>) {
+    fn answer(&mut self, outcome: &Result<String, String>) {
         for receiver in self.flying.drain(..) {
-            self.script.group.delivered(receiver, &outcome, T + self.now * S);
+            self.script.group.delivered(receiver, outcome, T + self.now * S);
         }
     }
 
@@ -387,13 +387,13 @@ proptest! {
                 model.send();
             }
             model.now = model.now.max(until);
-            model.step(step);
+            model.step(&step);
         }
         for which in 0..SERVICES.len() {
-            model.step(Step::IsOver(which));
+            model.step(&Step::IsOver(which));
         }
         for _ in 0..8 {
-            model.answer(Ok(String::new()));
+            model.answer(&Ok(String::new()));
             model.now += 400;
             model.send();
         }

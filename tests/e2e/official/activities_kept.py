@@ -139,7 +139,7 @@ class Hand:
             return
         told = MessageToDict(answer.info)
         told = {key: True if key in TIMES else value for key, value in told.items() if key not in VARIES}
-        told["links"] = [sorted(link) for link in told.get("links", [])]
+        told["links"] = sorted(sorted(link) for link in told.get("links", []))
         self.told.append(["look", told, MessageToDict(answer.outcome)])
 
 

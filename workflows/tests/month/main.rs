@@ -6,6 +6,7 @@
     clippy::disallowed_types,
     clippy::duration_suboptimal_units,
     clippy::expect_used,
+    clippy::redundant_closure_for_method_calls,
     clippy::unused_async,
     reason = "tests run outside of workflows; what the macros want"
 )]
