@@ -9,7 +9,7 @@ use std::time::Duration;
 use dixmgr_alerting::silence::maintenance;
 use dixmgr_alerting::sync::SyncReading;
 use dixmgr_model::{
-    ActionOutcome, ActionReport, ActionRequest, AlertPolicy, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec,
+    ActionOutcome, ActionReport, ActionRequest, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec,
     SyncCheck, Target, UnitStatus,
 };
 use temporalio_macros::activities;
@@ -24,9 +24,10 @@ use crate::error::{self, Failure};
 use crate::history::History;
 use crate::history::event::{Act, bounded, outcome as outcome_name};
 use crate::http::{CheckResult, HttpChecker, HttpError};
+use crate::in_force::InForce;
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
-use crate::notify::{Channel, Notifier, NotifyError, dead_man};
+use crate::notify::{NotifyError, dead_man};
 use crate::resources::{ResourceReport, resources};
 use crate::sync::{SyncChecker, SyncError};
 use crate::watch::activity::watch_service;
@@ -47,16 +48,10 @@ pub struct ActivitiesOptions {
     pub manager: Arc<dyn UnitManager>,
     /// Where everything is counted.
     pub metrics: Metrics,
-    /// The plan, as it is now.
-    pub plan: watch::Receiver<Arc<Plan>>,
+    /// The configuration, as it is now.
+    pub in_force: watch::Receiver<Arc<InForce>>,
     /// Carries out HTTP checks.
     pub http: HttpChecker,
-    /// The rules of alerts, and how they are told.
-    pub alerts: Arc<AlertPolicy>,
-    /// Where messages about alerts go.
-    pub channels: Vec<Channel>,
-    /// Where it is said that all is well: a URL, or a reference to one.
-    pub dead_man: Option<String>,
     /// Where others read how services are.
     pub board: Board,
     /// Where how they were, and what was done, is kept; absent when it is switched off.
@@ -68,7 +63,6 @@ pub struct Activities {
     options: ActivitiesOptions,
     sync: SyncChecker,
     hub: Hub,
-    notifier: Notifier,
 }
 
 impl Activities {
@@ -105,13 +99,16 @@ impl Activities {
             metrics: options.metrics.clone(),
             http: options.http.clone(),
             sync: sync.clone(),
-            plan: options.plan.clone(),
-            alerts: Arc::clone(&options.alerts),
+            in_force: options.in_force.clone(),
             board: options.board.clone(),
             history: options.history.clone(),
         });
-        let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics);
-        Self { options, sync, hub, notifier }
+        Self { options, sync, hub }
+    }
+
+    /// The configuration, as it is now.
+    fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.options.in_force.borrow())
     }
 
     /// Carries an action out, for the `attempt`th time; in watch mode, says that it would have been.
@@ -152,7 +149,7 @@ impl Activities {
         if !carried_out || !restart {
             return;
         }
-        let planned = self.options.plan.borrow().services.iter().find(|spec| spec.name == service).cloned();
+        let planned = self.in_force().plan.services.iter().find(|spec| spec.name == service).cloned();
         if let Some(spec) = planned {
             self.options.metrics.service(&spec).add_restart();
         } else {
@@ -170,7 +167,7 @@ impl Activities {
     /// An action that an operator asks for by the unit's name.
     async fn operate(&self, attempt: u32, verb: Verb, unit: String) -> Result<ActionReport, ActivityError> {
         let status = one_status(self.options.manager.as_ref(), &unit).await.map_err(error::manager)?;
-        let planned = self.options.plan.borrow().services.iter().find(|spec| spec.unit_name() == unit).cloned();
+        let planned = self.in_force().plan.services.iter().find(|spec| spec.unit_name() == unit).cloned();
         let (service, labels, target) = match planned {
             Some(ServiceSpec { name, labels, target, .. }) => (name, labels, target),
             None => (unit.clone(), Labels::default(), Target::Unit(unit)),
@@ -251,7 +248,7 @@ impl Activities {
         request: NotifyRequest,
     ) -> Result<String, ActivityError> {
         let NotifyRequest { channel, message } = request;
-        self.notifier.send(&channel, &message).await.map_err(|failure| {
+        self.in_force().notifier.send(&channel, &message).await.map_err(|failure| {
             log_unsent(context.info().attempt, &channel, &message.group, &failure);
             error::notify(failure)
         })
@@ -264,12 +261,12 @@ impl Activities {
         _context: ActivityContext,
         request: DeadManRequest,
     ) -> Result<String, ActivityError> {
-        let Some(url) = &self.options.dead_man else {
+        let in_force = self.in_force();
+        let Some(url) = &in_force.dead_man else {
             return Err(error::bad_input("no dead-man URL is configured any more"));
         };
-        let plan = Arc::clone(&self.options.plan.borrow());
-        dead_man::check(&self.options.board, &plan, request.interval).map_err(error::notify)?;
-        self.notifier.ping(url).await.map_err(error::notify)
+        dead_man::check(&self.options.board, &in_force.plan, request.interval).map_err(error::notify)?;
+        in_force.notifier.ping(url).await.map_err(error::notify)
     }
 
     /// Maintenance windows.
@@ -280,7 +277,7 @@ impl Activities {
         request: MaintenanceRequest,
     ) -> Result<MaintenanceReport, ActivityError> {
         let MaintenanceRequest { from, to } = request;
-        let (silences, known_until) = maintenance::silences(&self.options.alerts.maintenance, from, to);
+        let (silences, known_until) = maintenance::silences(&self.in_force().alerts.maintenance, from, to);
         Ok(MaintenanceReport { silences, known_until })
     }
 
@@ -291,8 +288,7 @@ impl Activities {
         _context: ActivityContext,
         request: PlanRequest,
     ) -> Result<PlanPage, ActivityError> {
-        let plan = Arc::clone(&self.options.plan.borrow());
-        page(&plan, request.from)
+        page(&self.in_force().plan, request.from)
     }
 
     /// One look at a unit.

@@ -53,11 +53,8 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         mode,
         manager: Arc::clone(&manager) as Arc<dyn UnitManager>,
         metrics: Metrics::new("dixmgr").unwrap(),
-        plan: watch::channel(plan).1,
+        in_force: watch::channel(crate::watch::tests::in_force(plan)).1,
         http: HttpChecker::new(),
-        alerts: crate::watch::tests::no_rules(),
-        channels: Vec::new(),
-        dead_man: None,
         board: Board::default(),
         history: None,
     };

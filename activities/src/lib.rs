@@ -9,6 +9,7 @@ pub mod direct;
 pub mod error;
 pub mod history;
 pub mod http;
+pub mod in_force;
 pub mod interceptor;
 pub mod manager;
 pub mod metrics;

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dixmgr_activities::http::HttpChecker;
+use dixmgr_activities::in_force::InForce;
 use dixmgr_activities::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use dixmgr_activities::metrics::Metrics;
+use dixmgr_activities::notify::Notifier;
 use dixmgr_activities::sync::SyncChecker;
 use dixmgr_activities::systemd::{SystemdManager, SystemdOptions};
 use dixmgr_activities::watch::board::Board;
@@ -80,13 +82,14 @@ impl Hands {
             maintenance: Vec::new(),
             id_prefix: String::new(),
         };
+        let notifier = Arc::new(Notifier::new(Vec::new(), http.clone(), &metrics));
+        let in_force = InForce { plan, alerts: Arc::new(alerts), notifier, dead_man: None };
         let hub = Hub::start(HubOptions {
             manager: Arc::clone(&manager) as Arc<dyn UnitManager>,
             metrics: metrics.clone(),
             sync: SyncChecker::new(&http),
             http,
-            plan: tokio::sync::watch::channel(plan).1,
-            alerts: Arc::new(alerts),
+            in_force: tokio::sync::watch::channel(Arc::new(in_force)).1,
             board: Board::default(),
             history: None,
         });

@@ -13,6 +13,13 @@ pub struct Plan {
     pub services: Vec<ServiceSpec>,
 }
 
+impl Plan {
+    /// Names of all services, and of their replicas.
+    pub fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.services.iter().flat_map(ServiceSpec::names)
+    }
+}
+
 /// A part of a plan, small enough for a workflow history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlanPage {

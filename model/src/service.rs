@@ -193,6 +193,12 @@ pub struct Replicas {
 }
 
 impl ServiceSpec {
+    /// Names under which it and each of its replicas are known.
+    pub fn names(&self) -> impl Iterator<Item = String> + '_ {
+        let replicas = self.replicas.map_or(0, |replicas| replicas.count);
+        std::iter::once(self.name.clone()).chain((0..replicas).map(|index| format!("{}-{index}", self.name)))
+    }
+
     /// The unit name, or for a command the service's own name: how the unit manager knows it.
     #[must_use]
     pub fn unit_name(&self) -> &str {

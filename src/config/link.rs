@@ -20,12 +20,6 @@ pub(super) fn link(drafts: Vec<Draft>, prefix: &str, faults: &FaultSink<'_>) -> 
     Plan { revision: revision(&services), services }
 }
 
-/// Names under which a service and each of its replicas are known.
-fn all_names(spec: &ServiceSpec) -> impl Iterator<Item = String> + '_ {
-    let replicas = spec.replicas.map_or(0, |replicas| replicas.count);
-    std::iter::once(spec.name.clone()).chain((0..replicas).map(|i| format!("{}-{i}", spec.name)))
-}
-
 fn all_units(spec: &ServiceSpec) -> Vec<String> {
     match (&spec.target, spec.replicas) {
         (Target::Command(_), _) => Vec::new(),
@@ -43,7 +37,7 @@ fn duplicates(drafts: &[Draft], faults: &FaultSink<'_>) {
     for draft in drafts {
         let spec = &draft.spec;
         let own_name = spec.name.as_str();
-        let taken = all_names(spec).find_map(|name| names.insert(name.clone(), own_name).map(|by| (name, by)));
+        let taken = spec.names().find_map(|name| names.insert(name.clone(), own_name).map(|by| (name, by)));
         if let Some((name, by)) = &taken {
             let problem = if *by == own_name {
                 format!("a second service is called {name:?}")

@@ -148,6 +148,11 @@ impl Notifier {
         Self { channels: channels.collect(), http }
     }
 
+    /// Names of the channels.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.channels.iter().map(|(channel, _)| channel.name.as_str())
+    }
+
     /// Sends a message. Answers with what the receiver said, in a few words.
     ///
     /// # Errors

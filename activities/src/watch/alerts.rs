@@ -60,6 +60,36 @@ impl Alerts {
         service.expect_alerts(self.fold.possible(&self.policy));
     }
 
+    /// Judges by another policy: rules that still look at the same go on, whatever their thresholds. `known` are the alerts that the
+    /// workflow has raised. Whether it is another policy.
+    pub(super) fn judge_by(
+        &mut self,
+        policy: &Arc<AlertPolicy>,
+        spec: &ServiceSpec,
+        service: &ServiceMetrics,
+        known: Option<&KnownAlerts>,
+        now: Duration,
+    ) -> bool {
+        if *policy == self.policy {
+            return false;
+        }
+        let looks_at = |policy: &AlertPolicy, name: &str| {
+            let rule = policy.rules.iter().find(|rule| rule.name == name);
+            rule.map(|rule| (rule.signal, rule.comparison))
+        };
+        let mut saved = self.fold.save(&self.policy);
+        saved.retain(|saved| looks_at(&self.policy, &saved.rule) == looks_at(policy, &saved.rule));
+        self.policy = Arc::clone(policy);
+        self.fold = AlertFold::new(&self.policy, spec);
+        self.fold.resume(&self.policy, &saved);
+        service.expect_alerts(self.fold.possible(&self.policy));
+        if let Some(known) = known {
+            self.fold.known(&self.policy, spec, known, millis(now));
+        }
+        self.follow(spec, None);
+        true
+    }
+
     /// Goes on from a heartbeat.
     pub(super) fn resume(&mut self, saved: &[SavedRule], restarts: &[u64]) {
         self.fold.resume(&self.policy, saved);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dixmgr_alerting::fold::Looked;
 use dixmgr_alerting::health::CheckVerdict;
-use dixmgr_model::{AlertKind, HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
+use dixmgr_model::{AlertKind, AlertPolicy, HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
 use tokio::sync::{oneshot, watch};
 
 use super::alerts::Alerts;
@@ -161,6 +161,16 @@ impl Entry {
         self.assumed.clone_from(&known.state);
         self.watcher = Some(Watcher { known, report, progress, from_look, weighed: false });
         other_checks && self.is_running()
+    }
+
+    /// Looks are judged by this policy from now on.
+    pub(super) fn judge_by(&mut self, policy: &Arc<AlertPolicy>, now: Duration) {
+        let known = self.watcher.as_ref().map(|watcher| &watcher.known.alerts);
+        if self.alerts.judge_by(policy, &self.spec, &self.metrics, known, now) {
+            self.moved = true;
+            self.telling.alerts(self.alerts.take_news(), now);
+            self.tell_progress();
+        }
     }
 
     /// Whether a workflow waits for a change of it.

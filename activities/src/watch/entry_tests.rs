@@ -3,10 +3,13 @@
 
 use dixmgr_alerting::defaults;
 use dixmgr_alerting::health::CheckVerdict;
-use dixmgr_model::{AlertPolicy, Delivery, Health, KnownAlerts, ServiceSpec};
+use dixmgr_model::{AlertPolicy, Delivery, Health, KnownAlerts, Plan, ServiceSpec};
 
 use super::*;
+use crate::http::HttpChecker;
+use crate::in_force::InForce;
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::watch::board::Board;
 
 /// A service named `name`, of the unit `<name>.service`, without checks.
@@ -27,7 +30,7 @@ fn checked_spec() -> ServiceSpec {
 }
 
 /// Rules of which none ever fires.
-pub(crate) fn no_rules() -> Arc<AlertPolicy> {
+fn no_rules() -> Arc<AlertPolicy> {
     Arc::new(AlertPolicy {
         rules: Vec::new(),
         delivery: Delivery::default(),
@@ -35,6 +38,12 @@ pub(crate) fn no_rules() -> Arc<AlertPolicy> {
         maintenance: Vec::new(),
         id_prefix: String::new(),
     })
+}
+
+/// A configuration with these services, and nothing about alerts.
+pub(crate) fn in_force(plan: Arc<Plan>) -> Arc<InForce> {
+    let notifier = Notifier::new(Vec::new(), HttpChecker::new(), &Metrics::new("dixmgr").unwrap());
+    Arc::new(InForce { plan, alerts: no_rules(), notifier: Arc::new(notifier), dead_man: None })
 }
 
 /// The default rules.

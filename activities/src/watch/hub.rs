@@ -5,10 +5,11 @@
 //! next: a thousand registrations, or a thousand units that die together, take a few calls. The urgent lane (signals,
 //! registrations) does not wait for the routine one.
 
-use std::cmp::Reverse;
 mod due;
+mod reconfigure;
 mod start;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -74,6 +75,7 @@ struct Queue {
 /// Runs until the last handle is gone.
 pub(super) async fn run(options: HubOptions, mut registrations: mpsc::Receiver<Registration>) {
     let mut changes = Some(options.manager.changes());
+    let mut in_force = options.in_force.clone();
     let (sender, mut events) = mpsc::channel(EVENT_QUEUE);
     let mut hub = State::new(options, sender);
     let mut batch = Vec::new();
@@ -83,6 +85,7 @@ pub(super) async fn run(options: HubOptions, mut registrations: mpsc::Receiver<R
             biased;
             change = next_change(&mut changes) => hub.take_changes(change, &mut changes),
             Some(event) = events.recv() => hub.take(event),
+            Ok(()) = in_force.changed() => hub.reconfigure(),
             count = registrations.recv_many(&mut batch, MAX_BATCH) => {
                 if count == 0 {
                     return;
@@ -125,6 +128,8 @@ struct State {
     check_slots: Arc<Semaphore>,
     to_sample: BTreeSet<Id>,
     sampling: bool,
+    /// Services that are not in the plan any more, and when it is seen whether their workflows have let go of them.
+    leaving: (BTreeSet<Id>, Option<Instant>),
     /// Services whose first window is open, and when it ends.
     windows: (BTreeSet<Id>, Option<Instant>),
     /// The manager could not be asked at the last look.
@@ -174,6 +179,7 @@ impl State {
             check_slots: Arc::new(Semaphore::new(CONCURRENT_CHECKS)),
             to_sample: BTreeSet::new(),
             sampling: false,
+            leaving: Default::default(),
             windows: Default::default(),
             blind: false,
             clock: Clock::start(),
@@ -212,7 +218,8 @@ impl State {
         self.by_service.insert(spec.name.clone(), id);
         self.by_unit.entry(spec.unit_name().to_owned()).or_default().push(id);
         let metrics = self.options.metrics.service(spec);
-        let alerts = Alerts::new(Arc::clone(&self.options.alerts), spec, &metrics, self.options.metrics.alerts());
+        let policy = Arc::clone(&self.options.in_force.borrow().alerts);
+        let alerts = Alerts::new(policy, spec, &metrics, self.options.metrics.alerts());
         let slot = self.options.board.slot(&spec.name);
         let telling = Telling::new(slot, &spec.name, self.options.history.clone());
         let entry = Entry::new(Arc::clone(spec), metrics, alerts, telling);

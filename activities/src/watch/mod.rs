@@ -23,7 +23,7 @@ use std::sync::Arc;
 use dixmgr_alerting::fold::SavedRule;
 use dixmgr_alerting::health::HealthFold;
 use dixmgr_alerting::sync::SyncRule;
-use dixmgr_model::{AlertPolicy, KnownAlerts, Plan, ServiceSpec, ServiceState};
+use dixmgr_model::{KnownAlerts, ServiceSpec, ServiceState};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -31,6 +31,7 @@ use self::board::Board;
 use crate::api::WatchReport;
 use crate::history::History;
 use crate::http::HttpChecker;
+use crate::in_force::InForce;
 use crate::manager::{ManagerError, TrackedUnit, UnitManager};
 use crate::metrics::Metrics;
 use crate::sync::SyncChecker;
@@ -49,10 +50,8 @@ pub struct HubOptions {
     pub http: HttpChecker,
     /// Carries out sync checks.
     pub sync: SyncChecker,
-    /// The plan: a service that is neither watched nor in it any more is forgotten after a while.
-    pub plan: watch::Receiver<Arc<Plan>>,
-    /// The rules that looks are judged by.
-    pub alerts: Arc<AlertPolicy>,
+    /// The configuration: its rules are what looks are judged by, and a service that is not in its plan any more is forgotten.
+    pub in_force: watch::Receiver<Arc<InForce>>,
     /// Where others read how services are.
     pub board: Board,
     /// Where how they were is kept; absent when it is switched off.
@@ -177,5 +176,5 @@ impl std::fmt::Debug for HubOptions {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    pub(crate) use super::entry::tests::{no_rules, spec};
+    pub(crate) use super::entry::tests::{in_force, spec};
 }

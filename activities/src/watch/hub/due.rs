@@ -1,8 +1,7 @@
 //! What the hub does because its time has come: ticks, looks that were put off, checks, and forgetting.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dixmgr_model::ServiceSpec;
@@ -13,15 +12,15 @@ use super::{Id, State};
 /// Shortest interval between two looks, whatever is configured.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long a service that nobody watches and that left the plan is remembered.
-const LINGER: Duration = Duration::from_hours(1);
+/// How long a service that nobody watches and that is not in the plan is remembered: one that left it while no dixmgr ran.
+const LINGER: Duration = Duration::from_mins(1);
 
 impl State {
     /// When there is something to do if nothing happens.
     pub(super) fn next_wake(&self) -> Instant {
         let check = self.checks.peek().map(|Reverse((at, ..))| *at);
         let ticks = self.ticks.values().copied();
-        let others = [check, self.chatter.1, self.retry.1, self.windows.1];
+        let others = [check, self.chatter.1, self.retry.1, self.windows.1, self.leaving.1];
         let soonest = others.into_iter().flatten().chain(ticks).min();
         soonest.unwrap_or_else(|| Instant::now() + LINGER)
     }
@@ -31,6 +30,7 @@ impl State {
         move_due(&mut self.chatter, &mut self.urgent.wanted, now);
         move_due(&mut self.retry, &mut self.urgent.wanted, now);
         move_due(&mut self.windows, &mut self.to_sample, now);
+        self.let_go(now);
         while let Some(Reverse((at, id, epoch, probe))) = self.checks.peek().copied()
             && at <= now
         {
@@ -73,13 +73,10 @@ impl State {
         if unwatched.is_empty() {
             return;
         }
-        let plan = Arc::clone(&self.options.plan.borrow());
-        let planned: HashSet<&str> = plan.services.iter().map(|spec| spec.name.as_str()).collect();
+        let planned = self.planned();
         for id in unwatched {
-            let Some(entry) = self.entries.get(id) else { continue };
-            if !planned.contains(entry.spec.name.as_str()) {
-                self.options.metrics.forget_service(&entry.spec.name);
-                self.remove(*id);
+            if self.entries.get(id).is_some_and(|entry| !planned.contains(&entry.spec.name)) {
+                self.drop_service(*id);
             }
         }
     }
