@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Invocation::Uptime(args) => return look(std::future::ready(history::uptime(&args))),
         Invocation::Silences(args) => return look(workflow::silences(&args)),
         Invocation::DemoServer(listen) => demo_server(listen),
-        Invocation::Run(request) => run(&request),
+        Invocation::Run(request) => run(*request),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -68,11 +68,11 @@ fn check(conf: &Path, options: &LoadOptions) -> ExitCode {
     }
 }
 
-fn run(request: &RunRequest) -> anyhow::Result<()> {
-    let config = config::load(&request.conf, &request.load_options())?;
-    let settings = Settings::resolve(request, &config.settings);
+fn run(request: RunRequest) -> anyhow::Result<()> {
+    let document = config::Document::read(&request.conf, &request.load_options())?;
+    let settings = Settings::resolve(&request, &document.config.settings);
     logging::start(settings.log_format, settings.log_filter.as_deref())?;
-    block_on(daemon::run(settings, config.plan, config.alerts))?;
+    block_on(daemon::run(request, document))?;
     Ok(())
 }
 

@@ -6,24 +6,28 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dixmgr_activities::activities::{Activities, ActivitiesOptions};
 use dixmgr_activities::history::{History, HistoryOptions};
 use dixmgr_activities::http::HttpChecker;
+use dixmgr_activities::in_force::InForce;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::watch::board::Board;
-use dixmgr_model::{Mode, Plan};
+use dixmgr_model::Mode;
 use temporalio_client::Client;
 use temporalio_sdk::runtime::RuntimeOptions;
 use temporalio_sdk::{Runtime, WorkerOptions};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::api::{self, Alerting, Api};
-use crate::config::Alerts;
+use crate::cli::RunRequest;
+use crate::config::Document;
 use crate::data_dir::DataDir;
 use crate::error::RunError;
 use crate::health::{Milestone, Progress};
 use crate::home::{Home, Identity};
 use crate::http::{self, Pages, Surfaces};
+use crate::live::{Author, Beginning, Live, Request, watcher};
 use crate::settings::{HISTORY, HistorySettings, Settings};
-use crate::signals::Signals;
+use crate::signals::{Signals, hangups};
 use crate::units::Units;
 use crate::{control, notify, reclaim, root, silences, worker};
 
@@ -36,14 +40,17 @@ const DRAIN_ENGINE: Duration = Duration::from_millis(800);
 /// Waits between two workers when one has ended by itself.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Time in which the workflow of a service that was removed has ended.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 
-/// Keeps the services of `plan` until SIGTERM or SIGINT.
+/// Keeps the services of a configuration until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// What kept it from starting, or ended it before its time.
-pub async fn run(settings: Settings, plan: Plan, alerts: Alerts) -> Result<(), RunError> {
-    let mut signals = Signals::listen()?;
-    let daemon = Daemon::prepare(settings, plan, alerts).await?;
+pub async fn run(request: RunRequest, document: Document) -> Result<(), RunError> {
+    let (mut signals, hangups) = (Signals::listen()?, hangups()?);
+    let mut daemon = Daemon::prepare(request, document).await?;
+    daemon.follow_configuration(hangups);
     greet(&daemon);
     let identity = daemon.identity.to_string();
     let outcome = tokio::select! {
@@ -65,8 +72,11 @@ pub async fn run(settings: Settings, plan: Plan, alerts: Alerts) -> Result<(), R
 /// Everything that a run owns.
 struct Daemon {
     settings: Settings,
-    plan: watch::Sender<Arc<Plan>>,
-    alerts: Alerts,
+    /// The configuration, and whoever may change it.
+    live: Live,
+    /// Services that the worker has room for.
+    room: usize,
+    http: HttpChecker,
     /// Keeps other dixmgrs away from the data directory.
     _data: DataDir,
     metrics: Metrics,
@@ -85,8 +95,9 @@ struct Daemon {
 
 impl Daemon {
     /// Takes lock and port before anything else, so that a start that cannot succeed leaves no trace.
-    async fn prepare(settings: Settings, plan: Plan, alerts: Alerts) -> Result<Self, RunError> {
-        let alerts = alerts.with(&settings.alerts);
+    async fn prepare(request: RunRequest, document: Document) -> Result<Self, RunError> {
+        let settings = Settings::resolve(&request, &document.config.settings);
+        let id_prefix = document.config.alerts.policy.id_prefix.clone();
         let data = DataDir::open(settings.data_dir.as_deref())?;
         let listener = match settings.metrics {
             Some(address) => Some(http::bind(address).await?),
@@ -96,13 +107,13 @@ impl Daemon {
             Some(api) => Some(http::bind_api(api.listen).await?),
             None => None,
         };
-        let metrics = metrics(&settings, &plan, &alerts)?;
+        let metrics = metrics(&settings)?;
         metrics.watch_disk(data.path().to_owned());
         let units = Units::open(&settings, &data)?;
         let home = Home::open(&settings, data.path(), &metrics).await?;
         let progress = Progress::default();
         let (client, client_seen) = watch::channel(None);
-        let (board, plan) = (Board::default(), watch::Sender::new(Arc::new(plan)));
+        let (board, room, http) = (Board::default(), worker::room(&document.config.plan), HttpChecker::new());
         let mut tasks = JoinSet::new();
         if let Some(listener) = listener {
             let (metrics, progress, manager) = (metrics.clone(), progress.clone(), units.manager());
@@ -110,16 +121,26 @@ impl Daemon {
             tasks.spawn(http::serve(listener, Surfaces { pages, progress, manager, client }));
         }
         let history = open_history(&settings, &data, &metrics)?;
+        let beginning = Beginning {
+            request,
+            document,
+            room,
+            metrics: metrics.clone(),
+            http: http.clone(),
+            history: history.clone(),
+        };
+        let live = Live::begin(beginning, data.path())?;
         if let (Some(listener), Some(api)) = (api_listener, &settings.api) {
             let reader = history.as_ref().map(History::reader);
             let surface = Api {
                 board: board.clone(),
-                plan: plan.subscribe(),
+                in_force: live.in_force(),
+                live: live.clone(),
                 client: client_seen,
                 history: reader,
-                alerting: Arc::new(alerting(&alerts)),
+                alerting: Arc::new(Alerting { id_prefix, started: silences::now() }),
             };
-            tasks.spawn(api::serve(listener, api, surface)?);
+            tasks.spawn(api::serve(listener, api, surface));
         }
         tasks.spawn(notify::watchdog());
         if let Some(engine) = home.engine() {
@@ -128,8 +149,9 @@ impl Daemon {
         let identity = Identity::own();
         Ok(Self {
             settings,
-            plan,
-            alerts,
+            live,
+            room,
+            http,
             _data: data,
             metrics,
             progress,
@@ -143,6 +165,14 @@ impl Daemon {
         })
     }
 
+    /// Listens to SIGHUP, and unless `-dynamic-config=false` to the file itself.
+    fn follow_configuration(&mut self, hangups: Signal) {
+        self.tasks.spawn(reload_on(hangups, self.live.clone()));
+        if self.settings.dynamic_config {
+            self.tasks.spawn(watcher::run(self.live.clone()));
+        }
+    }
+
     /// Works until a signal or an error that trying again does not mend.
     async fn work(&self, client: Client, signals: &mut Signals) -> Result<(), RunError> {
         self.client.send_replace(Some(client.clone()));
@@ -152,11 +182,10 @@ impl Daemon {
             reclaim::reclaim(&client, &self.settings.task_queue, &self.identity).await;
         }
         let mut beside = JoinSet::new();
-        beside.spawn(hand_over_plan(
+        beside.spawn(hand_over_plans(
             client.clone(),
             self.settings.clone(),
-            Arc::clone(&self.plan.borrow()),
-            self.alerts.dead_man.as_ref().map(|dead_man| dead_man.interval),
+            self.live.in_force(),
             self.progress.clone(),
         ));
         self.progress.set(Milestone::Accepting, true);
@@ -214,16 +243,12 @@ impl Daemon {
             mode: self.settings.mode,
             manager: self.units.manager(),
             metrics: self.metrics.clone(),
-            plan: self.plan.subscribe(),
-            http: HttpChecker::new(),
-            alerts: Arc::new(self.alerts.policy.clone()),
-            channels: self.alerts.channels.clone(),
-            dead_man: self.alerts.dead_man.as_ref().map(|dead_man| dead_man.url.clone()),
+            in_force: self.live.in_force(),
+            http: self.http.clone(),
             board: self.board.clone(),
             history: self.history.clone(),
         });
-        let plan = self.plan.borrow();
-        worker::options(&self.settings.task_queue, &plan, activities, &self.metrics, self.home.is_cluster())
+        worker::options(&self.settings.task_queue, self.room, activities, &self.metrics, self.home.is_cluster())
     }
 
     /// The end, whatever it came from.
@@ -258,22 +283,11 @@ fn open_history(settings: &Settings, data: &DataDir, metrics: &Metrics) -> Resul
     }
 }
 
-/// What the API knows of alerting.
-fn alerting(alerts: &Alerts) -> Alerting {
-    let channels = alerts.channels.iter().map(|channel| channel.name.clone()).collect();
-    Alerting { id_prefix: alerts.policy.id_prefix.clone(), channels, started: silences::now() }
-}
-
-/// Metrics with every series of every service, from the first scrape on.
-fn metrics(settings: &Settings, plan: &Plan, alerts: &Alerts) -> Result<Metrics, RunError> {
+/// Metrics, without those of services: they come with the configuration, and before the first scrape.
+fn metrics(settings: &Settings) -> Result<Metrics, RunError> {
     let metrics = Metrics::new(&settings.metrics_namespace)
         .map_err(|error| RunError::Setup { what: "metrics", detail: error.to_string() })?;
-    for spec in &plan.services {
-        metrics.service_with_alerts(spec, &alerts.policy);
-    }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    metrics.began(now);
-    metrics.config_loaded(now);
+    metrics.began(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
     Ok(metrics)
 }
 
@@ -284,18 +298,59 @@ fn sdk_runtime() -> Result<Runtime, RunError> {
     Runtime::from_current_tokio(options).map_err(|error| failed(error.to_string()))
 }
 
-async fn hand_over_plan(
+/// Tells the workflows that are there once of the configuration, and of every other one that comes into force.
+async fn hand_over_plans(
     client: Client,
     settings: Settings,
-    plan: Arc<Plan>,
-    dead_man: Option<Duration>,
+    mut in_force: watch::Receiver<Arc<InForce>>,
     progress: Progress,
 ) {
-    root::apply_plan(&client, &settings.task_queue, settings.mode, &plan.revision, dead_man).await;
-    progress.set(Milestone::PlanApplied, true);
-    let status = format!("keeping {} services", plan.services.len());
-    notify::ready(&status);
-    tracing::info!(services = plan.services.len(), "ready");
+    let mut told: Option<String> = None;
+    loop {
+        let now = Arc::clone(&in_force.borrow_and_update());
+        let revision = now.plan.revision.as_str();
+        let dead_man = now.dead_man.as_ref().map(|dead_man| dead_man.interval);
+        let tell = async |revision: &str| {
+            root::apply_plan(&client, &settings.task_queue, settings.mode, revision, dead_man).await;
+        };
+        tell(revision).await;
+        let services = now.plan.services.len();
+        let status = format!("keeping {services} services");
+        let before = told.replace(revision.to_owned());
+        if before.is_none() {
+            progress.set(Milestone::PlanApplied, true);
+            notify::ready(&status);
+            tracing::info!(services, "ready");
+        } else {
+            notify::status(&status);
+        }
+        if before.is_some_and(|before| before != revision) {
+            // A service that was removed and is back may have met its workflow on its way out. Told of what it does not know, the
+            // root workflow reads the plan once more, and starts what does not run.
+            tokio::select! {
+                changed = in_force.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+                () = tokio::time::sleep(TELL_AGAIN) => tell(&format!("{revision} again")).await,
+            }
+        }
+        if in_force.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads the configuration again whenever SIGHUP asks for it.
+async fn reload_on(mut hangups: Signal, live: Live) {
+    while hangups.recv().await.is_some() {
+        let live = live.clone();
+        // Either outcome is logged and recorded.
+        let reload = move || drop(live.change(Request::reload(Author::local("SIGHUP"))));
+        if let Err(error) = tokio::task::spawn_blocking(reload).await {
+            tracing::error!(%error, "the configuration could not be read again: {error}");
+        }
+    }
 }
 
 fn greet(daemon: &Daemon) {
@@ -304,7 +359,7 @@ fn greet(daemon: &Daemon) {
         Mode::Exec => "exec: what dies is restarted",
         Mode::Watch => "watch: nothing is touched, only said",
     };
-    let (version, services) = (env!("CARGO_PKG_VERSION"), daemon.plan.borrow().services.len());
+    let (version, services) = (env!("CARGO_PKG_VERSION"), daemon.live.in_force().borrow().plan.services.len());
     tracing::info!(version, mode, services, durability = %daemon.home.name(), "dixmgr starts");
     if let Some(address) = daemon.home.address() {
         tracing::info!(%address, "the embedded engine serves Temporal's API");

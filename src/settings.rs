@@ -43,6 +43,8 @@ pub struct Settings {
     pub metrics: Option<SocketAddr>,
     /// The API and the status page; absent when they are switched off.
     pub api: Option<ApiSettings>,
+    /// Whether changes of the file are followed by themselves (`-dynamic-config`).
+    pub dynamic_config: bool,
     /// The health history; absent when it is switched off.
     pub history: Option<HistorySettings>,
     /// First word of every metric's name.
@@ -126,6 +128,7 @@ impl Settings {
             task_queue: format!("{task_queue}{suffix}"),
             metrics: args.metrics.then_some(listen),
             api: args.dynamic_config.then_some(api),
+            dynamic_config: args.dynamic_config,
             history: args
                 .health_history
                 .then(|| HistorySettings { path: args.health_history_db.clone(), retention: file.retention }),

@@ -24,6 +24,8 @@ use crate::error::RunError;
 const CACHED_WORKFLOWS: usize = 100;
 /// Workflow tasks under way at once.
 const WORKFLOW_SLOTS: usize = 200;
+/// Services that there is always room for.
+const LEAST_ROOM: usize = 10_000;
 /// Activity slots besides those of the services, for one-shot checks.
 const SPARE_SLOTS: usize = 100;
 /// How long a workflow task may wait for the worker that remembers its workflow, before any other may have it. After a
@@ -32,10 +34,10 @@ const STICKY_PATIENCE: Duration = Duration::from_secs(3);
 /// Longest time that a heartbeat is held back.
 const HEARTBEAT_THROTTLE: Duration = Duration::from_mins(1);
 
-/// Options of the worker for a plan.
+/// Options of a worker that has room for so many services.
 pub(crate) fn options(
     task_queue: &str,
-    plan: &Plan,
+    room: usize,
     activities: Activities,
     metrics: &Metrics,
     cancel_on_drain: bool,
@@ -43,7 +45,7 @@ pub(crate) fn options(
     let fixed = FixedSizeSlotSupplier::new;
     let tuner = TunerHolder::builder()
         .workflow_task_slot_supplier(fixed(WORKFLOW_SLOTS))
-        .activity_task_slot_supplier(fixed(activity_slots(plan)))
+        .activity_task_slot_supplier(fixed(activity_slots(room)))
         .local_activity_task_slot_supplier(fixed(SPARE_SLOTS))
         .nexus_task_slot_supplier(fixed(1))
         .build();
@@ -89,10 +91,15 @@ fn register_workflows(options: &mut WorkerOptions, metrics: &Metrics) -> Result<
     Ok(())
 }
 
+/// Services and replicas that a worker which is started with this plan has room for: a slot costs nothing before it is used, and a plan
+/// may grow while dixmgr runs.
+pub(crate) fn room(plan: &Plan) -> usize {
+    plan.names().count().saturating_mul(2).max(LEAST_ROOM)
+}
+
 /// One slot for the watch of each service or replica, one for an action on it, and some to spare.
-fn activity_slots(plan: &Plan) -> usize {
-    let services: usize = plan.services.iter().map(|spec| spec.replicas.map_or(1, |r| r.count as usize)).sum();
-    services * 2 + SPARE_SLOTS
+fn activity_slots(room: usize) -> usize {
+    room * 2 + SPARE_SLOTS
 }
 
 /// A worker that has not begun to poll.

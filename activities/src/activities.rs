@@ -9,8 +9,8 @@ use std::time::Duration;
 use dixmgr_alerting::silence::maintenance;
 use dixmgr_alerting::sync::SyncReading;
 use dixmgr_model::{
-    ActionOutcome, ActionReport, ActionRequest, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec,
-    SyncCheck, Target, UnitStatus,
+    ActionOutcome, ActionReport, ActionRequest, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec, SyncCheck,
+    Target, UnitStatus,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -27,7 +27,8 @@ use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::in_force::InForce;
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
-use crate::notify::{NotifyError, dead_man};
+use crate::notify::NotifyError;
+use crate::notify::dead_man::check as check_looks;
 use crate::resources::{ResourceReport, resources};
 use crate::sync::{SyncChecker, SyncError};
 use crate::watch::activity::watch_service;
@@ -262,11 +263,11 @@ impl Activities {
         request: DeadManRequest,
     ) -> Result<String, ActivityError> {
         let in_force = self.in_force();
-        let Some(url) = &in_force.dead_man else {
+        let Some(dead_man) = &in_force.dead_man else {
             return Err(error::bad_input("no dead-man URL is configured any more"));
         };
-        dead_man::check(&self.options.board, &in_force.plan, request.interval).map_err(error::notify)?;
-        in_force.notifier.ping(url).await.map_err(error::notify)
+        check_looks(&self.options.board, &in_force.plan, request.interval).map_err(error::notify)?;
+        in_force.notifier.ping(&dead_man.url).await.map_err(error::notify)
     }
 
     /// Maintenance windows.

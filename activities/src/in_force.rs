@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dixmgr_model::{AlertPolicy, Plan};
 
 use crate::notify::Notifier;
+use crate::notify::dead_man::DeadMan;
 
 /// One configuration, as activities and pages read it.
 #[derive(Debug, Clone)]
@@ -16,6 +17,6 @@ pub struct InForce {
     pub alerts: Arc<AlertPolicy>,
     /// Where messages about alerts go.
     pub notifier: Arc<Notifier>,
-    /// Where it is said that all is well: a URL, or a reference to one.
-    pub dead_man: Option<String>,
+    /// Where it is said, and how often, that all is well.
+    pub dead_man: Option<DeadMan>,
 }

@@ -24,8 +24,6 @@ const MAX_FILTERS: usize = 16;
 pub(crate) struct Alerting {
     /// Before the ids of workflows: dry runs keep to themselves.
     pub(crate) id_prefix: String,
-    /// Names of the channels.
-    pub(crate) channels: Vec<String>,
     /// When this dixmgr was started, in milliseconds since the epoch.
     pub(crate) started: u64,
 }
@@ -167,5 +165,5 @@ async fn status(State(api): State<Api>) -> Json<Value> {
 }
 
 async fn receivers(State(api): State<Api>) -> Json<Vec<Value>> {
-    Json(api.alerting.channels.iter().map(|name| json!({ "name": name })).collect())
+    Json(api.in_force.borrow().notifier.names().map(|name| json!({ "name": name })).collect())
 }

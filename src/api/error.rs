@@ -55,6 +55,16 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not have this method")
     }
 
+    /// 409: it does not fit to how things are.
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    /// 412: it is not as the client says that it has seen it.
+    pub(super) fn precondition_failed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", message)
+    }
+
     /// 413, 415 and the like: what could not be read, as the reader puts it.
     pub(super) fn unreadable(status: StatusCode, message: String) -> Self {
         Self::new(status, "invalid", message)

@@ -6,9 +6,9 @@
 //! address that other machines can reach everything does.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,12 +19,15 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::ApiError;
+use super::connections::Peer;
 use crate::error::RunError;
 use crate::settings::ApiSettings;
 
 /// What requests are held against.
-pub(super) struct Guard {
+pub(crate) struct Guard {
     token: Option<SecretString>,
+    /// The reference to it.
+    name: Option<String>,
     /// Names under which a browser may reach us, besides those of loopback.
     hosts: Vec<String>,
     /// Only this machine reaches the address.
@@ -42,30 +45,81 @@ enum Proof {
     None,
 }
 
+/// Who asks, as far as the guard knows. Handlers find it in the request's extensions.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// Name of the token that was shown: the reference to it.
+    pub(super) token: Option<String>,
+    /// Whether there is a token at all.
+    pub(super) guarded: bool,
+    /// From where the request came.
+    pub(super) address: Option<String>,
+}
+
+/// The guard that is in force. Cheap to clone; clones share it.
+#[derive(Clone)]
+pub(crate) struct Doorkeeper {
+    guard: Arc<RwLock<Arc<Guard>>>,
+    /// What the address is that the API listens on, whatever is configured since.
+    loopback: bool,
+}
+
 /// Lets a request through, or answers why not.
-pub(super) async fn admit(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    match guard.check(request.method(), request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
+pub(super) async fn admit(State(door): State<Doorkeeper>, mut request: Request, next: Next) -> Response {
+    match door.guard().check(request.method(), request.uri(), request.headers()) {
+        Ok(mut caller) => {
+            caller.address = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0.to_string());
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
         Err(refused) => refused.into_response(),
     }
 }
 
-impl Guard {
+impl Doorkeeper {
     /// # Errors
     /// The token's reference leads nowhere.
-    pub(super) fn new(settings: &ApiSettings) -> Result<Self, RunError> {
+    pub(crate) fn new(settings: Option<&ApiSettings>) -> Result<Self, RunError> {
+        let loopback = settings.is_none_or(|settings| settings.listen.ip().is_loopback());
+        let guard = Guard::new(settings, loopback)?;
+        Ok(Self { guard: Arc::new(RwLock::new(Arc::new(guard))), loopback })
+    }
+
+    /// A guard by other settings, its token read anew.
+    ///
+    /// # Errors
+    /// The token's reference leads nowhere.
+    pub(crate) fn consider(&self, settings: Option<&ApiSettings>) -> Result<Guard, RunError> {
+        Guard::new(settings, self.loopback)
+    }
+
+    /// From now on it is this one.
+    pub(crate) fn replace(&self, guard: Guard) {
+        *self.guard.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(guard);
+    }
+
+    fn guard(&self) -> Arc<Guard> {
+        Arc::clone(&self.guard.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Guard {
+    fn new(settings: Option<&ApiSettings>, loopback: bool) -> Result<Self, RunError> {
+        let Some(settings) = settings else { return Ok(Self { token: None, name: None, hosts: Vec::new(), loopback }) };
         let token = settings.token.as_deref().map(secret::resolve).transpose().map_err(RunError::Secret)?;
         if token.as_ref().is_some_and(|token| token.expose_secret().is_empty()) {
             let detail = "the token of [api] is empty".to_owned();
             return Err(RunError::Setup { what: "the API", detail });
         }
-        Ok(Self { token, hosts: settings.hosts.clone(), loopback: settings.listen.ip().is_loopback() })
+        Ok(Self { token, name: settings.token.clone(), hosts: settings.hosts.clone(), loopback })
     }
 
-    fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let proof = self.proof(headers)?;
+        let token = self.name.clone().filter(|_| proof != Proof::None);
+        let caller = Caller { token, guarded: self.token.is_some(), address: None };
         if proof == Proof::Bearer {
-            return Ok(());
+            return Ok(caller);
         }
         let host = host(uri, headers);
         if self.loopback && !host.is_some_and(|host| self.is_ours(host)) {
@@ -79,7 +133,7 @@ impl Guard {
         if changes && is_foreign(headers, host) {
             return Err(ApiError::forbidden("a page of another origin may not change anything here"));
         }
-        Ok(())
+        Ok(caller)
     }
 
     /// What a request knows; a wrong token is an error even where none is needed.
@@ -151,7 +205,12 @@ mod tests {
     use super::*;
 
     fn guard(token: Option<&str>, loopback: bool) -> Guard {
-        Guard { token: token.map(Into::into), hosts: vec!["status.example".to_owned()], loopback }
+        Guard {
+            token: token.map(Into::into),
+            name: Some("env:TOKEN".to_owned()),
+            hosts: vec!["status.example".to_owned()],
+            loopback,
+        }
     }
 
     fn status(guard: &Guard, method: &Method, headers: &[(&'static str, &str)]) -> u16 {
@@ -159,7 +218,7 @@ mod tests {
             (header::HeaderName::from_static(name), header::HeaderValue::from_str(value).unwrap())
         });
         match guard.check(method, &Uri::from_static("/"), &headers.collect()) {
-            Ok(()) => 200,
+            Ok(_) => 200,
             Err(refused) => refused.into_response().status().as_u16(),
         }
     }

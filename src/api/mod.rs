@@ -6,6 +6,7 @@
 
 mod alertmanager;
 mod alerts;
+mod config;
 mod connections;
 mod error;
 mod extract;
@@ -25,8 +26,8 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use dixmgr_activities::history::Reader;
+use dixmgr_activities::in_force::InForce;
 use dixmgr_activities::watch::board::Board;
-use dixmgr_model::Plan;
 use temporalio_client::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -35,11 +36,11 @@ use tower_http::compression::CompressionLayer;
 pub(crate) use self::alertmanager::Alerting;
 pub(crate) use self::error::ApiError;
 pub(crate) use self::extract::{Body, Params};
-use self::guard::Guard;
+pub(crate) use self::guard::Doorkeeper;
 pub(crate) use self::history::{ask as ask_history, fitting, now as now_millis, of_service, uptimes};
 pub(crate) use self::services::{Service, describe, rfc3339};
 pub(crate) use self::view::{Action, Alert as PastAlert, Incident, Uptime};
-use crate::error::RunError;
+use crate::live::Live;
 use crate::page;
 use crate::settings::{ApiSettings, StatusSettings};
 
@@ -55,8 +56,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) struct Api {
     /// How services are now.
     pub(crate) board: Board,
-    /// The services that are kept.
-    pub(crate) plan: watch::Receiver<Arc<Plan>>,
+    /// The services that are kept, and what is done about alerts.
+    pub(crate) in_force: watch::Receiver<Arc<InForce>>,
+    /// Where the configuration is changed.
+    pub(crate) live: Live,
     /// The client, once there is one.
     pub(crate) client: watch::Receiver<Option<Client>>,
     /// How services were; absent when no history is kept.
@@ -73,6 +76,7 @@ fn routes() -> Router<Api> {
         .merge(alertmanager::routes())
         .merge(alerts::routes())
         .merge(silences::routes())
+        .merge(config::routes())
         .route("/api/v1/openapi.json", get(openapi))
 }
 
@@ -82,8 +86,9 @@ async fn openapi() -> Response {
 }
 
 /// The API behind its guard.
-fn router(api: Api, guard: Guard, status: Option<&StatusSettings>) -> Router {
+fn router(api: Api, status: Option<&StatusSettings>) -> Router {
     let public = status.map(|status| page::public_routes(api.clone(), status)).unwrap_or_default();
+    let door = api.live.doorkeeper();
     let guarded = routes()
         .fallback(|| async { ApiError::not_found("there is nothing under this path") })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
@@ -91,25 +96,19 @@ fn router(api: Api, guard: Guard, status: Option<&StatusSettings>) -> Router {
         .merge(page::routes(api))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(in_time))
-        .layer(from_fn_with_state(Arc::new(guard), guard::admit));
+        .layer(from_fn_with_state(door, guard::admit));
     guarded.merge(public).layer(CompressionLayer::new())
 }
 
 /// Serves the API until the task is dropped.
-///
-/// # Errors
-/// The token's reference leads nowhere.
-pub(crate) fn serve(
-    listener: TcpListener,
-    settings: &ApiSettings,
-    api: Api,
-) -> Result<impl Future<Output = ()> + use<>, RunError> {
-    let router = router(api, Guard::new(settings)?, settings.public.as_ref());
-    Ok(async move {
-        if let Err(error) = axum::serve(connections::Bounded::new(listener), router).await {
+pub(crate) fn serve(listener: TcpListener, settings: &ApiSettings, api: Api) -> impl Future<Output = ()> + use<> {
+    let router = router(api, settings.public.as_ref());
+    let service = router.into_make_service_with_connect_info::<connections::Peer>();
+    async move {
+        if let Err(error) = axum::serve(connections::Bounded::new(listener), service).await {
             tracing::error!(%error, "the API has ended; it is gone until dixmgr is started again: {error}");
         }
-    })
+    }
 }
 
 /// An answer that does not come in time is an error that says so.

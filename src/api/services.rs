@@ -109,7 +109,7 @@ async fn list(State(api): State<Api>, Params(wanted): Params<Wanted>) -> Result<
         return Err(ApiError::invalid(format!("limit is 1 to {MAX_LIMIT}")));
     }
     let offset = wanted.offset.unwrap_or(0);
-    let plan = std::sync::Arc::clone(&api.plan.borrow());
+    let plan = std::sync::Arc::clone(&api.in_force.borrow().plan);
     let chosen: Vec<&ServiceSpec> = plan.services.iter().filter(|spec| wanted.wants(spec, &api)).collect();
     let end = offset.saturating_add(limit);
     let services = chosen.iter().skip(offset).take(limit).map(|spec| describe(spec, &api)).collect();
@@ -117,7 +117,7 @@ async fn list(State(api): State<Api>, Params(wanted): Params<Wanted>) -> Result<
 }
 
 async fn one(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Service>, ApiError> {
-    let plan = std::sync::Arc::clone(&api.plan.borrow());
+    let plan = std::sync::Arc::clone(&api.in_force.borrow().plan);
     let own = plan.services.iter().find(|spec| spec.name == name).map(|spec| describe(spec, &api));
     let replica = || plan.services.iter().flat_map(replicas).find(|spec| spec.name == name);
     own.or_else(|| replica().map(|spec| describe(&spec, &api))).map(Json).ok_or_else(|| unknown(&name))

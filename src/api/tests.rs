@@ -7,9 +7,13 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::config::{self, LoadOptions, ManagerKind};
 
 const CONFIG: &str = r#"
+[[alerts.channel]]
+name = "ops"
+type = "slack"
+url = "env:SLACK"
+
 [[service]]
 name = "db"
 type = "database"
@@ -27,24 +31,49 @@ replicas = 3
 "#;
 
 fn api() -> Router {
-    let options = LoadOptions {
-        mode: dixmgr_model::Mode::Exec,
-        manager: ManagerKind::Systemd,
-        resources: true,
-        max_restarts: None,
-    };
-    let plan = Arc::new(config::parse("x.toml", CONFIG, &options).unwrap().plan);
-    let alerting = Alerting { channels: vec!["log".to_owned(), "ops".to_owned()], ..Alerting::default() };
+    served(&Home::new(CONFIG))
+}
+
+/// A file, and where its changes are remembered.
+struct Home {
+    directory: tempfile::TempDir,
+    live: Live,
+}
+
+impl Home {
+    fn new(text: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("token"), "s3cret\n").unwrap();
+        let live = crate::live::tests::live(directory.path(), text);
+        Self { directory, live }
+    }
+
+    /// With a token.
+    fn guarded() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let token = directory.path().join("token");
+        std::fs::write(&token, "s3cret\n").unwrap();
+        let text = format!("[api]\ntoken = \"file:{}\"\n{CONFIG}", token.display());
+        let live = crate::live::tests::live(directory.path(), &text);
+        Self { directory, live }
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("dixmgr.toml")).unwrap()
+    }
+}
+
+fn served(home: &Home) -> Router {
+    let live = home.live.clone();
     let api = Api {
         board: Board::default(),
-        plan: watch::channel(plan).1,
+        in_force: live.in_force(),
+        live,
         client: watch::channel(None).1,
-        alerting: Arc::new(alerting),
+        alerting: Arc::default(),
         history: None,
     };
-    let settings =
-        ApiSettings { listen: "127.0.0.1:9091".parse().unwrap(), token: None, hosts: Vec::new(), public: None };
-    router(api, Guard::new(&settings).unwrap(), None)
+    router(api, None)
 }
 
 async fn ask(path: &str) -> (u16, Value) {
@@ -100,6 +129,7 @@ fn the_description_names_what_is_served() {
     let described: std::collections::BTreeSet<&str> =
         document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let sources = [
+        include_str!("config.rs"),
         include_str!("mod.rs"),
         include_str!("services.rs"),
         include_str!("history.rs"),
@@ -107,7 +137,8 @@ fn the_description_names_what_is_served() {
     ];
     let served =
         sources.iter().flat_map(|text| text.split(".route(\"").skip(1)).filter_map(|rest| rest.split('"').next());
-    let served: std::collections::BTreeSet<&str> = served.filter(|path| path.starts_with("/api/v1/")).collect();
+    let served: std::collections::BTreeSet<&str> =
+        served.filter(|path| path.starts_with("/api/v1/") || path.starts_with("/config")).collect();
     assert_eq!(described, served);
 }
 
@@ -124,4 +155,101 @@ async fn alertmanagers_clients_get_its_forms() {
         assert_eq!(found, status, "{path}: {error}");
         assert!(error.as_str().unwrap().contains(part), "an error is a text: {error}");
     }
+}
+
+/// A request to change the configuration, and what is answered: status, `ETag`, body.
+async fn send(home: &Home, path: &str, headers: &[(&'static str, &str)], body: &str) -> (u16, String, Value) {
+    let mut request = HttpRequest::post(path).header(header::HOST, "localhost");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = served(home).oneshot(request.body(HttpBody::from(body.to_owned())).unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    let tag = response.headers().get(header::ETAG).map(|tag| tag.to_str().unwrap().to_owned());
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, tag.unwrap_or_default(), serde_json::from_slice(&body).unwrap())
+}
+
+const TOKEN: (&str, &str) = ("authorization", "Bearer s3cret");
+const PATCH: (&str, &str) = ("content-type", "application/merge-patch+json");
+
+#[tokio::test]
+async fn who_changes_the_configuration_needs_the_token() {
+    for path in ["/config/update", "/config/reload", "/config/rollback"] {
+        let home = Home::new(CONFIG);
+        let (status, _, error) = send(&home, path, &[TOKEN, PATCH], "{}").await;
+        assert_eq!(status, 403, "{path}: there is no token: {error}");
+        assert!(error["error"]["message"].as_str().unwrap().contains("[api]"), "says what to do: {error}");
+        let home = Home::guarded();
+        for headers in [&[PATCH][..], &[PATCH, ("authorization", "Bearer wrong")]] {
+            assert_eq!(send(&home, path, headers, "{}").await.0, 401, "{path} {headers:?}");
+        }
+        assert_eq!(home.live.changes().len(), 1, "only the start is remembered");
+    }
+}
+
+#[tokio::test]
+async fn a_patch_is_tried_applied_and_taken_back() {
+    let home = Home::guarded();
+    let before = home.text();
+    let patch = r#"{"service": {"db": {"interval": "5s"}}}"#;
+    let (status, tag, tried) = send(&home, "/config/update?dry_run=true", &[TOKEN, PATCH], patch).await;
+    assert_eq!((status, tag.as_str(), &tried["applied"]), (200, "\"1\"", &Value::from(false)), "{tried}");
+    assert_eq!((&tried["summary"], home.text() == before), (&"interval 30s → 5s".into(), true));
+    let seen = [TOKEN, PATCH, ("if-match", "\"1\"")];
+    let (status, tag, done) = send(&home, "/config/update", &seen, patch).await;
+    assert_eq!((status, tag.as_str(), &done["changes"][0]), (200, "\"2\"", &"service db: interval 30s → 5s".into()));
+    assert!(home.text().contains("interval = \"5s\""), "{}", home.text());
+    assert_eq!(send(&home, "/config/update", &seen, patch).await.0, 412, "somebody was faster");
+    let (status, _, error) = send(&home, "/config/update", &[TOKEN, PATCH], r#"{"service": null}"#).await;
+    assert!(status == 400 && error["error"]["message"].as_str().unwrap().contains("no service"), "{error}");
+    let (status, tag, _) = send(&home, "/config/rollback", &[TOKEN], "").await;
+    assert_eq!((status, tag.as_str(), home.text() == before), (200, "\"3\"", true));
+    assert_eq!(send(&home, "/config/rollback", &[TOKEN], r#"{"revision": 9}"#).await.0, 404);
+    let toml = ("content-type", "application/toml");
+    let whole = before.clone() + "[log]\nformat = \"json\"\n";
+    let (status, _, done) = send(&home, "/config/update", &[TOKEN, toml], &whole).await;
+    assert_eq!((status, &done["needs_restart"][0]), (200, &"log.format none → json".into()), "{done}");
+    assert_eq!(send(&home, "/config/update", &[TOKEN, ("content-type", "text/plain")], "").await.0, 415);
+    assert_eq!(send(&home, "/config/update", &[TOKEN, PATCH, ("if-match", "2")], "{}").await.0, 400);
+    let past = home.live.changes();
+    let outcomes: Vec<_> = past.iter().rev().map(|(entry, _)| (entry.revision, entry.author.name.as_str())).collect();
+    let token = outcomes[1].1;
+    assert!(token.starts_with("token file:"), "{token}");
+    assert_eq!(
+        outcomes,
+        [
+            (Some(1), "start"),
+            (Some(2), token),
+            (None, token),
+            (None, token),
+            (Some(3), token),
+            (None, token),
+            (Some(4), token)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_configuration_is_shown_without_secrets() {
+    let home = Home::guarded();
+    let ask = |path: &'static str, accept: &'static str| {
+        let request = HttpRequest::get(path).header(header::HOST, "localhost").header(header::ACCEPT, accept);
+        served(&home).oneshot(request.body(HttpBody::empty()).unwrap())
+    };
+    let response = ask("/config", "*/*").await.unwrap();
+    assert_eq!(response.headers()[header::ETAG], "\"1\"");
+    let shown: Value = serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap();
+    assert_eq!(shown["configuration"]["service"][0]["name"], "db");
+    assert!(shown["configuration"]["api"]["token"].as_str().unwrap().starts_with("file:"), "a reference is shown");
+    assert_eq!(shown["running"]["api_listen"], "127.0.0.1:9091");
+    for (path, accept) in [("/config?format=toml", "*/*"), ("/config", "application/toml")] {
+        let response = ask(path, accept).await.unwrap();
+        let text = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let table: toml::Table = std::str::from_utf8(&text).unwrap().parse().unwrap();
+        assert_eq!(table["service"][0]["name"].as_str(), Some("db"));
+    }
+    let response = ask("/config/history", "*/*").await.unwrap();
+    let past: Value = serde_json::from_slice(&to_bytes(response.into_body(), 1 << 20).await.unwrap()).unwrap();
+    assert_eq!((&past["changes"][0]["way"], &past["changes"][0]["kept"]), (&"start".into(), &true.into()), "{past}");
 }

@@ -117,7 +117,7 @@ pub struct RunArgs {
     /// File of that history [default: health.db in the data directory].
     #[arg(long, value_name = "FILE", env = "DIXMGR_HEALTH_HISTORY_DB", hide_env_values = true)]
     pub health_history_db: Option<PathBuf>,
-    /// Serve the API and the status page.
+    /// Serve the API and the status page, and follow changes of the configuration file.
     #[arg(long, env = "DIXMGR_DYNAMIC_CONFIG", default_value = "true", default_missing_value = "true", num_args = 0..=1,
           require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
     pub dynamic_config: bool,

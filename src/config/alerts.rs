@@ -9,6 +9,7 @@ mod rule;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dixmgr_activities::notify::dead_man::DeadMan;
 use dixmgr_activities::notify::{Channel, ChannelKind, LOG, Webhook};
 use dixmgr_activities::secret;
 use dixmgr_alerting::defaults;
@@ -38,15 +39,6 @@ pub struct Alerts {
     pub channels: Vec<Channel>,
     /// Where it is said, and how often, that all is well.
     pub dead_man: Option<DeadMan>,
-}
-
-/// Where it is said again and again that all is well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadMan {
-    /// A URL, or a reference to one.
-    pub url: String,
-    /// Time between two words.
-    pub interval: Duration,
 }
 
 /// What the command line says about alerts.

@@ -6,9 +6,12 @@
 
 mod alerts;
 mod check;
+mod document;
 mod dotidx;
 mod fault;
 mod link;
+mod mask;
+mod patch;
 mod reader;
 mod resolve;
 mod source;
@@ -24,8 +27,11 @@ use std::path::Path;
 use dixmgr_model::{Mode, Plan};
 use toml::de::DeTable;
 
-pub use alerts::{AlertFlags, Alerts, DeadMan};
+pub use alerts::{AlertFlags, Alerts};
+pub use document::Document;
 pub use fault::{ConfigError, Fault};
+pub use mask::masked;
+pub use patch::{PatchError, merge};
 pub use source::MAX_BYTES;
 pub use written::{FileSettings, LogFormat, Synchronous};
 
@@ -86,7 +92,7 @@ impl Config {
 /// # Errors
 /// All faults of the file, in its order.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Config, ConfigError> {
-    understand(&Source::read(path)?, options)
+    Document::read(path, options).map(|document| document.config)
 }
 
 /// Reads a configuration from memory; `name` stands for the file in faults.

@@ -62,6 +62,10 @@ impl Source {
         &self.text
     }
 
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+
     /// Line and column, both from 1, of a byte offset; the column counts characters.
     pub(super) fn position(&self, at: usize) -> (usize, usize) {
         let at = self.text.floor_char_boundary(at.min(self.text.len()));

@@ -59,13 +59,25 @@ impl Events {
         tokio::spawn(async move {
             let mut changes = api.board.changes();
             let mut told = api.board.version();
-            while changes.changed().await.is_ok() {
+            let mut in_force = api.in_force.clone();
+            loop {
+                // Other services: what every listener shows has to be made anew.
+                let anew = tokio::select! {
+                    Ok(()) = in_force.changed() => true,
+                    changed = changes.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                        false
+                    }
+                };
                 tokio::time::sleep(GATHER).await;
                 let Some(messages) = publisher.upgrade() else { return };
                 let newest = api.board.version();
                 if messages.receiver_count() > 0 {
                     // Nobody listens any more: nothing is lost.
-                    let _ = messages.send(message(&api, &scope, told).into());
+                    let text = if anew { String::new() } else { message(&api, &scope, told) };
+                    let _ = messages.send(text.into());
                 }
                 told = newest;
             }
@@ -81,7 +93,7 @@ fn message(api: &Api, scope: &Scope, since: u64) -> String {
         return String::new();
     }
     let names: HashSet<&str> = changed.iter().map(|(name, _)| &**name).collect();
-    let plan = Arc::clone(&api.plan.borrow());
+    let plan = Arc::clone(&api.in_force.borrow().plan);
     // A group shows what its replicas are.
     let affected = plan.services.iter().filter(|spec| {
         names.contains(spec.name.as_str())

@@ -122,7 +122,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 
 async fn show(State(page): State<Page>, Params(view): Params<View>) -> Result<Response, ApiError> {
     let past = page.past.get(&page.api).await;
-    let plan = Arc::clone(&page.api.plan.borrow());
+    let plan = Arc::clone(&page.api.in_force.borrow().plan);
     let specs: Vec<&ServiceSpec> = plan.services.iter().filter(|spec| page.scope.shows(&spec.name)).collect();
     let all: Vec<Service> = specs.iter().map(|spec| page.scope.veil(describe(spec, &page.api))).collect();
     let graph = render::graph(&specs, &all);

@@ -38,6 +38,10 @@
       const other = fresh.getElementById(part.id);
       if (other && other.innerHTML !== part.innerHTML && !part.contains(document.activeElement)) part.replaceWith(other);
     }
+    // Other services than a moment ago.
+    const names = (root) => [...root.querySelectorAll("[data-service]")].map((card) => card.dataset.service).sort().join();
+    const [list, other] = [document, fresh].map((root) => root.querySelector(".cards"));
+    if (list && other && names(list) !== names(other)) list.replaceWith(other);
     filter();
   };
   const soon = (wait) => { refreshing ??= setTimeout(refresh, wait); };

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use dixmgr_testkit::{CountedUnit, Namespace, SystemdNamespace, eventually};
-use rustix::process::Signal;
 
 use crate::support::{QUICK, SOON, assert_starts, await_health, await_reason, config, dixmgr, exec, service};
 
@@ -101,17 +100,6 @@ fn inner_pid(pid: u32) -> String {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
     line.split_whitespace().last().unwrap().to_owned()
-}
-
-#[test]
-fn sighup_is_survived() {
-    let Some(systemd) = SystemdNamespace::start() else { return };
-    systemd.install(&[CountedUnit::new("web.service")]);
-    let mut daemon = exec(&systemd, &config(&["web.service"]), &["web"]);
-    daemon.signal(Signal::HUP);
-    systemd.kill_unit("web.service");
-    assert_starts(&systemd, &daemon, "web.service", 2);
-    assert!(daemon.is_running());
 }
 
 #[test]

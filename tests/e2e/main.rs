@@ -20,6 +20,7 @@ mod exec;
 mod history;
 mod installed;
 mod life;
+mod live;
 mod package;
 mod pictures;
 mod policy;

@@ -64,6 +64,8 @@ struct Inner {
 #[derive(Debug)]
 enum Message {
     Event(Event),
+    /// From now on rows are kept for so long.
+    Retention(Retention),
     /// Write everything, and end.
     Close(oneshot::Sender<()>),
 }
@@ -153,6 +155,12 @@ impl History {
     pub(crate) fn acted(&self, service: &str, act: event::Act) {
         let what = event::What::Acted(Box::new(act));
         self.record(Event { service: service.into(), at: self.inner.clock.now(), what });
+    }
+
+    /// From now on rows are kept for so long.
+    pub fn keep_for(&self, retention: Retention) {
+        // A thread that has ended keeps nothing.
+        let _ = self.inner.sender.send(Message::Retention(retention));
     }
 
     /// Reads the file.

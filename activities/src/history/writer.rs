@@ -118,6 +118,7 @@ impl Writer {
                     let _ = done.send(());
                     return;
                 }
+                Ok(Message::Retention(retention)) => self.retention = retention,
                 Ok(Message::Event(event)) => {
                     if let Some(done) = self.take_batch(event) {
                         self.close();
@@ -149,6 +150,7 @@ impl Writer {
         for _ in 0..BATCH {
             match self.messages.try_recv() {
                 Ok(Message::Event(event)) => self.take(event),
+                Ok(Message::Retention(retention)) => self.retention = retention,
                 Ok(Message::Close(done)) => return Some(done),
                 Err(TryRecvError::Empty | mpsc::TryRecvError::Disconnected) => break,
             }

@@ -11,6 +11,15 @@ use crate::watch::board::Board;
 /// Looks may be late by that much on a machine that is busy.
 const SLACK: Duration = Duration::from_secs(5);
 
+/// Where it is said again and again that all is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadMan {
+    /// A URL, or a reference to one.
+    pub url: String,
+    /// Time between two words.
+    pub interval: Duration,
+}
+
 /// What is said.
 pub(super) fn body() -> Value {
     json!({ "status": "ok", "from": "dixmgr" })

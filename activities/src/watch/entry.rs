@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use dixmgr_alerting::fold::Looked;
 use dixmgr_alerting::health::CheckVerdict;
-use dixmgr_model::{AlertKind, AlertPolicy, HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
+use dixmgr_model::{
+    AlertKind, AlertPolicy, HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus,
+};
 use tokio::sync::{oneshot, watch};
 
 use super::alerts::Alerts;

@@ -3,7 +3,7 @@
 
 use dixmgr_alerting::defaults;
 use dixmgr_alerting::health::CheckVerdict;
-use dixmgr_model::{AlertPolicy, Delivery, Health, KnownAlerts, Plan, ServiceSpec};
+use dixmgr_model::{AlertPolicy, Delivery, Health, KnownAlerts, Plan, ServiceSpec, Severity};
 
 use super::*;
 use crate::http::HttpChecker;
@@ -328,4 +328,33 @@ fn restarts_are_counted_within_their_window_and_over_a_restart_of_ours() {
     again.see(UnitPhase::Active, "4", 1_030);
     let raised = report.try_recv().unwrap().alerts.raised;
     assert_eq!(raised[0].alert.annotations["summary"], "a was restarted 3 times in 5m");
+}
+
+#[test]
+fn another_policy_judges_at_once_and_what_fires_goes_on_or_is_over() {
+    let mut fixture = Fixture::judged_by(spec("a"), default_rules());
+    let mut report = fixture.watch(Some(state(UnitPhase::Active, "1", HealthStatus::Healthy)), None);
+    fixture.see(UnitPhase::Active, "1", 0);
+    fixture.see(UnitPhase::Failed, "1", 1);
+    let alert = report.try_recv().unwrap().alerts.raised[0].alert.clone();
+    let dead = Some(state(UnitPhase::Failed, "1", HealthStatus::Unknown));
+    let known = Known { alerts: [(alert.fingerprint.clone(), alert.severity)].into(), state: dead };
+    // Milder: the same alert, raised again for its severity.
+    let mut milder = (*default_rules()).clone();
+    milder.rules.iter_mut().for_each(|rule| rule.severity = Severity::Info);
+    let mut report = fixture.watch(known.clone(), None);
+    fixture.see(UnitPhase::Failed, "1", 2);
+    let _ = report.try_recv();
+    let mut report = fixture.watch(known.clone(), None);
+    fixture.entry.judge_by(&Arc::new(milder), Duration::from_secs(3));
+    fixture.see(UnitPhase::Failed, "1", 3);
+    let raised = report.try_recv().unwrap().alerts.raised.remove(0).alert;
+    assert_eq!((raised.fingerprint.as_str(), raised.severity), (alert.fingerprint.as_str(), Severity::Info));
+    assert_eq!(raised.starts_at, alert.starts_at, "it fires since it began");
+    // No rule is for it any more.
+    let mut report = fixture.watch(known, None);
+    fixture.entry.judge_by(&no_rules(), Duration::from_secs(4));
+    fixture.see(UnitPhase::Failed, "1", 4);
+    assert_eq!(report.try_recv().unwrap().alerts.resolved, [alert.fingerprint]);
+    assert!(page(&fixture).contains("dixmgr_alerts_active{alert_type=\"service_down\",severity=\"critical\"} 0"));
 }

@@ -227,6 +227,12 @@ impl Daemon {
         http::get(self.api_port, path).ok()
     }
 
+    /// Its configuration file.
+    #[must_use]
+    pub fn config_path(&self) -> PathBuf {
+        self.directory.join(format!("dixmgr-{}.toml", self.port))
+    }
+
     /// Its data directory.
     #[must_use]
     pub fn data_directory(&self) -> PathBuf {

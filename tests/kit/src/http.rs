@@ -302,14 +302,28 @@ fn ask(port: u16, head: &str, body: &str) -> io::Result<(u16, String)> {
 /// # Errors
 /// Nobody answers on the port, or what comes is not HTTP.
 pub fn request(port: u16, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+    request_with(port, method, path, &[("content-type", "application/json")], body)
+}
+
+/// Status and body of a request with these headers.
+///
+/// # Errors
+/// Nobody answers on the port, or what comes is not HTTP.
+pub fn request_with(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<(u16, String)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let length = body.len();
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
     )?;
     // Not up to the end of the connection: not everyone closes it as asked.
     let mut reader = BufReader::new(stream);

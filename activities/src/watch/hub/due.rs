@@ -13,7 +13,7 @@ use super::{Id, State};
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long a service that nobody watches and that is not in the plan is remembered: one that left it while no dixmgr ran.
-const LINGER: Duration = Duration::from_mins(1);
+const LINGER: Duration = Duration::from_secs(10);
 
 impl State {
     /// When there is something to do if nothing happens.
