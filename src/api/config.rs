@@ -67,7 +67,7 @@ struct Back {
 
 /// The configuration in force.
 #[derive(Debug, Serialize)]
-struct Configuration {
+struct Current {
     revision: u64,
     since: String,
     author: Author,
@@ -130,7 +130,7 @@ async fn show(State(api): State<Api>, Params(form): Params<Form>, headers: Heade
         let text = toml::to_string(&shown.document).map_err(|error| ApiError::unavailable(error.to_string()))?;
         return Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(TOML)), tag], text).into_response());
     }
-    Ok(([tag], Json(Configuration::of(shown)?)).into_response())
+    Ok(([tag], Json(Current::of(shown)?)).into_response())
 }
 
 async fn history(State(api): State<Api>, Params(few): Params<Few>) -> Result<Json<History>, ApiError> {
@@ -252,7 +252,7 @@ impl From<Refused> for ApiError {
     }
 }
 
-impl Configuration {
+impl Current {
     fn of(shown: Shown) -> Result<Self, ApiError> {
         let Shown { revision, since, author, file, needs_restart, document, running } = shown;
         let configuration = serde_json::to_value(document).map_err(|error| ApiError::unavailable(error.to_string()))?;

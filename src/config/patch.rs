@@ -41,8 +41,8 @@ pub fn merge(text: &str, patch: &Json) -> Result<String, PatchError> {
     Ok(document.to_string())
 }
 
-fn merge_table(table: &mut dyn TableLike, patch: &Map<String, Json>, path: &str) -> Result<(), PatchError> {
-    for (key, value) in patch {
+fn merge_table(table: &mut dyn TableLike, wanted: &Map<String, Json>, path: &str) -> Result<(), PatchError> {
+    for (key, value) in wanted {
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match value {
             Json::Null => drop(table.remove(key)),
@@ -62,10 +62,10 @@ fn merge_table(table: &mut dyn TableLike, patch: &Map<String, Json>, path: &str)
 }
 
 /// Merges into the tables of a list, each found by its name; one that is not there is added, and one that is `null` removed.
-fn merge_named(table: &mut dyn TableLike, key: &str, patch: &Map<String, Json>, path: &str) -> Result<(), PatchError> {
+fn merge_named(table: &mut dyn TableLike, key: &str, wanted: &Map<String, Json>, path: &str) -> Result<(), PatchError> {
     let list = table.remove(key).unwrap_or_default().into_array_of_tables();
     let mut list = list.unwrap_or_else(|_| ArrayOfTables::new());
-    for (name, value) in patch {
+    for (name, value) in wanted {
         let path = format!("{path}[{name}]");
         let found = list.iter().position(|table| table.get("name").and_then(Item::as_str) == Some(name));
         match (value, found) {

@@ -68,10 +68,8 @@ impl Live {
         let needs_restart = needs_restart(&self.inner.started.settings, &meaning.settings);
         let applied = document.text != state.document.text && !request.dry_run;
         let revision = state.revision + u64::from(applied);
-        let mut summary = difference.summary();
-        if difference.is_empty() && document.text != state.document.text {
-            summary = "nothing that matters changed".to_owned();
-        }
+        let only_words = difference.is_empty() && document.text != state.document.text;
+        let summary = if only_words { "nothing that matters changed".to_owned() } else { difference.summary() };
         let change = Change { revision, applied, summary, changes: difference.lines(), needs_restart };
         if request.dry_run {
             return Ok(change);

@@ -28,6 +28,9 @@ enum What {
     Changed(Vec<(&'static str, Option<Fact>, Option<Fact>)>),
 }
 
+/// The value of a key before and after.
+type Step<'d> = (&'d Option<Fact>, &'d Option<Fact>);
+
 impl Difference {
     /// From one configuration to another.
     pub(crate) fn between(old: &Meaning, new: &Meaning) -> Self {
@@ -97,7 +100,7 @@ impl Difference {
 
     /// What became of keys. The same step for several subjects is told once.
     fn keys(&self) -> Vec<String> {
-        let mut steps: BTreeMap<(Kind, &'static str), Vec<(&Option<Fact>, &Option<Fact>)>> = BTreeMap::new();
+        let mut steps: BTreeMap<(Kind, &'static str), Vec<Step<'_>>> = BTreeMap::new();
         for ((kind, _), what) in &self.changes {
             let What::Changed(keys) = what else { continue };
             for (key, from, to) in keys {
@@ -108,7 +111,7 @@ impl Difference {
     }
 }
 
-fn step(kind: Kind, key: &'static str, steps: &[(&Option<Fact>, &Option<Fact>)]) -> String {
+fn step(kind: Kind, key: &'static str, steps: &[Step<'_>]) -> String {
     let count = steps.len();
     let last = key.rsplit('.').next().unwrap_or(key);
     if kind == Kind::Rule && last == "threshold" {

@@ -232,6 +232,7 @@ fn matchers(matchers: &[Matcher]) -> Fact {
     shown(words.collect::<Vec<_>>().join(", "))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "texts and numbers, owned or not")]
 fn shown(value: impl ToString) -> Fact {
     Fact::Shown(value.to_string())
 }

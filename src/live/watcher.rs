@@ -27,10 +27,10 @@ pub(crate) async fn run(live: Live) {
         Ok(watcher) => watcher,
         Err(error) => return give_up(live.file(), &error),
     };
-    let mut watched = BTreeSet::new();
+    let mut directories = BTreeSet::new();
     loop {
         // A link may lead elsewhere by now.
-        if let Err(error) = follow(&mut watcher, &mut watched, live.file()) {
+        if let Err(error) = follow(&mut watcher, &mut directories, live.file()) {
             return give_up(live.file(), &error);
         }
         look(&live).await;
@@ -52,21 +52,21 @@ fn listen(stirred: watch::Sender<()>) -> notify::Result<RecommendedWatcher> {
 }
 
 /// Watches the directories where the file is.
-fn follow(watcher: &mut RecommendedWatcher, watched: &mut BTreeSet<PathBuf>, file: &Path) -> notify::Result<()> {
+fn follow(watcher: &mut RecommendedWatcher, directories: &mut BTreeSet<PathBuf>, file: &Path) -> notify::Result<()> {
     let directory = |path: &Path| {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         fs::canonicalize(parent.unwrap_or(Path::new(".")))
     };
     let mut wanted = BTreeSet::from([directory(file)?]);
     wanted.extend(fs::canonicalize(file).ok().and_then(|real| directory(&real).ok()));
-    for gone in watched.difference(&wanted) {
+    for gone in directories.difference(&wanted) {
         // It may be gone for good.
         let _ = watcher.unwatch(gone);
     }
-    for new in wanted.difference(watched) {
+    for new in wanted.difference(directories) {
         watcher.watch(new, RecursiveMode::NonRecursive)?;
     }
-    *watched = wanted;
+    *directories = wanted;
     Ok(())
 }
 

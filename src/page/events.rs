@@ -64,8 +64,8 @@ impl Events {
                 // Other services: what every listener shows has to be made anew.
                 let anew = tokio::select! {
                     Ok(()) = in_force.changed() => true,
-                    changed = changes.changed() => {
-                        if changed.is_err() {
+                    news = changes.changed() => {
+                        if news.is_err() {
                             return;
                         }
                         false
