@@ -29,7 +29,7 @@ use crate::live::{Author, Beginning, Live, Request, watcher};
 use crate::settings::{HISTORY, HistorySettings, Settings};
 use crate::signals::{Signals, hangups};
 use crate::units::Units;
-use crate::{control, notify, reclaim, root, silences, worker};
+use crate::{control, notify, pulse, reclaim, root, silences, worker};
 
 /// Longest time that a drain gives to what is under way on a cluster; with the rest of the drain it stays below 2 s.
 const DRAIN_CLUSTER: Duration = Duration::from_millis(1_500);
@@ -85,6 +85,8 @@ struct Daemon {
     home: Home,
     identity: Identity,
     client: watch::Sender<Option<Client>>,
+    /// How fast the engine, or the cluster, was lately.
+    pulse: watch::Receiver<Option<Duration>>,
     /// How services are now.
     board: Board,
     /// How they were.
@@ -143,8 +145,12 @@ impl Daemon {
             tasks.spawn(api::serve(listener, api, surface));
         }
         tasks.spawn(notify::watchdog());
+        let (beat, pulse) = watch::channel(None);
         if let Some(engine) = home.engine() {
-            tasks.spawn(control::serve(data.path().to_owned(), engine));
+            tasks.spawn(control::serve(data.path().to_owned(), engine.clone()));
+            tasks.spawn(pulse::of_engine(engine, beat));
+        } else {
+            tasks.spawn(pulse::of_cluster(client.subscribe(), beat));
         }
         let identity = Identity::own();
         Ok(Self {
@@ -159,6 +165,7 @@ impl Daemon {
             home,
             identity,
             client,
+            pulse,
             board,
             history,
             tasks,
@@ -247,6 +254,7 @@ impl Daemon {
             http: self.http.clone(),
             board: self.board.clone(),
             history: self.history.clone(),
+            engine: self.pulse.clone(),
         });
         worker::options(&self.settings.task_queue, self.room, activities, &self.metrics, self.home.is_cluster())
     }

@@ -31,6 +31,7 @@ mod live;
 mod notify;
 mod page;
 mod protojson;
+mod pulse;
 mod reclaim;
 mod root;
 mod signals;

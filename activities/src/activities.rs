@@ -9,26 +9,27 @@ use std::time::Duration;
 use dixmgr_alerting::silence::maintenance;
 use dixmgr_alerting::sync::SyncReading;
 use dixmgr_model::{
-    ActionOutcome, ActionReport, ActionRequest, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec, SyncCheck,
-    Target, UnitStatus,
+    ActionOutcome, ActionReport, ActionRequest, AlertChanges, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec,
+    SyncCheck, Target, UnitStatus,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::watch;
 
 use crate::api::{
-    DeadManRequest, DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchReport,
-    WatchRequest, definitions,
+    DeadManRequest, DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchOwnRequest,
+    WatchReport, WatchRequest, definitions,
 };
 use crate::error::{self, Failure};
-use crate::history::History;
-use crate::history::event::{Act, bounded, outcome as outcome_name};
+use crate::history::event::{bounded, outcome as outcome_name};
+use crate::history::{Act, History};
 use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::in_force::InForce;
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
 use crate::notify::NotifyError;
 use crate::notify::dead_man::check as check_looks;
+use crate::own::{OwnWatch, Sources};
 use crate::resources::{ResourceReport, resources};
 use crate::sync::{SyncChecker, SyncError};
 use crate::watch::activity::watch_service;
@@ -57,6 +58,8 @@ pub struct ActivitiesOptions {
     pub board: Board,
     /// Where how they were, and what was done, is kept; absent when it is switched off.
     pub history: Option<History>,
+    /// How long the engine took for a commit lately, or a cluster for an answer.
+    pub engine: watch::Receiver<Option<Duration>>,
 }
 
 /// The activities of one daemon, to be registered with its worker.
@@ -64,11 +67,12 @@ pub struct Activities {
     options: ActivitiesOptions,
     sync: SyncChecker,
     hub: Hub,
+    own: OwnWatch,
 }
 
 impl Activities {
     /// Names of all activities: their series exist before the first of them has run.
-    pub const NAMES: [&str; 17] = [
+    pub const NAMES: [&str; 18] = [
         "watch_service",
         "start_unit",
         "restart_unit",
@@ -76,6 +80,7 @@ impl Activities {
         "record_dependency_wait",
         "plan_page",
         "dead_man_ping",
+        "watch_own",
         "maintenance_windows",
         "notify",
         "CheckSystemdServiceActivity",
@@ -104,7 +109,14 @@ impl Activities {
             board: options.board.clone(),
             history: options.history.clone(),
         });
-        Self { options, sync, hub }
+        let sources = Sources {
+            in_force: options.in_force.clone(),
+            board: options.board.clone(),
+            metrics: options.metrics.clone(),
+            engine: options.engine.clone(),
+        };
+        let own = OwnWatch::new(sources);
+        Self { options, sync, hub, own }
     }
 
     /// The configuration, as it is now.
@@ -138,7 +150,8 @@ impl Activities {
         log(verb, &service, &unit, &reason, &report);
         if let Some(history) = &self.options.history {
             let (outcome, detail) = (outcome_name(report.outcome), bounded(&report.detail));
-            history.acted(&service, Act { verb: word(verb), reason, outcome, detail });
+            // What finds no room is counted there.
+            let _ = history.acted(&service, Act { verb: word(verb), reason, outcome, detail });
         }
         Ok(report)
     }
@@ -268,6 +281,16 @@ impl Activities {
         };
         check_looks(&self.options.board, &in_force.plan, request.interval).map_err(error::notify)?;
         in_force.notifier.ping(&dead_man.url).await.map_err(error::notify)
+    }
+
+    /// Looks at dixmgr itself.
+    #[activity(definition = definitions::WatchOwn)]
+    pub async fn watch_own(
+        self: Arc<Self>,
+        context: ActivityContext,
+        request: WatchOwnRequest,
+    ) -> Result<AlertChanges, ActivityError> {
+        self.own.watch(&context, request).await
     }
 
     /// Maintenance windows.

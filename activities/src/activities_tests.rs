@@ -57,6 +57,7 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         http: HttpChecker::new(),
         board: Board::default(),
         history: None,
+        engine: tokio::sync::watch::channel(None).1,
     };
     (Activities::new(options), manager)
 }

@@ -165,5 +165,5 @@ async fn status(State(api): State<Api>) -> Json<Value> {
 }
 
 async fn receivers(State(api): State<Api>) -> Json<Vec<Value>> {
-    Json(api.in_force.borrow().notifier.names().map(|name| json!({ "name": name })).collect())
+    Json(api.in_force.borrow().notifier.channels().into_iter().map(|name| json!({ "name": name })).collect())
 }

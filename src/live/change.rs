@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::difference::Difference;
 use super::meaning::{Meaning, needs_restart};
-use super::{Author, Live, Refused, State, Way, in_force, timestamp};
+use super::{Author, Live, Refused, State, Way, in_force, notifier, timestamp};
 use crate::config::{self, Document};
 use crate::durable;
 
@@ -143,7 +143,13 @@ impl Live {
         for spec in &new.plan.services {
             metrics.service_with_alerts(spec, &new.alerts.policy);
         }
-        self.inner.in_force.send_replace(Arc::new(in_force(new, &self.inner.http, metrics)));
+        // Channels that are the same go on: what is known of their failures holds.
+        let notifier = if old.alerts.channels == new.alerts.channels {
+            Arc::clone(&self.inner.in_force.borrow().notifier)
+        } else {
+            notifier(new, &self.inner.http, metrics)
+        };
+        self.inner.in_force.send_replace(Arc::new(in_force(new, notifier)));
         let stay: HashSet<String> = new.plan.names().collect();
         for name in old.plan.names().filter(|name| !stay.contains(name)) {
             metrics.forget_service(&name);

@@ -131,7 +131,8 @@ impl Live {
         let (revision, entry) = (journal.revision(), journal.last_applied());
         let author = entry.map_or_else(|| Author::local("start"), |entry| entry.author.clone());
         let since = entry.map_or_else(timestamp, |entry| entry.time.clone());
-        let in_force = watch::Sender::new(Arc::new(in_force(&meaning, &http, &metrics)));
+        let notifier = notifier(&meaning, &http, &metrics);
+        let in_force = watch::Sender::new(Arc::new(in_force(&meaning, notifier)));
         let state = State { document, meaning: meaning.clone(), revision, since, author, journal, refused: None };
         let state = Mutex::new(state);
         let inner = Inner { request, started: meaning, room, metrics, http, history, in_force, doorkeeper, state };
@@ -219,12 +220,17 @@ impl Live {
     }
 }
 
-/// What activities and pages go by. Series of the channels exist from now on.
-fn in_force(meaning: &Meaning, http: &HttpChecker, metrics: &Metrics) -> InForce {
+/// What sends messages. Series of the channels exist from now on.
+fn notifier(meaning: &Meaning, http: &HttpChecker, metrics: &Metrics) -> Arc<Notifier> {
+    Arc::new(Notifier::new(meaning.alerts.channels.clone(), http.clone(), metrics))
+}
+
+/// What activities and pages go by.
+fn in_force(meaning: &Meaning, notifier: Arc<Notifier>) -> InForce {
     InForce {
         plan: Arc::clone(&meaning.plan),
         alerts: Arc::new(meaning.alerts.policy.clone()),
-        notifier: Arc::new(Notifier::new(meaning.alerts.channels.clone(), http.clone(), metrics)),
+        notifier,
         dead_man: meaning.alerts.dead_man.clone(),
     }
 }

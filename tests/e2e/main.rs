@@ -21,6 +21,7 @@ mod history;
 mod installed;
 mod life;
 mod live;
+mod own_alerts;
 mod package;
 mod pictures;
 mod policy;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use dixmgr_alerting::fold::Looked;
 use dixmgr_alerting::health::CheckVerdict;
 use dixmgr_model::{
-    AlertKind, AlertPolicy, HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus,
+    AlertKind, AlertPolicy, HealthStatus, ServiceSpec, ServiceState, Signal, SyncState, SyncStatus, UnitPhase,
+    UnitStatus,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -284,6 +285,12 @@ impl Entry {
             let looked = self.alerts.used(&self.spec, usage, &self.metrics, now);
             self.judged(looked, now);
         }
+    }
+
+    /// Takes in what the history says of it, as it does `every` so often.
+    pub(super) fn foretold(&mut self, signals: &[(Signal, Option<f64>)], every: Duration, now: Duration) {
+        let looked = self.alerts.foretold(&self.spec, signals, every, &self.metrics, now);
+        self.judged(looked, now);
     }
 
     /// Takes in what a look meant for the alerts.

@@ -5,6 +5,7 @@
 //! next: a thousand registrations, or a thousand units that die together, take a few calls. The urgent lane (signals,
 //! registrations) does not wait for the routine one.
 
+mod beyond;
 mod due;
 mod reconfigure;
 mod start;
@@ -56,6 +57,7 @@ enum Event {
     Looked { lane: Lane, number: u64, ids: Vec<Id>, result: Result<Vec<UnitStatus>, ManagerError> },
     Sampled(Sampled),
     Checked { id: Id, epoch: u64, probe: ProbeId, result: ProbeResult },
+    Judged(beyond::Judged),
 }
 
 /// Who waits for a look.
@@ -134,6 +136,7 @@ struct State {
     windows: (BTreeSet<Id>, Option<Instant>),
     /// The manager could not be asked at the last look.
     blind: bool,
+    asking: beyond::Asking,
     clock: Clock,
     errors: Arc<ActivityMetrics>,
     watching: Arc<WatchMetrics>,
@@ -182,6 +185,7 @@ impl State {
             leaving: Default::default(),
             windows: Default::default(),
             blind: false,
+            asking: beyond::Asking::new(),
             clock: Clock::start(),
             ticks_per_second: procfs::ticks_per_second(),
         }
@@ -280,6 +284,7 @@ impl State {
             Event::Looked { lane, number, ids, result } => self.looked(lane, number, ids, result),
             Event::Sampled(sampled) => self.sampled(sampled),
             Event::Checked { id, epoch, probe, result } => self.checked(id, epoch, probe, result),
+            Event::Judged(judged) => self.judged(judged),
         }
     }
 
