@@ -209,8 +209,10 @@ fn a_kill_right_after_a_reload_loses_nothing_and_starts_nothing_twice() {
     daemon.start();
     daemon.await_ready();
     await_log(&daemon, "changed while dixmgr was down: 1 service removed");
-    eventually("web has no series", SOON, || (!has_series(&daemon, "web")).then_some(()));
-    assert_eq!((systemd.starts(WEB), systemd.starts(DB)), (1, 1));
+    eventually("web's workflow has ended", SOON, || daemon.log().contains("1 let go").then_some(()));
+    assert_eq!(get(&daemon, "/api/v1/services")["total"], 1);
+    systemd.kill_unit(WEB);
+    assert_stays(&daemon, "web is nobody's business", || (systemd.starts(WEB), systemd.starts(DB)) == (1, 1));
 }
 
 #[test]
