@@ -34,6 +34,7 @@ mod troubles;
 mod watch;
 mod wire;
 mod wire_acting;
+mod wire_nexus;
 mod wire_schedules;
 mod wire_skipping;
 mod wire_visibility;

@@ -11,6 +11,7 @@ mod commit;
 mod deployments;
 mod dispatch;
 mod effects;
+mod endpoints;
 mod inbox;
 mod lookup;
 mod measure;
@@ -42,6 +43,7 @@ pub(crate) use commit::status_of;
 pub(crate) use deployments::{Deployments, POLLER_MEMORY};
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
 pub(crate) use effects::SENDER;
+pub(crate) use endpoints::Endpoints;
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
 pub(crate) use reset::ResetRequest;
@@ -161,6 +163,8 @@ pub(crate) struct Core {
     pub(crate) activities: Activities,
     /// What operators have set of task queues.
     pub(crate) task_queues: TaskQueues,
+    /// Nexus endpoints, in all namespaces together.
+    pub(crate) endpoints: Endpoints,
     /// Workers that were heard of.
     pub(crate) workers: Workers,
     /// What it takes to skip time, in an engine for tests.
@@ -271,6 +275,7 @@ impl Core {
             deployments: Deployments::default(),
             activities: Activities::default(),
             task_queues: TaskQueues::default(),
+            endpoints: Endpoints::default(),
             workers: Workers::default(),
             skipping,
         };
@@ -280,6 +285,7 @@ impl Core {
         core.load_batch_jobs()?;
         core.load_deployments()?;
         core.load_task_queues()?;
+        core.load_endpoints()?;
         core.load_activities()?;
         core.load_open()?;
         Ok(core)

@@ -16,6 +16,7 @@ mod limits;
 mod masks;
 mod multi;
 pub(crate) mod namespace;
+mod nexus;
 mod operator;
 mod options;
 mod pause;
@@ -225,6 +226,11 @@ methods! {
     "ListSearchAttributes" => list_search_attributes,
     "DeleteNamespace" => delete_namespace,
     "ListClusters" => list_clusters,
+    "GetNexusEndpoint" => get_nexus_endpoint,
+    "CreateNexusEndpoint" => create_nexus_endpoint,
+    "UpdateNexusEndpoint" => update_nexus_endpoint,
+    "DeleteNexusEndpoint" => delete_nexus_endpoint,
+    "ListNexusEndpoints" => list_nexus_endpoints,
 }
 
 methods! {

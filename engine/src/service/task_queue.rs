@@ -35,7 +35,7 @@ const MAX_WEIGHTS: usize = 1_000;
 const MAX_KEY: usize = 64;
 const MAX_REASON: usize = 1_000;
 /// What names of the server's own parts of queues begin with.
-const SYSTEM_PREFIX: &str = "/_sys/";
+pub(super) const SYSTEM_PREFIX: &str = "/_sys/";
 
 impl Service {
     pub(super) async fn describe_task_queue(

@@ -255,6 +255,15 @@ pub struct NamespaceRow {
     pub data: Vec<u8>,
 }
 
+/// A Nexus endpoint. The caller keeps all of them in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointRow {
+    /// Its id.
+    pub id: String,
+    /// The endpoint, opaque; `None` to forget it.
+    pub data: Option<Vec<u8>>,
+}
+
 /// What an operator has set of a task queue. The caller keeps all of it in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskQueueRow {

@@ -10,6 +10,7 @@ mod attributes;
 mod batches;
 mod deletion;
 mod deployments;
+mod endpoints;
 mod file;
 mod full;
 mod hand;
