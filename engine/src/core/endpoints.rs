@@ -42,7 +42,7 @@ impl Endpoints {
     }
 
     /// The first one whose tasks go to a namespace.
-    pub(crate) fn into_namespace(&self, namespace: &str) -> Option<&Endpoint> {
+    pub(crate) fn leading_to(&self, namespace: &str) -> Option<&Endpoint> {
         self.by_id.values().find(|endpoint| worker(endpoint).is_some_and(|worker| worker.namespace == namespace))
     }
 

@@ -40,7 +40,7 @@ fn delete(core: &mut Core, name: &str) -> Result<DeleteNamespaceResponse, Status
     if BUILT_IN.contains(&name) {
         return Err(Status::failed_precondition("unable to delete system namespace"));
     }
-    if let Some(spec) = core.endpoints.into_namespace(name).and_then(|endpoint| endpoint.spec.as_ref()) {
+    if let Some(spec) = core.endpoints.leading_to(name).and_then(|endpoint| endpoint.spec.as_ref()) {
         let message = format!("cannot delete a namespace that is a target of a Nexus endpoint {}", spec.name);
         return Err(Status::failed_precondition(message));
     }
