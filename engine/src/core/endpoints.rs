@@ -115,7 +115,7 @@ fn name(endpoint: &Endpoint) -> &str {
 }
 
 /// The namespace and task queue that an endpoint's tasks go to.
-pub(crate) fn worker(endpoint: &Endpoint) -> Option<&Worker> {
+pub(super) fn worker(endpoint: &Endpoint) -> Option<&Worker> {
     match endpoint.spec.as_ref()?.target.as_ref()?.variant.as_ref()? {
         Variant::Worker(worker) => Some(worker),
         Variant::External(_) => None,

@@ -7,6 +7,7 @@
 
 mod backup;
 mod batch_jobs;
+mod callbacks;
 mod commit;
 mod deployments;
 mod dispatch;
@@ -16,6 +17,7 @@ mod inbox;
 mod lookup;
 mod measure;
 mod namespaces;
+mod nexus;
 mod query;
 mod reset;
 mod response;
@@ -39,6 +41,7 @@ use tokio::sync::oneshot;
 use tonic::Status;
 
 pub(crate) use batch_jobs::{BatchJob, BatchJobs};
+pub(crate) use callbacks::{SYSTEM_CALLBACK, event_link, started_link};
 pub(crate) use commit::status_of;
 pub(crate) use deployments::{Deployments, POLLER_MEMORY};
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
@@ -57,7 +60,7 @@ use crate::{
     EngineError,
     clock::Clock,
     history::{
-        Changes, Execution,
+        CallId, Changes, Execution,
         state::{Effect, PendingKind},
         time::Nanos,
     },
@@ -106,6 +109,8 @@ pub(crate) struct Live {
     unsaved_row: bool,
     /// Tasks of this execution that wait in a queue.
     queued: BTreeSet<(i64, i32)>,
+    /// Requests to Nexus handlers that are under way, each with the queue that it was put on.
+    calls: BTreeMap<CallId, QueueKey>,
     pub(crate) queries: BTreeMap<u64, PendingQuery>,
     pub(crate) history_waiters: Vec<HistoryWaiter>,
     update_waits: Vec<UpdateWait>,
@@ -345,10 +350,10 @@ impl Core {
         live.unsaved_pending.extend(changes.pending.iter().copied());
         self.touched.insert(key);
         self.effects.extend(changes.effects.into_iter().map(|effect| (key, effect)));
-        self.enqueue_tasks(
-            key,
-            changes.pending.iter().filter(|(kind, _)| *kind == PendingKind::Activity).map(|(_, id)| *id),
-        );
+        let changed = |kind| changes.pending.iter().filter(move |(of, _)| *of == kind).map(|(_, id)| *id);
+        self.enqueue_tasks(key, changed(PendingKind::Activity));
+        let operations: Vec<i64> = changed(PendingKind::Operation).collect();
+        self.enqueue_calls(key, &operations);
     }
 
     /// Carries out effects and hands tasks to waiting workers until nothing is left to do.

@@ -17,7 +17,8 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{
-    Execution, MAX_PENDING,
+    Execution, MAX_PENDING, OperationTarget,
+    operation_check::Operations,
     protocol::{self, Incoming},
     retry_policy::{check_policy, complete_policy},
     time::{Nanos, from_duration},
@@ -53,6 +54,8 @@ pub struct CompletedTask {
     pub versioning_behavior: VersioningBehavior,
     /// The version of the worker, if it has one.
     pub version: Option<WorkerDeploymentVersion>,
+    /// Where the Nexus operations go that its commands schedule, in their order.
+    pub operations: Vec<OperationTarget>,
 }
 
 /// What came of a completed task.
@@ -102,8 +105,17 @@ impl Execution {
         self.take_rejections(&mut messages);
         let mut eager = Vec::new();
         let mut new_run_id = Some(new_run_id);
+        let mut operations = task.operations.into_iter();
         for command in task.commands {
+            let metadata = command.user_metadata.clone();
             match command.attributes {
+                Some(C::ScheduleNexusOperationCommandAttributes(a)) => {
+                    let target = operations.next().unwrap_or_default();
+                    self.schedule_operation(now, completed, a, target, metadata);
+                }
+                Some(C::RequestCancelNexusOperationCommandAttributes(a)) => {
+                    self.request_cancel_operation(now, completed, a.scheduled_event_id, metadata);
+                }
                 Some(C::ProtocolMessageCommandAttributes(a)) => {
                     if let Some(message) = protocol::take(&mut messages, &a.message_id) {
                         self.take_message(now, message);
@@ -242,7 +254,7 @@ impl Execution {
                 };
                 self.record(now, Attributes::WorkflowPropertiesModifiedEventAttributes(attributes));
             }
-            // Carried out by the caller, or refused by `check_commands`.
+            // Carried out by the caller.
             Some(
                 C::ProtocolMessageCommandAttributes(_)
                 | C::ScheduleNexusOperationCommandAttributes(_)
@@ -347,10 +359,9 @@ impl Execution {
                 return Ok(true);
             }
             Some(C::ProtocolMessageCommandAttributes(a)) => seen.updates.command(&a.message_id)?,
-            Some(
-                C::ScheduleNexusOperationCommandAttributes(_) | C::RequestCancelNexusOperationCommandAttributes(_),
-            ) => {
-                return Err(bad(Cause::FeatureDisabled, &unsupported("Nexus")));
+            Some(C::ScheduleNexusOperationCommandAttributes(a)) => seen.operations.schedule(a)?,
+            Some(C::RequestCancelNexusOperationCommandAttributes(a)) => {
+                seen.operations.cancel(a.scheduled_event_id)?;
             }
             None => return Err(bad(Cause::UnhandledCommand, "a command has no attributes")),
         }
@@ -368,6 +379,7 @@ struct Seen<'a> {
     cancels: usize,
     /// Activities scheduled by earlier commands of the task, whose event ids are not known yet.
     scheduled: i64,
+    operations: Operations<'a>,
     updates: protocol::Check<'a>,
 }
 
@@ -381,6 +393,7 @@ impl<'a> Seen<'a> {
             signals: execution.signals.len(),
             cancels: execution.cancels.len(),
             scheduled: 0,
+            operations: Operations::new(execution),
             updates: protocol::Check::new(execution, messages),
         }
     }
@@ -419,10 +432,6 @@ fn require(holds: bool, cause: Cause, message: impl FnOnce() -> String) -> Resul
 
 fn bad(cause: Cause, message: &str) -> CommandError {
     CommandError { cause, message: message.to_owned() }
-}
-
-fn unsupported(what: &str) -> String {
-    format!("{what} is not supported by this engine")
 }
 
 fn too_many(what: &str) -> String {

@@ -16,7 +16,7 @@ mod limits;
 mod masks;
 mod multi;
 pub(crate) mod namespace;
-mod nexus;
+pub(crate) mod nexus;
 mod operator;
 mod options;
 mod pause;
@@ -198,6 +198,9 @@ methods! {
     "UnpauseActivityExecution" => unpause_activity_execution,
     "ResetActivityExecution" => reset_activity_execution,
     "UpdateActivityExecutionOptions" => update_activity_execution_options,
+    "PollNexusTaskQueue" => poll_nexus_task_queue,
+    "RespondNexusTaskCompleted" => respond_nexus_task_completed,
+    "RespondNexusTaskFailed" => respond_nexus_task_failed,
     "RecordWorkerHeartbeat" => record_worker_heartbeat,
     "ListWorkers" => list_workers,
     "CountWorkers" => count_workers,

@@ -271,7 +271,7 @@ pub struct TaskQueueRow {
     pub namespace: String,
     /// Name.
     pub name: String,
-    /// 0: workflow tasks, 1: activity tasks.
+    /// 0: workflow tasks, 1: activity tasks, 2: requests to Nexus handlers.
     pub kind: u8,
     /// The settings, opaque; `None` to forget them.
     pub data: Option<Vec<u8>>,

@@ -19,6 +19,7 @@ mod ids;
 mod kill;
 mod limits;
 mod namespaces;
+mod nexus;
 mod queries;
 mod reading;
 mod refusals;

@@ -4,6 +4,7 @@
 
 mod control;
 mod model;
+mod operations;
 mod parts;
 mod sound;
 mod steps;

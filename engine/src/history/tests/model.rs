@@ -6,9 +6,10 @@ use temporalio_common::protos::temporal::api::{
         CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
         FailWorkflowExecutionCommandAttributes, ModifyWorkflowPropertiesCommandAttributes,
         ProtocolMessageCommandAttributes, RecordMarkerCommandAttributes, RequestCancelActivityTaskCommandAttributes,
-        RequestCancelExternalWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
-        SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
-        StartTimerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C,
+        RequestCancelExternalWorkflowExecutionCommandAttributes, RequestCancelNexusOperationCommandAttributes,
+        ScheduleActivityTaskCommandAttributes, SignalExternalWorkflowExecutionCommandAttributes,
+        StartChildWorkflowExecutionCommandAttributes, StartTimerCommandAttributes,
+        UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C,
     },
     common::v1::{ActivityType, Memo, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
     enums::v1::{
@@ -25,6 +26,7 @@ use temporalio_common::protos::temporal::api::{
 };
 
 use super::{
+    operations::target_of_operation,
     parts::{closing, failure, field, message, payloads, pick, response, target},
     steps::{Beginning, Deed, Failing, Limits, Step},
 };
@@ -78,6 +80,7 @@ impl Model {
             attributes,
             request_id: "start".into(),
             user_metadata: None,
+            links: Vec::new(),
         };
         let execution = Execution::start(1, now, input);
         let mut model = Self {
@@ -194,6 +197,8 @@ impl Model {
                     self.execution.cancel_delivered(now, id, &target(), result);
                 }
             }
+            Step::Answer(which, how) => self.answer(*which, *how),
+            Step::OperationEnds(which, how) => self.end_operation(*which, *how),
             Step::Pause
             | Step::Unpause
             | Step::Options(_)
@@ -220,7 +225,9 @@ impl Model {
         }
         let (messages, commands) = (self.messages(deeds), self.commands(deeds));
         let sticky = Some(("sticky".to_owned(), 10 * SECOND));
-        let task = CompletedTask { commands, messages, identity: "worker".into(), sticky, ..CompletedTask::default() };
+        let operations = commands.iter().map(|_| target_of_operation()).collect();
+        let identity = "worker".to_owned();
+        let task = CompletedTask { commands, messages, identity, sticky, operations, ..CompletedTask::default() };
         let before = self.execution.clone();
         if let Err(error) = self.execution.complete_workflow_task(self.now, task, || "next run".to_owned()) {
             assert_eq!(self.execution.info, before.info, "refused commands change nothing");
@@ -287,6 +294,13 @@ impl Model {
             Deed::CancelActivity(which) => {
                 let scheduled_event_id = pick(self.execution.activities.keys().copied().collect(), *which)?;
                 C::RequestCancelActivityTaskCommandAttributes(RequestCancelActivityTaskCommandAttributes {
+                    scheduled_event_id,
+                })
+            }
+            Deed::Operation(limits) => self.schedule_operation(*limits),
+            Deed::CancelOperation(which) => {
+                let scheduled_event_id = pick(self.execution.operations.keys().copied().collect(), *which)?;
+                C::RequestCancelNexusOperationCommandAttributes(RequestCancelNexusOperationCommandAttributes {
                     scheduled_event_id,
                 })
             }
