@@ -132,6 +132,7 @@ impl Core {
         if self.current.get(&id) == Some(&key) {
             self.current.remove(&id);
         }
+        self.drop_calls(key, live.calls);
         self.requeue_queries_of_closed(key, live.queries, &live.execution.info);
     }
 

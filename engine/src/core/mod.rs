@@ -55,7 +55,10 @@ pub(crate) use standalone::{Activities, decode as decode_activity, no_activity};
 pub(crate) use task_queues::TaskQueues;
 pub(crate) use update::{Progress, Reached, UpdateWait, WaitFor};
 
-use self::inbox::{Inbox, InboxSender, Refused};
+use self::{
+    inbox::{Inbox, InboxSender, Refused},
+    nexus::Called,
+};
 use crate::{
     EngineError,
     clock::Clock,
@@ -109,8 +112,8 @@ pub(crate) struct Live {
     unsaved_row: bool,
     /// Tasks of this execution that wait in a queue.
     queued: BTreeSet<(i64, i32)>,
-    /// Requests to Nexus handlers that are under way, each with the queue that it was put on.
-    calls: BTreeMap<CallId, QueueKey>,
+    /// Requests to Nexus handlers that are under way.
+    calls: BTreeMap<CallId, Called>,
     pub(crate) queries: BTreeMap<u64, PendingQuery>,
     pub(crate) history_waiters: Vec<HistoryWaiter>,
     update_waits: Vec<UpdateWait>,

@@ -3,7 +3,7 @@
 //! A request that is under way is part of its execution's state, and so is put back on its queue when the engine opens. That a
 //! worker has taken it is not stored: one that does not answer in time is asked again, with the same request id.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use temporalio_common::protos::temporal::api::{
     history::v1::history_event::Attributes,
@@ -38,6 +38,14 @@ use crate::{
 const USER_AGENT: &str = "temporalio/server";
 const NANOS_PER_MILLI: Nanos = 1_000_000;
 
+/// Where a request that is under way has gone.
+#[derive(Debug)]
+pub(super) struct Called {
+    queue: QueueKey,
+    /// Whether a worker has it.
+    taken: bool,
+}
+
 impl Core {
     /// Brings the queues in step with the requests of those operations: those that are under way wait there, others do not.
     pub(super) fn enqueue_calls(&mut self, key: i64, operations: &[i64]) {
@@ -55,7 +63,7 @@ impl Core {
             };
             let rank = Rank::of(live.execution.info.priority());
             if let Some(live) = self.live.get_mut(&key) {
-                live.calls.insert(call, queue.clone());
+                live.calls.insert(call, Called { queue: queue.clone(), taken: false });
             }
             let now = self.now();
             self.queues.add_task(&queue, Task::Nexus { key, call }, rank, now);
@@ -85,10 +93,24 @@ impl Core {
         let execution = &live.execution;
         let stale = |call: &CallId| call.scheduled_event_id == operation && !execution.awaits(*call);
         let gone: Vec<_> = live.calls.extract_if(.., |call, _| stale(call)).collect();
-        for (call, queue) in gone {
-            for part in self.queues.keys(&queue) {
-                self.queues.remove_tasks(&part, |task| *task == Task::Nexus { key, call });
-            }
+        for (call, called) in gone {
+            self.unqueue_call(key, call, &called);
+        }
+    }
+
+    /// Takes what waits for workers on behalf of an execution that has closed off its queues.
+    pub(super) fn drop_calls(&mut self, key: i64, calls: BTreeMap<CallId, Called>) {
+        for (call, called) in calls {
+            self.unqueue_call(key, call, &called);
+        }
+    }
+
+    fn unqueue_call(&mut self, key: i64, call: CallId, called: &Called) {
+        if called.taken {
+            return;
+        }
+        for part in self.queues.keys(&called.queue) {
+            self.queues.remove_tasks(&part, |task| *task == Task::Nexus { key, call });
         }
     }
 
@@ -102,8 +124,13 @@ impl Core {
 
     /// Gives a request to a worker; gives the worker back when nobody waits for an answer any more.
     pub(super) fn give_call(&mut self, queue: &QueueKey, key: i64, call: CallId, poller: Poller) -> Option<Poller> {
-        if !self.live.get(&key).is_some_and(|live| live.execution.awaits(call)) {
+        let Some(live) = self.live.get_mut(&key).filter(|live| live.execution.awaits(call)) else {
             return Some(poller);
+        };
+        // After a failed commit it may wait in the queue twice.
+        match live.calls.get_mut(&call) {
+            Some(called) if !called.taken => called.taken = true,
+            _ => return Some(poller),
         }
         self.hand_over(queue.clone(), poller.reply, move |core| {
             core.nexus_response(key, call).map(|response| Delivery::Nexus(Box::new(response)))

@@ -14,7 +14,7 @@ use super::{
     Attachment, Execution, TaskStart,
     callback::is_attachment,
     lifecycle::SERVER,
-    operation::event_of_operation,
+    operation_apply::event_of_operation,
     options::options_of_event,
     state::{PendingKind, SignalInput},
     time::{Nanos, deadline, from_duration, shorter},

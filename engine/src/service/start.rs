@@ -1,12 +1,9 @@
 //! Starting executions: who may take a workflow id, and with what a run begins.
 
 use temporalio_common::protos::temporal::api::{
-    common::v1::{
-        Link, RetryPolicy, WorkflowExecution, WorkflowType,
-        link::workflow_event::{Reference, RequestIdReference},
-    },
+    common::v1::{Link, RetryPolicy, WorkflowExecution, WorkflowType},
     enums::v1::{
-        EventType, TaskQueueKind, WorkflowExecutionStatus as RunStatus, WorkflowIdConflictPolicy as Conflict,
+        TaskQueueKind, WorkflowExecutionStatus as RunStatus, WorkflowIdConflictPolicy as Conflict,
         WorkflowIdReusePolicy as Reuse,
     },
     history::v1::WorkflowExecutionStartedEventAttributes,
@@ -21,13 +18,13 @@ use uuid::Uuid;
 
 use super::{
     MAX_ID_LENGTH, Service, limits,
-    nexus::callback::{attachment, check_attached, check_room, own_links},
+    nexus::callback::{attach, attachment, check_attached, own_links},
     require_id,
     status::already_started,
     versioning::{check_override, check_pinned},
 };
 use crate::{
-    core::{Core, closed_info, event_link, started_link},
+    core::{Core, closed_info, started_link},
     cron,
     history::{
         Attachment, StartInput, TaskStart, TaskStarted,
@@ -378,23 +375,6 @@ pub(crate) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInpu
     let link = core.info(key).ok().map(|info| started_link(&info));
     let eager = task.flatten().map(|task| (key, task));
     Ok(Started { first_run_id: run_id.clone(), run_id, new: true, link, eager })
-}
-
-/// Leaves at an open run what a start has for it. Answers where that stands.
-fn attach(
-    core: &mut Core,
-    key: i64,
-    info: &ExecutionInfo,
-    attachment: Option<Attachment>,
-) -> Result<Option<Link>, Status> {
-    let Some(attachment) = attachment else { return Ok(Some(started_link(info))) };
-    let request_id = attachment.request_id.clone();
-    if !info.attached_requests.contains(&request_id) {
-        check_room(info.callbacks.len(), attachment.callbacks.len())?;
-    }
-    core.update(key, |e, now| e.attach(now, attachment));
-    let event_type = EventType::WorkflowExecutionOptionsUpdated.into();
-    Ok(Some(event_link(info, Reference::RequestIdRef(RequestIdReference { request_id, event_type }))))
 }
 
 /// Whether nothing holds the first workflow task back.

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use dixmgr_engine::inspect;
 use temporalio_common::protos::temporal::api::{
-    command::v1::{Command, ScheduleNexusOperationCommandAttributes, command::Attributes as C},
+    command::v1::{
+        Command, RequestCancelNexusOperationCommandAttributes, ScheduleNexusOperationCommandAttributes,
+        command::Attributes as C,
+    },
     common::v1::{Callback, callback},
     enums::v1::{CallbackState, NexusOperationCancellationState, PendingNexusOperationState},
     failure::v1::{Failure, NexusHandlerFailureInfo, failure::FailureInfo},
@@ -320,9 +323,7 @@ async fn a_cancellation_is_delivered_once_there_is_something_to_cancel() {
     let task = home.nexus_task().await;
     home.signal("caller", "go").await.unwrap();
     let workflow = home.workflow_task("caller").await;
-    let cancel = temporalio_common::protos::temporal::api::command::v1::RequestCancelNexusOperationCommandAttributes {
-        scheduled_event_id: 5,
-    };
+    let cancel = RequestCancelNexusOperationCommandAttributes { scheduled_event_id: 5 };
     let cancel = command(C::RequestCancelNexusOperationCommandAttributes(cancel));
     home.complete(workflow.task_token, vec![cancel]).await.unwrap();
     home.crash().await;

@@ -8,6 +8,7 @@ mod operations;
 mod parts;
 mod sound;
 mod steps;
+mod updates;
 
 use model::Model;
 use proptest::prelude::*;

@@ -236,43 +236,6 @@ impl Model {
         }
     }
 
-    /// A worker's messages for the updates among `deeds`: some twice, some too late, some of updates that nobody knows.
-    fn messages(&self, deeds: &[Deed]) -> Vec<Message> {
-        let mut messages = Vec::new();
-        for deed in deeds {
-            match deed {
-                Deed::AcceptUpdate(which, at_once) => {
-                    let id = self.sent_update(*which);
-                    let accept = Acceptance {
-                        accepted_request_message_id: "message".into(),
-                        accepted_request_sequencing_event_id: 1,
-                        ..Acceptance::default()
-                    };
-                    messages.push(message(&id, "Acceptance", &accept));
-                    messages.extend(at_once.then(|| message(&id, "Response", &response(&id))));
-                }
-                Deed::RejectUpdate(which) => {
-                    let id = self.sent_update(*which);
-                    messages.push(message(&id, "Rejection", &Rejection::default()));
-                }
-                Deed::CompleteUpdate(which) => {
-                    let accepted = self.execution.updates.values().filter(|update| update.completed_event_id == 0);
-                    let accepted = accepted.map(|update| update.update_id.clone());
-                    if let Some(id) = pick(accepted.collect(), *which) {
-                        messages.push(message(&id, "Response", &response(&id)));
-                    }
-                }
-                _ => {}
-            }
-        }
-        messages
-    }
-
-    fn sent_update(&self, which: u8) -> String {
-        let sent = self.execution.admitted.iter().map(|update| update.update_id().to_owned());
-        pick(sent.collect(), which).unwrap_or_else(|| "nobody's".to_owned())
-    }
-
     /// The commands for `deeds`; a close only at the end, as a worker sends it.
     fn commands(&mut self, deeds: &[Deed]) -> Vec<Command> {
         let mut commands = Vec::new();

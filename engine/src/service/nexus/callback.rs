@@ -2,12 +2,21 @@
 
 use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
-    common::v1::{Callback, Link, callback::Variant},
+    common::v1::{
+        Callback, Link,
+        callback::Variant,
+        link::workflow_event::{Reference, RequestIdReference},
+    },
+    enums::v1::EventType,
     workflowservice::v1::StartWorkflowExecutionRequest,
 };
 use tonic::Status;
 
-use crate::{core::SYSTEM_CALLBACK, history::Attachment, service::refuse};
+use crate::{
+    core::{Core, SYSTEM_CALLBACK, event_link, started_link},
+    history::{Attachment, state::ExecutionInfo},
+    service::refuse,
+};
 
 /// Callbacks of one execution (`system.maxCallbacksPerExecution`).
 const MAX_CALLBACKS: usize = 2_000;
@@ -85,11 +94,31 @@ pub(in crate::service) fn attachment(request: &StartWorkflowExecutionRequest) ->
     (attachment != Attachment::default()).then_some(attachment)
 }
 
+/// Leaves at an open run what a start has for it. Answers where that stands.
+///
+/// # Errors
+/// `FAILED_PRECONDITION`: it has as many callbacks as it may.
+pub(in crate::service) fn attach(
+    core: &mut Core,
+    key: i64,
+    info: &ExecutionInfo,
+    attachment: Option<Attachment>,
+) -> Result<Option<Link>, Status> {
+    let Some(attachment) = attachment else { return Ok(Some(started_link(info))) };
+    let request_id = attachment.request_id.clone();
+    if !info.attached_requests.contains(&request_id) {
+        check_room(info.callbacks.len(), attachment.callbacks.len())?;
+    }
+    core.update(key, |e, now| e.attach(now, attachment));
+    let event_type = EventType::WorkflowExecutionOptionsUpdated.into();
+    Ok(Some(event_link(info, Reference::RequestIdRef(RequestIdReference { request_id, event_type }))))
+}
+
 /// Checks that a run has room for more callbacks.
 ///
 /// # Errors
 /// `FAILED_PRECONDITION`: it has as many as it may.
-pub(in crate::service) fn check_room(attached: usize, more: usize) -> Result<(), Status> {
+fn check_room(attached: usize, more: usize) -> Result<(), Status> {
     if more == 0 || attached + more <= MAX_CALLBACKS {
         return Ok(());
     }
