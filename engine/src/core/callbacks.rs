@@ -99,8 +99,8 @@ impl Core {
             links: vec![started_link(handler)],
             end,
         };
-        let taken = self.update(caller, |e, now| e.complete_operation(now, completion));
-        if taken == Some(true) { Ok(()) } else { Err(gone()) }
+        let waited_for = self.update(caller, |e, now| e.complete_operation(now, completion));
+        if waited_for == Some(true) { Ok(()) } else { Err(gone()) }
     }
 }
 

@@ -353,9 +353,9 @@ impl Core {
         live.unsaved_pending.extend(changes.pending.iter().copied());
         self.touched.insert(key);
         self.effects.extend(changes.effects.into_iter().map(|effect| (key, effect)));
-        let changed = |kind| changes.pending.iter().filter(move |(of, _)| *of == kind).map(|(_, id)| *id);
-        self.enqueue_tasks(key, changed(PendingKind::Activity));
-        let operations: Vec<i64> = changed(PendingKind::Operation).collect();
+        let pending = |kind| changes.pending.iter().filter(move |(of, _)| *of == kind).map(|(_, id)| *id);
+        self.enqueue_tasks(key, pending(PendingKind::Activity));
+        let operations: Vec<i64> = pending(PendingKind::Operation).collect();
         self.enqueue_calls(key, &operations);
     }
 

@@ -165,7 +165,7 @@ impl Execution {
             HandlerAnswer::Error { failure, retryable: true } => return self.back_off(now, call, *failure),
             HandlerAnswer::Error { failure, .. } if call.cancel => self.record_cancel_outcome(now, id, Some(*failure)),
             HandlerAnswer::Error { failure, .. } => {
-                self.end_operation(now, id, OperationEnd::Failed(failure), Vec::new())
+                self.end_operation(now, id, OperationEnd::Failed(failure), Vec::new());
             }
         }
         self.schedule_workflow_task(now);

@@ -82,7 +82,6 @@ fn describe(core: &Core, key: i64) -> Result<DescribeWorkflowExecutionResponse, 
         workflow_extended_info: Some(extended(&execution.info)),
         pending_nexus_operations: pending_operations(execution),
         callbacks: callbacks(&execution.info),
-        ..Default::default()
     })
 }
 

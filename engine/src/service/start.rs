@@ -165,7 +165,6 @@ fn answer(core: &Core, started: Started) -> Result<StartWorkflowExecutionRespons
         link: started.link,
         status: RunStatus::Running.into(),
         eager_workflow_task: task,
-        ..Default::default()
     })
 }
 

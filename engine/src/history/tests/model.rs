@@ -20,14 +20,13 @@ use temporalio_common::protos::temporal::api::{
         HistoryEvent, WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionStartedEventAttributes,
         history_event::Attributes,
     },
-    protocol::v1::Message,
     taskqueue::v1::TaskQueue,
-    update::v1::{Acceptance, Meta, Rejection, Request},
+    update::v1::{Meta, Request},
 };
 
 use super::{
-    operations::target_of_operation,
-    parts::{closing, failure, field, message, payloads, pick, response, target},
+    operations::{schedule_operation, target_of_operation},
+    parts::{closing, failure, field, payloads, pick, target},
     steps::{Beginning, Deed, Failing, Limits, Step},
 };
 use crate::history::{
@@ -260,7 +259,7 @@ impl Model {
                     scheduled_event_id,
                 })
             }
-            Deed::Operation(limits) => self.schedule_operation(*limits),
+            Deed::Operation(limits) => schedule_operation(*limits),
             Deed::CancelOperation(which) => {
                 let scheduled_event_id = pick(self.execution.operations.keys().copied().collect(), *which)?;
                 C::RequestCancelNexusOperationCommandAttributes(RequestCancelNexusOperationCommandAttributes {

@@ -19,18 +19,19 @@ pub(super) fn target_of_operation() -> OperationTarget {
     OperationTarget { endpoint_id: "endpoint".into(), request_id: "request".into() }
 }
 
-impl Model {
-    pub(super) fn schedule_operation(&self, limits: Limits) -> C {
-        let seconds = |seconds: u8| duration(Nanos::from(seconds) * SECOND);
-        C::ScheduleNexusOperationCommandAttributes(ScheduleNexusOperationCommandAttributes {
-            endpoint: "endpoint".into(),
-            schedule_to_close_timeout: seconds(limits.schedule_to_close),
-            schedule_to_start_timeout: seconds(limits.schedule_to_start),
-            start_to_close_timeout: seconds(limits.start_to_close),
-            ..Default::default()
-        })
-    }
+/// The command that schedules one.
+pub(super) fn schedule_operation(limits: Limits) -> C {
+    let seconds = |seconds: u8| duration(Nanos::from(seconds) * SECOND);
+    C::ScheduleNexusOperationCommandAttributes(ScheduleNexusOperationCommandAttributes {
+        endpoint: "endpoint".into(),
+        schedule_to_close_timeout: seconds(limits.schedule_to_close),
+        schedule_to_start_timeout: seconds(limits.schedule_to_start),
+        start_to_close_timeout: seconds(limits.start_to_close),
+        ..Default::default()
+    })
+}
 
+impl Model {
     pub(super) fn answer(&mut self, which: u8, how: Answering) {
         let calls = self.execution.operations.values().filter_map(|operation| Some(operation.call()?.0));
         let Some(call) = pick(calls.collect(), which) else { return };
