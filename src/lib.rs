@@ -29,6 +29,7 @@ mod incidents;
 mod notify;
 mod page;
 mod protojson;
+mod pulse;
 mod reclaim;
 mod root;
 mod signals;
