@@ -340,7 +340,7 @@ async fn a_cancellation_is_delivered_once_there_is_something_to_cancel() {
     home.pass(Duration::from_secs(1)).await;
     home.say_failed(&home.nexus_task().await, "NOT_IMPLEMENTED").await;
     assert_eq!(state(home.operation("caller").await), NexusOperationCancellationState::Failed);
-    home.pass(Duration::from_secs(60)).await;
+    home.pass(Duration::from_mins(1)).await;
     let expected = ["SCHEDULED", "CANCEL_REQUESTED", "STARTED", "CANCEL_REQUEST_FAILED", "TIMED_OUT"];
     assert_eq!(home.of_operations("caller").await, expected);
 }
