@@ -260,7 +260,7 @@ impl Watched {
 }
 
 /// Names that a template may use beside the labels of the rule itself.
-pub const TEMPLATE_NAMES: [&str; 12] = [
+pub const TEMPLATE_NAMES: [&str; 13] = [
     "alertname",
     "service",
     "type",
@@ -273,6 +273,7 @@ pub const TEMPLATE_NAMES: [&str; 12] = [
     "detail",
     "dependents",
     "channel",
+    "measure",
 ];
 
 /// The identity of a rule's alert: its severity and the rule's name are no part of it.
@@ -305,6 +306,10 @@ fn format_value(signal: Signal, value: f64) -> String {
         Signal::Memory => bytes(value),
         Signal::Disk | Signal::DiskRead | Signal::DiskWrite => format!("{}/s", bytes(value)),
         Signal::ResponseTime | Signal::EngineLatency => format!("{value:.3} s"),
+        Signal::CpuDeviation | Signal::MemoryDeviation | Signal::ResponseTimeDeviation | Signal::RestartDeviation => {
+            format!("{value:.1} times its usual spread")
+        }
+        Signal::MemoryForecast => format!("{value:.1} h"),
         Signal::DiskFree => format!("{value:.1} %"),
         Signal::LookDelay => format!("{value:.0} s"),
         _ => format!("{value}"),
@@ -334,6 +339,8 @@ fn detail(signal: Signal, spec: &ServiceSpec, state: &ServiceState) -> String {
         }
         Signal::Cpu | Signal::Memory | Signal::Disk | Signal::DiskRead | Signal::DiskWrite => String::new(),
         Signal::Undelivered | Signal::EngineLatency | Signal::DiskFree | Signal::LookDelay => String::new(),
+        Signal::CpuDeviation | Signal::MemoryDeviation | Signal::ResponseTimeDeviation => String::new(),
+        Signal::RestartDeviation | Signal::MemoryForecast => String::new(),
     }
 }
 

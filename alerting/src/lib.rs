@@ -5,9 +5,12 @@
 //! made them; their fields, like those of `model/`, are only ever added.
 
 pub mod backtest;
+pub mod baseline;
+pub mod beyond;
 pub mod channel;
 pub mod defaults;
 pub mod fold;
+pub mod forecast;
 pub mod group;
 pub mod health;
 pub mod incident;
