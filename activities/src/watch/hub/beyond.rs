@@ -20,7 +20,7 @@ use crate::history::read::{Period, Query, Step};
 /// Time between two questions.
 const EVERY: Duration = Duration::from_mins(5);
 /// The first question: what was written before dixmgr ended is there, and all services are.
-const FIRST: Duration = Duration::from_mins(1);
+const FIRST: Duration = Duration::from_secs(15);
 /// What is judged: the mean of the last half hour, if this many of its minutes are known.
 const RECENT: u64 = 30 * 60_000;
 const RECENT_MOST: u32 = 30;
