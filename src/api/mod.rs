@@ -33,6 +33,7 @@ use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 
 pub(crate) use self::alertmanager::Alerting;
+pub(crate) use self::alerts::{Known as AlertsNow, acknowledge, silence};
 pub(crate) use self::error::ApiError;
 pub(crate) use self::extract::{Body, Params};
 use self::guard::Guard;

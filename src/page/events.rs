@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
+use super::alerts::AlertsCache;
 use super::{Page, Scope, class, render};
 use crate::api::{Api, ApiError, Service, describe};
 
@@ -29,8 +30,19 @@ const MOST: usize = 500;
 /// Tells listeners.
 #[derive(Clone)]
 pub(super) struct Events {
-    messages: broadcast::Sender<Arc<str>>,
+    messages: broadcast::Sender<Message>,
     places: Arc<Semaphore>,
+}
+
+/// What listeners are told.
+#[derive(Debug, Clone)]
+enum Message {
+    /// These services have changed, as JSON.
+    Services(Arc<str>),
+    /// Alerts have changed.
+    Alerts,
+    /// It is better to look anew.
+    Resync,
 }
 
 /// What the script needs to bring a card up to date: words as the page has them.
@@ -65,20 +77,40 @@ impl Events {
                 let newest = api.board.version();
                 if messages.receiver_count() > 0 {
                     // Nobody listens any more: nothing is lost.
-                    let _ = messages.send(message(&api, &scope, told).into());
+                    let _ = messages.send(message(&api, &scope, told));
                 }
                 told = newest;
             }
         });
         Self { messages, places: Arc::new(Semaphore::new(LISTENERS)) }
     }
+
+    /// Tells of alerts too, from a task that ends with the last handle. They are asked only while anybody listens.
+    pub(super) fn follow(&self, api: Api, alerts: AlertsCache) {
+        let publisher = self.messages.downgrade();
+        tokio::spawn(async move {
+            let mut told = Arc::default();
+            loop {
+                tokio::time::sleep(alerts.pace()).await;
+                let Some(messages) = publisher.upgrade() else { return };
+                if messages.receiver_count() == 0 {
+                    continue;
+                }
+                let now = alerts.get(&api).await;
+                if now != told {
+                    let _ = messages.send(Message::Alerts);
+                }
+                told = now;
+            }
+        });
+    }
 }
 
-/// The services that have changed since, as JSON; empty when there are too many.
-fn message(api: &Api, scope: &Scope, since: u64) -> String {
+/// The services that have changed since; too many are none to be told one by one.
+fn message(api: &Api, scope: &Scope, since: u64) -> Message {
     let changed = api.board.newer_than(since);
     if changed.len() > MOST {
-        return String::new();
+        return Message::Resync;
     }
     let names: HashSet<&str> = changed.iter().map(|(name, _)| &**name).collect();
     let plan = Arc::clone(&api.plan.borrow());
@@ -90,7 +122,7 @@ fn message(api: &Api, scope: &Scope, since: u64) -> String {
     let services: Vec<Service> =
         affected.filter(|spec| scope.shows(&spec.name)).map(|spec| scope.veil(describe(spec, api))).collect();
     let changed: Vec<Changed<'_>> = services.iter().map(|service| Changed::of(service, scope)).collect();
-    serde_json::to_string(&changed).unwrap_or_default()
+    serde_json::to_string(&changed).map_or(Message::Resync, |changed| Message::Services(changed.into()))
 }
 
 impl<'s> Changed<'s> {
@@ -112,7 +144,7 @@ impl<'s> Changed<'s> {
 
 /// The stream of one listener.
 struct Listener {
-    messages: broadcast::Receiver<Arc<str>>,
+    messages: broadcast::Receiver<Message>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -125,9 +157,9 @@ pub(super) async fn stream(
     let listener = Listener { messages: page.events.messages.subscribe(), _place: place };
     let events = unfold(listener, |mut listener| async move {
         let event = match listener.messages.recv().await {
-            Ok(message) if message.is_empty() => Event::default().event("resync").data(""),
-            Ok(message) => Event::default().event("services").data(&*message),
-            Err(RecvError::Lagged(_)) => Event::default().event("resync").data(""),
+            Ok(Message::Services(changed)) => Event::default().event("services").data(&*changed),
+            Ok(Message::Alerts) => Event::default().event("alerts").data(""),
+            Ok(Message::Resync) | Err(RecvError::Lagged(_)) => Event::default().event("resync").data(""),
             Err(RecvError::Closed) => return None,
         };
         Some((Ok(event), listener))

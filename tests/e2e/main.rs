@@ -11,6 +11,7 @@ mod cluster;
 mod dead_man;
 mod demo;
 mod dependencies;
+mod described;
 mod direct;
 mod dotidx;
 mod email;
