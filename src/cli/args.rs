@@ -49,6 +49,8 @@ pub enum Sub {
     Workflow(Box<super::WorkflowArgs>),
     /// How services are now, as a table that fits the terminal.
     Status(Box<super::StatusArgs>),
+    /// Services live, as htop shows processes: sorted, filtered, and one in depth.
+    Top(Box<super::TopArgs>),
     /// What happened to a service: how long it was up, its incidents, what dixmgr did.
     History(Box<super::HistoryArgs>),
     /// How long services were up.
@@ -57,6 +59,10 @@ pub enum Sub {
     Alerts(Box<super::AlertsArgs>),
     /// Look at silences, add one by what labels have to be, or end one.
     Silences(Box<super::SilencesArgs>),
+    /// Print what bash, zsh or fish needs to complete this command line.
+    Completion(super::CompletionArgs),
+    /// Write these pages as manual pages into a directory; packages and `make install` do.
+    Man(super::ManArgs),
     /// Serve /healthz for the demonstration configuration.
     #[command(hide = true)]
     DemoServer(DemoServerArgs),

@@ -25,6 +25,7 @@ use serde::Deserialize;
 use self::alerts::{Active, AlertsCache};
 use self::events::Events;
 use self::past::{Past, PastCache};
+pub(crate) use self::render::{bytes, percent_of_core, response, word};
 use crate::api::{Api, ApiError, Params, Service, describe};
 use crate::settings::StatusSettings;
 
@@ -212,6 +213,7 @@ impl Scope {
                 unit: None,
                 health: None,
                 sync: None,
+                restarts: 0,
                 cpu_percent: None,
                 memory_bytes: None,
                 needs: service.needs.into_iter().filter(|need| self.shows(need)).collect(),

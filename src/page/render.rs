@@ -323,7 +323,7 @@ pub(super) fn shape(class: &str) -> String {
 }
 
 /// The state as people say it.
-pub(super) fn word(state: Condition) -> &'static str {
+pub(crate) fn word(state: Condition) -> &'static str {
     match state {
         Condition::Up => "Up",
         Condition::Syncing => "Syncing",
@@ -359,19 +359,19 @@ pub(super) fn detail(service: &Service) -> String {
 }
 
 /// Percent of a core.
-pub(super) fn percent_of_core(percent: Option<f64>) -> String {
+pub(crate) fn percent_of_core(percent: Option<f64>) -> String {
     percent.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.1} %"))
 }
 
 /// Bytes as people read them.
-pub(super) fn bytes(bytes: Option<u64>) -> String {
+pub(crate) fn bytes(bytes: Option<u64>) -> String {
     let Some(bytes) = bytes else { return "–".to_owned() };
     let mebibytes = bytes as f64 / f64::from(1 << 20);
     if mebibytes >= 1024.0 { format!("{:.2} GiB", mebibytes / 1024.0) } else { format!("{mebibytes:.1} MiB") }
 }
 
 /// Time until an answer.
-pub(super) fn response(seconds: Option<f64>) -> String {
+pub(crate) fn response(seconds: Option<f64>) -> String {
     match seconds {
         None => "–".to_owned(),
         Some(seconds) if seconds < 1.0 => format!("{:.0} ms", seconds * 1000.0),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dixmgr_testkit::{
-    Browser, CountedUnit, Daemon, HttpFixture, Looks, Reply, SystemdNamespace, eventually, http_post,
+    Browser, CountedUnit, Daemon, HttpFixture, Looks, Reply, SystemdNamespace, eventually, http_post, wait_until,
 };
 
 use crate::support::{SOON, dixmgr};

@@ -189,6 +189,7 @@ impl Entry {
         let mut check = false;
         if self.replaces_run(&status) {
             self.alerts.restarted(now);
+            self.telling.restarted();
         }
         if changed {
             let first = self.unit.phase == UnitPhase::Unknown;

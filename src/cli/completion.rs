@@ -1,0 +1,93 @@
+//! `dixmgr completion`: what a shell needs to complete our command line, made from the flags themselves.
+//!
+//! The generator knows long flags with two dashes only; people write ours with one. Each shell is told in its own way.
+
+use std::io;
+
+use clap::{Args, CommandFactory, ValueEnum};
+use clap_complete::{generate, shells};
+
+use super::CommandLine;
+
+const NAME: &str = "dixmgr";
+
+/// What `dixmgr completion -help` says after the flags.
+const AFTER_HELP: &str = "\
+Examples:
+  dixmgr completion bash > /etc/bash_completion.d/dixmgr
+  dixmgr completion zsh > \"${fpath[1]}/_dixmgr\"
+  dixmgr completion fish > ~/.config/fish/completions/dixmgr.fish
+
+The packages install all three.";
+
+/// Flags of `dixmgr completion`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP, max_term_width = 120)]
+pub struct CompletionArgs {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// A shell that we have a script for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Zsh.
+    Zsh,
+    /// Fish.
+    Fish,
+}
+
+/// Lets the generated function see long flags with two dashes, as it has them, and answers with as many as were typed.
+const BASH: &str = r#"
+_dixmgr_one_dash() {
+    local one_dash= current="$2" previous="$3" index
+    local -a COMP_WORDS=("${COMP_WORDS[@]}")
+    for index in "${!COMP_WORDS[@]}"; do
+        [[ ${COMP_WORDS[index]} =~ ^-[a-z][a-z] ]] && COMP_WORDS[index]="-${COMP_WORDS[index]}"
+    done
+    [[ $previous =~ ^-[a-z][a-z] ]] && previous="-$previous"
+    if [[ $current == - || $current =~ ^-[a-z] ]]; then
+        one_dash=1
+        current="-$current"
+        COMP_WORDS[COMP_CWORD]="$current"
+    fi
+    _dixmgr "$1" "$current" "$previous"
+    [[ -n $one_dash ]] && COMPREPLY=("${COMPREPLY[@]/#--/-}")
+    return 0
+}
+
+if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
+    complete -F _dixmgr_one_dash -o nosort -o bashdefault -o default dixmgr
+else
+    complete -F _dixmgr_one_dash -o bashdefault -o default dixmgr
+fi
+"#;
+
+/// The script for a shell.
+fn script(shell: Shell) -> String {
+    match shell {
+        Shell::Bash => generated(shells::Bash) + BASH,
+        // Options of one dash may have long names there, unless letters may be put together.
+        Shell::Zsh => generated(shells::Zsh).replace("(-s -S -C)", "(-S -C)").replace("'--", "'-").replace(" --", " -"),
+        // `-o` is an option of one dash with a long name.
+        Shell::Fish => generated(shells::Fish).replace(" -l ", " -o "),
+    }
+}
+
+fn generated(shell: impl clap_complete::Generator) -> String {
+    let mut script = Vec::new();
+    generate(shell, &mut CommandLine::command(), NAME, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Prints the script for a shell.
+///
+/// # Errors
+/// It cannot be written.
+pub fn print(args: &CompletionArgs, mut out: impl io::Write) -> io::Result<()> {
+    out.write_all(script(args.shell).as_bytes())?;
+    out.flush()
+}

@@ -1,0 +1,50 @@
+//! How far something is that takes long: a bar on standard error while that is a terminal, and nothing anywhere else.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Nothing is shown of what is over sooner.
+const SOON: Duration = Duration::from_millis(500);
+/// The bar.
+const STYLE: &str = "{prefix} [{bar:30}] {pos}/{len}, {eta} left";
+
+/// Something that takes long. The bar goes with it.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    what: &'static str,
+    begun: std::time::Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Nothing is done yet.
+    pub(crate) fn of(what: &'static str) -> Self {
+        Self { what, begun: std::time::Instant::now(), bar: None }
+    }
+
+    /// So much is done of all.
+    pub(crate) fn is(&mut self, done: u64, all: u64) {
+        if self.bar.is_none() && self.begun.elapsed() < SOON {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| bar(self.what));
+        bar.set_length(all);
+        bar.set_position(done);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Hidden where standard error is no terminal.
+fn bar(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template(STYLE).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style.progress_chars("=> ")).with_prefix(what)
+}
