@@ -89,6 +89,14 @@ impl ApiClient {
         self.ask(Method::GET, url).await
     }
 
+    /// The answer to a POST to this path.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, WorkflowError> {
+        self.ask(Method::POST, self.url(path)?).await
+    }
+
     fn url(&self, path: &[&str]) -> Result<url::Url, WorkflowError> {
         let mut url = self.base.clone();
         let segments = url.path_segments_mut();

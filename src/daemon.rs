@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dixmgr_activities::activities::{Activities, ActivitiesOptions};
+use dixmgr_activities::breakers::{CircuitBreakers, GuardedManager};
 use dixmgr_activities::history::{History, HistoryOptions};
 use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::metrics::Metrics;
@@ -75,6 +76,8 @@ struct Daemon {
     home: Home,
     identity: Identity,
     client: watch::Sender<Option<Client>>,
+    /// What is left alone for a while.
+    breakers: CircuitBreakers,
     /// How services are now.
     board: Board,
     /// How they were.
@@ -109,6 +112,7 @@ impl Daemon {
             let (pages, client) = (Pages { metrics, engine: home.engine() }, client_seen.clone());
             tasks.spawn(http::serve(listener, Surfaces { pages, progress, manager, client }));
         }
+        let breakers = breakers(&settings, &metrics);
         let history = open_history(&settings, &data, &metrics)?;
         if let (Some(listener), Some(api)) = (api_listener, &settings.api) {
             let reader = history.as_ref().map(History::reader);
@@ -117,6 +121,7 @@ impl Daemon {
                 plan: plan.subscribe(),
                 client: client_seen,
                 history: reader,
+                breakers: breakers.clone(),
                 alerting: Arc::new(alerting(&alerts)),
             };
             tasks.spawn(api::serve(listener, api, surface)?);
@@ -137,6 +142,7 @@ impl Daemon {
             home,
             identity,
             client,
+            breakers,
             board,
             history,
             tasks,
@@ -212,7 +218,8 @@ impl Daemon {
     fn worker_options(&self) -> Result<WorkerOptions, RunError> {
         let activities = Activities::new(ActivitiesOptions {
             mode: self.settings.mode,
-            manager: self.units.manager(),
+            manager: Arc::new(GuardedManager::new(self.units.manager(), self.breakers.clone())),
+            breakers: self.breakers.clone(),
             metrics: self.metrics.clone(),
             plan: self.plan.subscribe(),
             http: HttpChecker::new(),
@@ -256,6 +263,12 @@ fn open_history(settings: &Settings, data: &DataDir, metrics: &Metrics) -> Resul
             Ok(None)
         }
     }
+}
+
+/// Circuit breakers, unless they are switched off.
+fn breakers(settings: &Settings, metrics: &Metrics) -> CircuitBreakers {
+    let on = settings.circuit_breaker.map(|settings| CircuitBreakers::new(settings, metrics.breakers()));
+    on.unwrap_or_default()
 }
 
 /// What the API knows of alerting.
@@ -314,9 +327,5 @@ fn greet(daemon: &Daemon) {
     }
     if let Some(api) = &settings.api {
         tracing::info!(address = %api.listen, "serving the status page and the API");
-    }
-    if !settings.ignored.is_empty() {
-        let flags = settings.ignored.join(" ");
-        tracing::warn!(flags, "this version does not act on these flags; they are accepted and ignored");
     }
 }

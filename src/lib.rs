@@ -3,6 +3,7 @@
 //! The only room that opens the engine and reads the configuration file. It decides nothing about services: that is
 //! `workflows`' business, and touching the world is `activities`'.
 
+pub mod breakers;
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -48,3 +48,43 @@ fn bar(what: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template(STYLE).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.with_style(style.progress_chars("=> ")).with_prefix(what)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::process::Command;
+
+    use dixmgr_testkit::{PseudoTerminal, eventually};
+
+    use super::*;
+
+    const SHOW: [&str; 4] = ["--ignored", "--exact", "progress::tests::shows_half_of_it", "--nocapture"];
+
+    /// Run by [`it_is_shown_on_a_terminal_and_nowhere_else`].
+    #[test]
+    #[ignore = "it is slow on purpose"]
+    fn shows_half_of_it() {
+        let mut progress = Progress::of("runs");
+        progress.is(1, 10);
+        std::thread::sleep(SOON);
+        progress.is(5, 10);
+        // As often as a bar is drawn anew.
+        std::thread::sleep(Duration::from_millis(200));
+        progress.is(6, 10);
+    }
+
+    #[test]
+    fn it_is_shown_on_a_terminal_and_nowhere_else() {
+        let own = std::env::current_exe().unwrap();
+        let mut terminal = PseudoTerminal::start(own.to_str().unwrap(), &SHOW, (24, 80));
+        eventually("it ends", Duration::from_secs(20), || terminal.ended());
+        eventually("it was shown, and is gone with what it is of", Duration::from_secs(5), || {
+            let written = terminal.written();
+            let shown = written.contains("runs [") && written.contains("6/10");
+            (shown && !terminal.text().contains("6/10")).then_some(())
+        });
+        let piped = Command::new(own).args(SHOW).output().unwrap();
+        assert!(piped.status.success() && !String::from_utf8_lossy(&piped.stderr).contains("10"));
+    }
+}

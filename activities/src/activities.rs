@@ -20,6 +20,7 @@ use crate::api::{
     DeadManRequest, DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchReport,
     WatchRequest, definitions,
 };
+use crate::breakers::CircuitBreakers;
 use crate::error::{self, Failure};
 use crate::history::History;
 use crate::history::event::{Act, bounded, outcome as outcome_name};
@@ -51,6 +52,8 @@ pub struct ActivitiesOptions {
     pub plan: watch::Receiver<Arc<Plan>>,
     /// Carries out HTTP checks.
     pub http: HttpChecker,
+    /// What is left alone for a while. The unit manager above may be guarded by them too.
+    pub breakers: CircuitBreakers,
     /// The rules of alerts, and how they are told.
     pub alerts: Arc<AlertPolicy>,
     /// Where messages about alerts go.
@@ -105,12 +108,14 @@ impl Activities {
             metrics: options.metrics.clone(),
             http: options.http.clone(),
             sync: sync.clone(),
+            breakers: options.breakers.clone(),
             plan: options.plan.clone(),
             alerts: Arc::clone(&options.alerts),
             board: options.board.clone(),
             history: options.history.clone(),
         });
-        let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics);
+        let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics)
+            .guarded(options.breakers.clone());
         Self { options, sync, hub, notifier }
     }
 

@@ -55,6 +55,7 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         metrics: Metrics::new("dixmgr").unwrap(),
         plan: watch::channel(plan).1,
         http: HttpChecker::new(),
+        breakers: crate::breakers::CircuitBreakers::default(),
         alerts: crate::watch::tests::no_rules(),
         channels: Vec::new(),
         dead_man: None,

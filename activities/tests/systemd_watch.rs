@@ -85,6 +85,7 @@ impl Hands {
             metrics: metrics.clone(),
             sync: SyncChecker::new(&http),
             http,
+            breakers: dixmgr_activities::breakers::CircuitBreakers::default(),
             plan: tokio::sync::watch::channel(plan).1,
             alerts: Arc::new(alerts),
             board: Board::default(),

@@ -6,6 +6,7 @@
 
 pub mod backtest;
 pub mod channel;
+pub mod circuit_breaker;
 pub mod defaults;
 pub mod fold;
 pub mod group;

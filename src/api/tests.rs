@@ -41,6 +41,7 @@ fn api() -> Router {
         client: watch::channel(None).1,
         alerting: Arc::new(alerting),
         history: None,
+        breakers: CircuitBreakers::default(),
     };
     let settings =
         ApiSettings { listen: "127.0.0.1:9091".parse().unwrap(), token: None, hosts: Vec::new(), public: None };
@@ -108,6 +109,7 @@ fn the_description_names_what_is_served() {
         include_str!("alertmanager.rs"),
         include_str!("alerts.rs"),
         include_str!("silences.rs"),
+        include_str!("breakers.rs"),
         include_str!("../page/mod.rs"),
     ];
     let mut served = std::collections::BTreeSet::new();

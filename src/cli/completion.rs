@@ -44,16 +44,17 @@ pub enum Shell {
 const BASH: &str = r#"
 _dixmgr_one_dash() {
     local one_dash= current="$2" previous="$3" index
-    local -a COMP_WORDS=("${COMP_WORDS[@]}")
-    for index in "${!COMP_WORDS[@]}"; do
-        [[ ${COMP_WORDS[index]} =~ ^-[a-z][a-z] ]] && COMP_WORDS[index]="-${COMP_WORDS[index]}"
+    local -a words=("${COMP_WORDS[@]}")
+    for index in "${!words[@]}"; do
+        [[ ${words[index]} =~ ^-[a-z][a-z] ]] && words[index]="-${words[index]}"
     done
     [[ $previous =~ ^-[a-z][a-z] ]] && previous="-$previous"
     if [[ $current == - || $current =~ ^-[a-z] ]]; then
         one_dash=1
         current="-$current"
-        COMP_WORDS[COMP_CWORD]="$current"
+        words[COMP_CWORD]="$current"
     fi
+    local -a COMP_WORDS=("${words[@]}")
     _dixmgr "$1" "$current" "$previous"
     [[ -n $one_dash ]] && COMPREPLY=("${COMPREPLY[@]/#--/-}")
     return 0

@@ -3,6 +3,7 @@
 mod alerts;
 mod args;
 mod argv;
+mod breakers;
 mod completion;
 mod engine;
 mod look;
@@ -23,7 +24,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use dixmgr_model::Mode;
 
 pub use alerts::{AlertAction, AlertsArgs, NoteArgs};
-pub use args::{CheckArgs, CommandLine, DemoServerArgs, LaterArgs, RunArgs, Sub};
+pub use args::{CheckArgs, CommandLine, DemoServerArgs, RunArgs, Sub};
+pub use breakers::{BreakerAction, BreakersArgs};
 pub use completion::{CompletionArgs, Shell, print as print_completion};
 pub use engine::{BackupArgs, EngineArgs, EngineCommand, ExportArgs, FileArgs};
 pub use look::{ApiArgs, HistoryArgs, HistoryPlace, StatusArgs, TopArgs, UptimeArgs};
@@ -62,6 +64,8 @@ pub enum Invocation {
     Alerts(Box<AlertsArgs>),
     /// Look at silences, add one, or end one.
     Silences(Box<SilencesArgs>),
+    /// Look at circuit breakers, or close one.
+    Breakers(Box<BreakersArgs>),
     /// Print what a shell needs to complete our command line.
     Completion(CompletionArgs),
     /// Write the manual pages.
@@ -132,6 +136,10 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
         Some(Sub::Silences(silences)) => {
             check_secret(silences.place.api_key.as_deref())?;
             Ok(Invocation::Silences(silences))
+        }
+        Some(Sub::Breakers(breakers)) => {
+            check_secret(breakers.api.token.as_deref())?;
+            Ok(Invocation::Breakers(breakers))
         }
         Some(Sub::Completion(completion)) => Ok(Invocation::Completion(completion)),
         Some(Sub::Man(man)) => Ok(Invocation::Man(man)),

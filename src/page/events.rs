@@ -15,7 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 use super::alerts::AlertsCache;
-use super::{Page, Scope, class, render};
+use super::{Page, Scope, class, render, resting};
 use crate::api::{Api, ApiError, Service, describe};
 
 /// Listeners at a time.
@@ -39,7 +39,7 @@ pub(super) struct Events {
 enum Message {
     /// These services have changed, as JSON.
     Services(Arc<str>),
-    /// Alerts have changed.
+    /// Alerts have changed, or circuit breakers.
     Alerts,
     /// It is better to look anew.
     Resync,
@@ -89,14 +89,14 @@ impl Events {
     pub(super) fn follow(&self, api: Api, alerts: AlertsCache) {
         let publisher = self.messages.downgrade();
         tokio::spawn(async move {
-            let mut told = Arc::default();
+            let mut told = (Arc::default(), Vec::new());
             loop {
                 tokio::time::sleep(alerts.pace()).await;
                 let Some(messages) = publisher.upgrade() else { return };
                 if messages.receiver_count() == 0 {
                     continue;
                 }
-                let now = alerts.get(&api).await;
+                let now = (alerts.get(&api).await, resting(&api));
                 if now != told {
                     let _ = messages.send(Message::Alerts);
                 }

@@ -19,6 +19,7 @@ use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use dixmgr_alerting::circuit_breaker::State as BreakerState;
 use dixmgr_model::{Condition, ServiceSpec};
 use serde::Deserialize;
 
@@ -26,11 +27,14 @@ use self::alerts::{Active, AlertsCache};
 use self::events::Events;
 use self::past::{Past, PastCache};
 pub(crate) use self::render::{bytes, percent_of_core, response, word};
-use crate::api::{Api, ApiError, Params, Service, describe};
+use crate::api::{Api, ApiError, Breaker, Params, Service, describe};
 use crate::settings::StatusSettings;
 
 /// Services on one page; further ones are on the next.
 const PAGE: usize = 100;
+
+/// Circuit breakers on the page.
+const MOST_BREAKERS: usize = 20;
 
 const STYLE: &str = include_str!("status.css");
 const SCRIPT: &str = include_str!("status.js");
@@ -151,6 +155,7 @@ async fn show(State(page): State<Page>, Params(view): Params<View>) -> Result<Re
         cards: &cards,
         past: &past,
         alerts: alerts.as_deref(),
+        breakers: &page.resting(),
         scope: &page.scope,
         graph,
     });
@@ -168,6 +173,14 @@ fn safe_headers() -> [(HeaderName, &'static str); 4] {
 }
 
 impl Page {
+    /// Circuit breakers that are not closed, for those who may see them.
+    fn resting(&self) -> Vec<Breaker> {
+        match self.scope {
+            Scope::Operators => resting(&self.api),
+            Scope::Public(_) => Vec::new(),
+        }
+    }
+
     /// The alerts that fire, for those who may see them.
     async fn firing(&self) -> Option<Arc<Active>> {
         match self.scope {
@@ -175,6 +188,12 @@ impl Page {
             Scope::Public(_) => None,
         }
     }
+}
+
+/// Circuit breakers that are not closed.
+fn resting(api: &Api) -> Vec<Breaker> {
+    let all = api.breakers.list().into_iter();
+    all.take_while(|breaker| breaker.state != BreakerState::Closed).take(MOST_BREAKERS).map(Breaker::from).collect()
 }
 
 impl View {

@@ -10,7 +10,7 @@ use super::alerts::{Active, section};
 use super::past::Past;
 use super::svg::{self, MOST_NODES, Node};
 use super::{Card, PAGE, Scope, View, class, escape};
-use crate::api::{Action, Incident, PastAlert, Service};
+use crate::api::{Action, Breaker, Incident, PastAlert, Service};
 
 /// The shapes: a check, a triangle, a cross in a square, a question mark, an i.
 const SHAPES: &str = r#"<svg class="visually-hidden" aria-hidden="true"><defs>
@@ -31,6 +31,8 @@ pub(super) struct Content<'p> {
     pub(super) past: &'p Past,
     /// Alerts that fire; none for the public.
     pub(super) alerts: Option<&'p Active>,
+    /// Circuit breakers that are not closed; none for the public.
+    pub(super) breakers: &'p [Breaker],
     pub(super) scope: &'p Scope,
     pub(super) graph: String,
 }
@@ -55,6 +57,7 @@ pub(super) fn document(content: &Content<'_>) -> String {
     if let Some(active) = content.alerts {
         section(&mut html, active, content.view);
     }
+    resting(&mut html, content);
     filter(&mut html, content);
     html.push_str("<h2 id=\"services\" tabindex=\"-1\">Services</h2>");
     if content.cards.is_empty() {
@@ -112,6 +115,27 @@ fn incidents_now(html: &mut String, content: &Content<'_>) {
         html.push_str("<h2>Open incidents</h2><div class=\"panel\"><ul class=\"story\">");
         for incident in open {
             self::incident(html, incident, content.public);
+        }
+        html.push_str("</ul></div>");
+    }
+    html.push_str("</div>");
+}
+
+/// Targets that are left alone for a while, and since when.
+fn resting(html: &mut String, content: &Content<'_>) {
+    html.push_str("<div id=\"breakers\" data-refresh>");
+    if !content.breakers.is_empty() {
+        html.push_str("<h2>Circuit breakers</h2><div class=\"panel\"><ul class=\"story\">");
+        for Breaker { target, state, since, .. } in content.breakers {
+            let said = if *state == "open" { "is left alone for a while" } else { "is tried again" };
+            let _ = write!(
+                html,
+                "<li><span class=\"state warn\">{} <span>{} {said}</span></span><time datetime=\"{}\">since {}</time></li>",
+                shape("warn"),
+                escape(target),
+                since.as_deref().unwrap_or_default(),
+                clock(since.as_deref())
+            );
         }
         html.push_str("</ul></div>");
     }

@@ -94,6 +94,8 @@ struct Change {
     state: String,
     phase: String,
     #[serde(default)]
+    result: String,
+    #[serde(default)]
     detail: String,
 }
 
@@ -171,10 +173,11 @@ fn line(alert: &Alert) -> String {
 }
 
 fn events(history: History) -> Vec<(String, String)> {
-    let colon = |text: &str| if text.is_empty() { String::new() } else { format!(": {text}") };
-    let changes = history.changes.into_iter().map(|change| {
-        let what = format!("{} (unit {}){}", change.state, change.phase, colon(&change.detail));
-        (change.at.unwrap_or_default(), what)
+    let changes = history.changes.into_iter().map(|Change { at, state, phase, result, detail }| {
+        let why = [result, detail].into_iter().filter(|text| !matches!(text.as_str(), "" | "success"));
+        let why: Vec<String> = why.collect();
+        let colon = if why.is_empty() { "" } else { ": " };
+        (at.unwrap_or_default(), format!("{state} (unit {phase}){colon}{}", why.join(", ")))
     });
     let actions = history.actions.into_iter().map(|action| {
         let why = action.reason.replace('_', " ");

@@ -7,6 +7,7 @@
 mod alert_storm;
 mod alerts;
 mod api;
+mod breakers;
 mod cluster;
 mod dead_man;
 mod demo;

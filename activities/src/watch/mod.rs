@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::board::Board;
 use crate::api::WatchReport;
+use crate::breakers::CircuitBreakers;
 use crate::history::History;
 use crate::http::HttpChecker;
 use crate::manager::{ManagerError, TrackedUnit, UnitManager};
@@ -49,6 +50,8 @@ pub struct HubOptions {
     pub http: HttpChecker,
     /// Carries out sync checks.
     pub sync: SyncChecker,
+    /// What is left alone for a while.
+    pub breakers: CircuitBreakers,
     /// The plan: a service that is neither watched nor in it any more is forgotten after a while.
     pub plan: watch::Receiver<Arc<Plan>>,
     /// The rules that looks are judged by.
