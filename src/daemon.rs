@@ -26,7 +26,7 @@ use crate::http::{self, Pages, Surfaces};
 use crate::settings::{HISTORY, HistorySettings, Settings};
 use crate::signals::Signals;
 use crate::units::Units;
-use crate::{control, notify, reclaim, root, silences, worker};
+use crate::{control, notify, pulse, reclaim, root, silences, worker};
 
 /// Longest time that a drain gives to what is under way on a cluster; with the rest of the drain it stays below 2 s.
 const DRAIN_CLUSTER: Duration = Duration::from_millis(1_500);
@@ -78,6 +78,8 @@ struct Daemon {
     client: watch::Sender<Option<Client>>,
     /// What is left alone for a while.
     breakers: CircuitBreakers,
+    /// How fast the engine, or the cluster, was lately.
+    pulse: watch::Receiver<Option<Duration>>,
     /// How services are now.
     board: Board,
     /// How they were.
@@ -127,8 +129,12 @@ impl Daemon {
             tasks.spawn(api::serve(listener, api, surface)?);
         }
         tasks.spawn(notify::watchdog());
+        let (beat, pulse) = watch::channel(None);
         if let Some(engine) = home.engine() {
-            tasks.spawn(control::serve(data.path().to_owned(), engine));
+            tasks.spawn(control::serve(data.path().to_owned(), engine.clone()));
+            tasks.spawn(pulse::of_engine(engine, beat));
+        } else {
+            tasks.spawn(pulse::of_cluster(client.subscribe(), beat));
         }
         let identity = Identity::own();
         Ok(Self {
@@ -143,6 +149,7 @@ impl Daemon {
             identity,
             client,
             breakers,
+            pulse,
             board,
             history,
             tasks,
@@ -228,6 +235,7 @@ impl Daemon {
             dead_man: self.alerts.dead_man.as_ref().map(|dead_man| dead_man.url.clone()),
             board: self.board.clone(),
             history: self.history.clone(),
+            engine: self.pulse.clone(),
         });
         let plan = self.plan.borrow();
         worker::options(&self.settings.task_queue, &plan, activities, &self.metrics, self.home.is_cluster())

@@ -33,6 +33,7 @@ mod notify;
 mod page;
 mod progress;
 mod protojson;
+mod pulse;
 mod reclaim;
 mod root;
 mod signals;

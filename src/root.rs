@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use dixmgr_model::Mode;
 use dixmgr_workflows::{
-    DEAD_MAN_ID, DeadManInput, DeadManWorkflow, INFRASTRUCTURE_ID, InfrastructureInput, InfrastructureWorkflow,
-    SILENCES_ID, SilencesInput, SilencesWorkflow,
+    DEAD_MAN_ID, DeadManInput, DeadManWorkflow, INFRASTRUCTURE_ID, InfrastructureInput, InfrastructureWorkflow, OWN_ID,
+    OwnInput, OwnWorkflow, SILENCES_ID, SilencesInput, SilencesWorkflow,
 };
 use temporalio_client::errors::WorkflowStartError;
 use temporalio_client::{Client, WorkflowDescribeOptions, WorkflowIdConflictPolicy, WorkflowStartOptions};
@@ -53,6 +53,7 @@ async fn hand_over(
         let (run, signal) = (DeadManWorkflow::run, DeadManWorkflow::configure);
         client.signal_with_start_workflow(run, input, signal, input, options(DEAD_MAN_ID)).await?;
     }
+    client.start_workflow(OwnWorkflow::run, OwnInput::default(), options(OWN_ID)).await?;
     let (run, input) = (InfrastructureWorkflow::run, InfrastructureInput::default());
     let (signal, argument) = (InfrastructureWorkflow::plan_changed, revision.to_owned());
     client.signal_with_start_workflow(run, input, signal, argument, options(INFRASTRUCTURE_ID)).await.map(drop)

@@ -8,7 +8,7 @@ use dixmgr_activities::metrics::Metrics;
 use dixmgr_model::Plan;
 use dixmgr_workflows::{
     AlertGroupWorkflow, AlertWorkflow, ClusterWorkflow, DeadManWorkflow, DependentWorkflow, InfrastructureWorkflow,
-    NodeWorkflow, SilencesWorkflow, interceptors,
+    NodeWorkflow, OwnWorkflow, SilencesWorkflow, interceptors,
 };
 use temporalio_client::Client;
 use temporalio_common::worker::WorkerDeploymentOptions;
@@ -85,6 +85,7 @@ fn register_workflows(options: &mut WorkerOptions, metrics: &Metrics) -> Result<
         AlertGroupWorkflow,
         SilencesWorkflow,
         DeadManWorkflow,
+        OwnWorkflow,
     );
     Ok(())
 }

@@ -9,16 +9,16 @@ use std::time::Duration;
 use dixmgr_alerting::silence::maintenance;
 use dixmgr_alerting::sync::SyncReading;
 use dixmgr_model::{
-    ActionOutcome, ActionReport, ActionRequest, AlertPolicy, HttpCheck, Labels, Mode, Plan, PlanPage, ServiceSpec,
-    SyncCheck, Target, UnitStatus,
+    ActionOutcome, ActionReport, ActionRequest, AlertChanges, AlertPolicy, HttpCheck, Labels, Mode, Plan, PlanPage,
+    ServiceSpec, SyncCheck, Target, UnitStatus,
 };
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::watch;
 
 use crate::api::{
-    DeadManRequest, DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchReport,
-    WatchRequest, definitions,
+    DeadManRequest, DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchOwnRequest,
+    WatchReport, WatchRequest, definitions,
 };
 use crate::breakers::CircuitBreakers;
 use crate::error::{self, Failure};
@@ -28,6 +28,7 @@ use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
 use crate::notify::{Channel, Notifier, NotifyError, dead_man};
+use crate::own::{OwnWatch, Sources};
 use crate::resources::{ResourceReport, resources};
 use crate::sync::{SyncChecker, SyncError};
 use crate::watch::activity::watch_service;
@@ -64,6 +65,8 @@ pub struct ActivitiesOptions {
     pub board: Board,
     /// Where how they were, and what was done, is kept; absent when it is switched off.
     pub history: Option<History>,
+    /// How long the engine took for a commit lately, or a cluster for an answer.
+    pub engine: watch::Receiver<Option<Duration>>,
 }
 
 /// The activities of one daemon, to be registered with its worker.
@@ -71,12 +74,13 @@ pub struct Activities {
     options: ActivitiesOptions,
     sync: SyncChecker,
     hub: Hub,
-    notifier: Notifier,
+    notifier: Arc<Notifier>,
+    own: OwnWatch,
 }
 
 impl Activities {
     /// Names of all activities: their series exist before the first of them has run.
-    pub const NAMES: [&str; 17] = [
+    pub const NAMES: [&str; 18] = [
         "watch_service",
         "start_unit",
         "restart_unit",
@@ -84,6 +88,7 @@ impl Activities {
         "record_dependency_wait",
         "plan_page",
         "dead_man_ping",
+        "watch_own",
         "maintenance_windows",
         "notify",
         "CheckSystemdServiceActivity",
@@ -114,9 +119,17 @@ impl Activities {
             board: options.board.clone(),
             history: options.history.clone(),
         });
-        let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics)
-            .guarded(options.breakers.clone());
-        Self { options, sync, hub, notifier }
+        let notifier = Notifier::new(options.channels.clone(), options.http.clone(), &options.metrics);
+        let notifier = Arc::new(notifier.guarded(options.breakers.clone()));
+        let sources = Sources {
+            notifier: Arc::clone(&notifier),
+            board: options.board.clone(),
+            plan: options.plan.clone(),
+            metrics: options.metrics.clone(),
+            engine: options.engine.clone(),
+        };
+        let own = OwnWatch::new(&options.alerts, sources);
+        Self { options, sync, hub, notifier, own }
     }
 
     /// Carries an action out, for the `attempt`th time; in watch mode, says that it would have been.
@@ -275,6 +288,16 @@ impl Activities {
         let plan = Arc::clone(&self.options.plan.borrow());
         dead_man::check(&self.options.board, &plan, request.interval).map_err(error::notify)?;
         self.notifier.ping(url).await.map_err(error::notify)
+    }
+
+    /// Looks at dixmgr itself.
+    #[activity(definition = definitions::WatchOwn)]
+    pub async fn watch_own(
+        self: Arc<Self>,
+        context: ActivityContext,
+        request: WatchOwnRequest,
+    ) -> Result<AlertChanges, ActivityError> {
+        self.own.watch(&context, request).await
     }
 
     /// Maintenance windows.

@@ -61,6 +61,7 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         dead_man: None,
         board: Board::default(),
         history: None,
+        engine: tokio::sync::watch::channel(None).1,
     };
     (Activities::new(options), manager)
 }

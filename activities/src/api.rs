@@ -77,6 +77,14 @@ pub struct DeadManRequest {
     pub interval: Duration,
 }
 
+/// Asks dixmgr to look at itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchOwnRequest {
+    /// The alerts that the workflow has raised. The watch returns when those that fire are others.
+    #[serde(default)]
+    pub alerts: KnownAlerts,
+}
+
 /// Asks for the maintenance windows of a time. Times are milliseconds since the epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaintenanceRequest {
@@ -151,6 +159,12 @@ impl ServiceActivities {
         unimplemented!()
     }
 
+    /// dixmgr looks at itself for as long as its alerts are the same. Heartbeats; cancellable.
+    #[activity(name = "watch_own")]
+    pub fn watch_own(request: WatchOwnRequest) -> Result<AlertChanges, ActivityError> {
+        unimplemented!()
+    }
+
     /// The maintenance windows of the daemon's configuration that are open at any time of a span.
     #[activity(name = "maintenance_windows")]
     pub fn maintenance_windows(request: MaintenanceRequest) -> Result<MaintenanceReport, ActivityError> {
@@ -168,6 +182,6 @@ impl ServiceActivities {
 pub mod definitions {
     pub use super::service_activities::{
         DeadManPing, MaintenanceWindows, Notify, PlanPage, RecordDependencyWait, RestartUnit, StartUnit, StopUnit,
-        WatchService,
+        WatchOwn, WatchService,
     };
 }

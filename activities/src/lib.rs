@@ -14,6 +14,7 @@ pub mod interceptor;
 pub mod manager;
 pub mod metrics;
 pub mod notify;
+mod own;
 pub mod proc;
 pub mod resources;
 pub mod secret;

@@ -23,7 +23,7 @@ use Signal as S;
 
 const NOW: Duration = Duration::ZERO;
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 16] = [
     ("service_down", K::ServiceDown, S::Down, AtLeast, 1.0, NOW, Critical, "{{ service }} is down"),
     ("high_cpu", K::HighCpu, S::Cpu, Above, 80.0, MEASURED, Warning, CPU),
     ("high_cpu_critical", K::HighCpu, S::Cpu, Above, 95.0, MEASURED, Critical, CPU),
@@ -35,6 +35,11 @@ const ROWS: [Row; 11] = [
     ("low_peer_count", K::LowPeerCount, S::Peers, Below, 5.0, MEASURED, Warning, "{{ service }} has {{ value }} peers"),
     ("health_check_failed", K::HealthCheckFailed, S::Unhealthy, AtLeast, 1.0, NOW, Warning, HEALTH),
     ("dependency_timeout", K::DependencyTimeout, S::DependencyWait, AtLeast, 1.0, NOW, Warning, WAIT),
+    ("notification_failed", K::NotificationFailed, S::Undelivered, AtLeast, 3.0, NOW, Critical, UNDELIVERED),
+    ("engine_slow", K::EngineSlow, S::EngineLatency, Above, 1.0, MEASURED, Warning, SLOW),
+    ("disk_filling", K::DiskFilling, S::DiskFree, Below, 10.0, MEASURED, Warning, FULL),
+    ("disk_filling_critical", K::DiskFilling, S::DiskFree, Below, 5.0, MEASURED, Critical, FULL),
+    ("probes_behind", K::ProbesBehind, S::LookDelay, Above, 30.0, NOW, Critical, LATE),
 ];
 
 const CPU: &str = "{{ service }} uses {{ value }} of a core";
@@ -42,6 +47,10 @@ const MEMORY: &str = "{{ service }} uses {{ value }} of memory";
 const DISK: &str = "{{ service }} reads and writes {{ value }}";
 const LOOP: &str = "{{ service }} was restarted {{ value }} times in {{ window }}";
 const HEALTH: &str = "health checks of {{ service }} fail";
+const UNDELIVERED: &str = "messages over {{ channel }} do not arrive";
+const SLOW: &str = "dixmgr's engine takes {{ value }} for what should take milliseconds";
+const FULL: &str = "the disk of dixmgr's data has {{ value }} left";
+const LATE: &str = "dixmgr has looked at no service for {{ value }} longer than it should";
 const WAIT: &str = "{{ service }} still waits for what it needs";
 
 /// The default rules.

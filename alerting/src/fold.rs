@@ -260,7 +260,7 @@ impl Watched {
 }
 
 /// Names that a template may use beside the labels of the rule itself.
-pub const TEMPLATE_NAMES: [&str; 11] = [
+pub const TEMPLATE_NAMES: [&str; 12] = [
     "alertname",
     "service",
     "type",
@@ -272,6 +272,7 @@ pub const TEMPLATE_NAMES: [&str; 11] = [
     "window",
     "detail",
     "dependents",
+    "channel",
 ];
 
 /// The identity of a rule's alert: its severity and the rule's name are no part of it.
@@ -281,7 +282,7 @@ fn fingerprint(rule: &Rule, spec: &ServiceSpec) -> String {
     hash::fnv1a(parts.flat_map(|part| part.bytes().chain([0])))
 }
 
-fn labels(rule: &Rule, spec: &ServiceSpec) -> BTreeMap<String, String> {
+pub(crate) fn labels(rule: &Rule, spec: &ServiceSpec) -> BTreeMap<String, String> {
     let own = [
         ("alertname", rule.kind.name()),
         ("service", spec.name.as_str()),
@@ -303,7 +304,9 @@ fn format_value(signal: Signal, value: f64) -> String {
         Signal::Cpu => format!("{value:.1} %"),
         Signal::Memory => bytes(value),
         Signal::Disk | Signal::DiskRead | Signal::DiskWrite => format!("{}/s", bytes(value)),
-        Signal::ResponseTime => format!("{value:.3} s"),
+        Signal::ResponseTime | Signal::EngineLatency => format!("{value:.3} s"),
+        Signal::DiskFree => format!("{value:.1} %"),
+        Signal::LookDelay => format!("{value:.0} s"),
         _ => format!("{value}"),
     }
 }
@@ -330,6 +333,7 @@ fn detail(signal: Signal, spec: &ServiceSpec, state: &ServiceState) -> String {
             format!("it needs {}", needs.join(", "))
         }
         Signal::Cpu | Signal::Memory | Signal::Disk | Signal::DiskRead | Signal::DiskWrite => String::new(),
+        Signal::Undelivered | Signal::EngineLatency | Signal::DiskFree | Signal::LookDelay => String::new(),
     }
 }
 

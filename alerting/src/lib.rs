@@ -14,6 +14,7 @@ pub mod health;
 pub mod incident;
 pub mod ledger;
 pub mod message;
+pub mod own;
 pub mod route;
 pub mod rule;
 pub mod silence;

@@ -108,6 +108,7 @@ pub struct Engine {
     core: CoreHandle,
     service: Arc<Service>,
     remote: Arc<Service>,
+    metrics: EngineMetrics,
 }
 
 impl std::fmt::Debug for Engine {
@@ -130,7 +131,7 @@ impl Engine {
         let core = Core::spawn(open, options.clock, options.metrics.clone())?;
         let service = |in_process| Arc::new(Service::new(core.clone(), Caller { in_process }, options.metrics.clone()));
         let (service, remote) = (service(true), service(false));
-        Ok(Self { core, service, remote })
+        Ok(Self { core, service, remote, metrics: options.metrics })
     }
 
     /// The service for SDK clients and workers of this process (`ConnectionOptions::service_override`).
@@ -174,6 +175,12 @@ impl Engine {
     /// `RESOURCE_EXHAUSTED` when too many requests wait, `UNAVAILABLE` after shutdown.
     pub async fn measure(&self) -> Result<(), tonic::Status> {
         self.core.measure().await
+    }
+
+    /// Commits since the engine was opened, and the seconds that they took together. Nothing when nobody counts.
+    #[must_use]
+    pub fn commits(&self) -> (u64, f64) {
+        self.metrics.commits()
     }
 
     /// Copies the store to a new file at `to`, while work goes on. The copy is the store as it was at the end. Answers its bytes.

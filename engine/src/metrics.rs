@@ -89,6 +89,12 @@ impl EngineMetrics {
         series.commit_executions.observe(executions as f64);
     }
 
+    /// Commits, and the seconds that they took together.
+    pub(crate) fn commits(&self) -> (u64, f64) {
+        let commits = self.series.as_ref().map(|series| &series.commit_duration);
+        commits.map(|commits| (commits.get_sample_count(), commits.get_sample_sum())).unwrap_or_default()
+    }
+
     /// Notes a commit that failed.
     pub(crate) fn commit_error(&self, error: &StoreError) {
         let Some(series) = &self.series else { return };

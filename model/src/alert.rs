@@ -47,6 +47,14 @@ pub enum AlertKind {
     DependencyTimeout,
     /// Its HTTP checks fail.
     HealthCheckFailed,
+    /// dixmgr itself: messages over a channel do not arrive.
+    NotificationFailed,
+    /// dixmgr itself: what makes it durable is slow.
+    EngineSlow,
+    /// dixmgr itself: the file system of its data directory fills up.
+    DiskFilling,
+    /// dixmgr itself: services are not looked at when they should be.
+    ProbesBehind,
 }
 
 /// A channel, and how long it is left in peace.
@@ -225,7 +233,7 @@ impl Severity {
 
 impl AlertKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::ServiceDown,
         Self::ServiceDegraded,
         Self::HighCpu,
@@ -236,6 +244,10 @@ impl AlertKind {
         Self::LowPeerCount,
         Self::DependencyTimeout,
         Self::HealthCheckFailed,
+        Self::NotificationFailed,
+        Self::EngineSlow,
+        Self::DiskFilling,
+        Self::ProbesBehind,
     ];
 
     /// Its name in labels, as in the serialised form.
@@ -252,6 +264,10 @@ impl AlertKind {
             Self::LowPeerCount => "low_peer_count",
             Self::DependencyTimeout => "dependency_timeout",
             Self::HealthCheckFailed => "health_check_failed",
+            Self::NotificationFailed => "notification_failed",
+            Self::EngineSlow => "engine_slow",
+            Self::DiskFilling => "disk_filling",
+            Self::ProbesBehind => "probes_behind",
         }
     }
 }

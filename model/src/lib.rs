@@ -23,7 +23,7 @@ pub use observation::{
     Availability, Condition, Health, HealthStatus, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus,
 };
 pub use plan::{Mode, Plan, PlanPage};
-pub use rule::{Comparison, Rule, Selector, Signal};
+pub use rule::{Comparison, OWN_WORKFLOW, Rule, Selector, Signal};
 pub use service::{
     Command, Dependency, HttpCheck, Labels, Probes, Replicas, RestartPolicy, ServiceSpec, SyncCheck, Target,
 };

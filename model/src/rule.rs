@@ -33,6 +33,14 @@ pub enum Signal {
     ResponseTime,
     /// How many of the services that it needs have kept it waiting for longer than `dependency_timeout`.
     DependencyWait,
+    /// Of dixmgr itself: attempts in a row that did not bring a message over a channel.
+    Undelivered,
+    /// Of dixmgr itself: seconds that the engine took for a commit, or a cluster for an answer, on average since the last look.
+    EngineLatency,
+    /// Of dixmgr itself: percent of the data directory's file system that are free.
+    DiskFree,
+    /// Of dixmgr itself: seconds since a look at any service was due.
+    LookDelay,
 }
 
 /// How a value is compared with a threshold.
@@ -92,9 +100,12 @@ pub struct Selector {
     pub chains: Vec<String>,
 }
 
+/// Id of the workflow that raises alerts about dixmgr itself, without the prefix of a dry run.
+pub const OWN_WORKFLOW: &str = "wf.own";
+
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Down,
         Self::Cpu,
         Self::Memory,
@@ -107,6 +118,10 @@ impl Signal {
         Self::Unhealthy,
         Self::ResponseTime,
         Self::DependencyWait,
+        Self::Undelivered,
+        Self::EngineLatency,
+        Self::DiskFree,
+        Self::LookDelay,
     ];
 
     /// Its name in configurations.
@@ -125,6 +140,10 @@ impl Signal {
             Self::Unhealthy => "unhealthy",
             Self::ResponseTime => "response_time",
             Self::DependencyWait => "dependency_wait",
+            Self::Undelivered => "undelivered",
+            Self::EngineLatency => "engine_latency",
+            Self::DiskFree => "disk_free",
+            Self::LookDelay => "look_delay",
         }
     }
 
@@ -132,6 +151,12 @@ impl Signal {
     #[must_use]
     pub fn is_flag(self) -> bool {
         matches!(self, Self::Down | Self::Stalled | Self::Unhealthy)
+    }
+
+    /// Whether dixmgr looks at itself, and at no service.
+    #[must_use]
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::Undelivered | Self::EngineLatency | Self::DiskFree | Self::LookDelay)
     }
 
     /// Whether a service can ever have a value of it.
@@ -143,6 +168,9 @@ impl Signal {
             Self::Stalled | Self::Peers => spec.probes.sync.is_some(),
             Self::Unhealthy | Self::ResponseTime => !spec.probes.http.is_empty(),
             Self::DependencyWait => !spec.needs.is_empty(),
+            Self::Undelivered | Self::EngineLatency | Self::DiskFree | Self::LookDelay => {
+                spec.workflow_id == OWN_WORKFLOW
+            }
         }
     }
 }

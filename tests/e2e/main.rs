@@ -22,6 +22,7 @@ mod exec;
 mod history;
 mod installed;
 mod life;
+mod own_alerts;
 mod package;
 mod pictures;
 mod policy;

@@ -174,6 +174,29 @@ fn amtool_sees_alerts_their_groups_and_who_is_told() {
 }
 
 #[test]
+fn what_amtool_silences_is_not_told_until_amtool_ends_it() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    if !require(Component::Amtool) {
+        return;
+    }
+    let receiver = HttpFixture::always(Reply::status(200));
+    systemd.install(&["db.service", "web.service"].map(CountedUnit::new));
+    systemd.start_units(&["db.service", "web.service"]);
+    let config = told_to(&receiver, "group_by = [\"...\"]") + &config(&["db.service", "web.service"]);
+    let daemon = dixmgr(&systemd, "-watch", &config).started();
+    await_health(&daemon, "db", true);
+    await_health(&daemon, "web", true);
+    let id =
+        told(amtool(&daemon, &["silence", "add", "-a", "ann", "-c", "disk", "alertname=service_down", "service=~d.*"]));
+    systemd.kill_unit("db.service");
+    systemd.kill_unit("web.service");
+    await_messages(&daemon, &receiver, "web", &[("firing", "service_down")]);
+    assert_stays(&daemon, "nobody is told of db", || messages(&receiver, "db").is_empty());
+    told(amtool(&daemon, &["silence", "expire", &id]));
+    await_messages(&daemon, &receiver, "db", &[("firing", "service_down")]);
+}
+
+#[test]
 fn a_maintenance_window_is_a_silence() {
     let Some(systemd) = SystemdNamespace::start() else { return };
     systemd.install(&[CountedUnit::new("web.service")]);

@@ -10,6 +10,7 @@
 //! - [`AlertWorkflow`]: keeps one alert; [`AlertGroupWorkflow`]: sees that alerts are told, and told to be over.
 //! - [`SilencesWorkflow`]: the silences of a daemon.
 //! - [`DeadManWorkflow`]: tells somebody outside that all is well.
+//! - [`OwnWorkflow`]: alerts about dixmgr itself.
 //! - [`InfrastructureWorkflow`]: starts all of these, as the plan says.
 
 pub mod restart;
@@ -28,6 +29,7 @@ mod messages;
 mod node;
 mod options;
 mod outbox;
+mod own;
 mod service;
 mod silences;
 
@@ -44,6 +46,7 @@ pub use interceptors::interceptors;
 pub use log::TARGET as DECISION_LOG;
 pub use messages::{Announce, DependencyReady, NodeInput, ServiceStatus};
 pub use node::NodeWorkflow;
+pub use own::{OwnInput, OwnWorkflow};
 pub use service::{Carried, Need, Needs, ServiceAlerts};
 pub use silences::{CarriedSilences, SilencesInput, SilencesWorkflow};
 
@@ -52,6 +55,9 @@ pub const INFRASTRUCTURE_ID: &str = "wf.infra";
 
 /// Id of the one [`DeadManWorkflow`].
 pub const DEAD_MAN_ID: &str = "wf.dead-man";
+
+/// Id of the one [`OwnWorkflow`].
+pub const OWN_ID: &str = dixmgr_model::OWN_WORKFLOW;
 
 /// Id of the one [`SilencesWorkflow`].
 pub const SILENCES_ID: &str = "wf.silences";

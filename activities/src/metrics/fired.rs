@@ -1,4 +1,4 @@
-//! How often alerts of one service fired, by kind and severity.
+//! How often alerts of one service, or of dixmgr itself, fired, by kind and severity.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -9,13 +9,13 @@ use super::text::Family;
 
 /// Counters of one service: those that its rules can move, a handful.
 #[derive(Debug, Default)]
-pub(super) struct Fired {
+pub(crate) struct Fired {
     counters: RwLock<Vec<(AlertKind, Severity, AtomicU64)>>,
 }
 
 impl Fired {
     /// These exist from now on, at zero where they are new.
-    pub(super) fn expect(&self, alerts: impl Iterator<Item = (AlertKind, Severity)>) {
+    pub(crate) fn expect(&self, alerts: impl Iterator<Item = (AlertKind, Severity)>) {
         let mut counters = self.counters.write().unwrap_or_else(PoisonError::into_inner);
         for (kind, severity) in alerts {
             if !counters.iter().any(|known| (known.0, known.1) == (kind, severity)) {
@@ -25,7 +25,7 @@ impl Fired {
         counters.shrink_to_fit();
     }
 
-    pub(super) fn add(&self, kind: AlertKind, severity: Severity) {
+    pub(crate) fn add(&self, kind: AlertKind, severity: Severity) {
         let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(counter) = counters.iter().find(|known| (known.0, known.1) == (kind, severity)) {
             counter.2.fetch_add(1, Ordering::Relaxed);

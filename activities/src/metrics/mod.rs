@@ -36,6 +36,7 @@ use crate::breakers::BreakerMetrics;
 pub use alerts::{AlertMetrics, ChannelMetrics};
 pub use executions::{ActivityMetrics, ActivityStatus, ErrorType, WorkflowMetrics, WorkflowStatus};
 use executions::{ActivityVecs, WorkflowVecs};
+pub(crate) use fired::Fired;
 use service::Entry;
 pub use service::ServiceMetrics;
 pub use text::Format;
@@ -73,6 +74,8 @@ struct Inner {
     workflows: Named<WorkflowVecs, WorkflowMetrics>,
     activities: Named<ActivityVecs, ActivityMetrics>,
     alerts: Arc<AlertMetrics>,
+    /// Alerts about dixmgr itself that fired.
+    own_alerts: Fired,
     watching: Arc<WatchMetrics>,
     breakers: Arc<BreakerMetrics>,
     /// Since when all of this counts, in seconds since the epoch.
@@ -124,6 +127,7 @@ impl Metrics {
                 workflows: Named::new(WorkflowVecs::register(namespace, &registry)?),
                 activities: Named::new(ActivityVecs::register(namespace, &registry)?),
                 alerts: Arc::new(AlertMetrics::register(namespace, &registry)?),
+                own_alerts: Fired::default(),
                 watching: Arc::new(WatchMetrics::register(namespace, &registry)?),
                 breakers: Arc::new(BreakerMetrics::register(namespace, &registry)?),
                 created: OnceLock::new(),
@@ -203,6 +207,16 @@ impl Metrics {
         Arc::clone(&self.inner.alerts)
     }
 
+    /// How often alerts about dixmgr itself fired.
+    pub(crate) fn own_alerts(&self) -> &Fired {
+        &self.inner.own_alerts
+    }
+
+    /// How much of the file system that is watched is free, in percent.
+    pub(crate) fn disk_free_percent(&self) -> Option<f64> {
+        self.inner.data_dir.get().and_then(|path| own::free_percent(path))
+    }
+
     /// The series of the watch itself.
     pub fn watching(&self) -> Arc<WatchMetrics> {
         Arc::clone(&self.inner.watching)
@@ -251,7 +265,7 @@ impl Metrics {
         let mut page = Page::new(format, inner.page_bytes.load(Ordering::Relaxed), inner.created.get().copied());
         {
             let services = inner.services.read().unwrap_or_else(PoisonError::into_inner);
-            service::write(&mut page, &inner.namespace, &services);
+            service::write(&mut page, &inner.namespace, &services, &inner.own_alerts);
         }
         own::write(&mut page, &inner.namespace, inner.data_dir.get().map(PathBuf::as_path));
         registry::write(&mut page, &inner.registry.gather())?;

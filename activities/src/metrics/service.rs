@@ -325,6 +325,10 @@ impl DependencyWaits {
     }
 }
 
+/// The family that dixmgr itself has a part in, and how it is called there.
+const FIRED: &str = "alerts_fired_total";
+const OWN: &str = "service=\"dixmgr\"";
+
 /// One family of the services: its name, type, help, and the value that each service has in it.
 type Column = (&'static str, Kind, &'static str, fn(&mut Family<'_>, &Entry));
 
@@ -427,7 +431,7 @@ const COLUMNS: [Column; 19] = [
             family.integer(&format!("{labels},status=\"{status}\""), height.load(Ordering::Relaxed));
         }
     }),
-    ("alerts_fired_total", Kind::Counter, "Alerts that fired, or became worse.", |family, entry| {
+    (FIRED, Kind::Counter, "Alerts that fired, or became worse.", |family, entry| {
         entry.metrics.fired.write(family, &entry.service);
     }),
     (
@@ -442,12 +446,15 @@ const COLUMNS: [Column; 19] = [
     ),
 ];
 
-/// Writes all families of the services.
-pub(super) fn write(page: &mut Page, namespace: &str, services: &BTreeMap<String, Entry>) {
+/// Writes all families of the services; `own` are the alerts about dixmgr itself.
+pub(super) fn write(page: &mut Page, namespace: &str, services: &BTreeMap<String, Entry>, own: &Fired) {
     for (name, kind, help, column) in COLUMNS {
         let mut family = Family::begin(page, &format!("{namespace}_{name}"), kind, help);
         for entry in services.values() {
             column(&mut family, entry);
+        }
+        if name == FIRED {
+            own.write(&mut family, OWN);
         }
     }
     let help = "Time that a service waited for a dependency to be ready.";

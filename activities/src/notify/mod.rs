@@ -5,9 +5,10 @@ mod command;
 pub mod dead_man;
 mod email;
 mod http;
+mod streak;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dixmgr_alerting::channel::{ntfy, pagerduty, slack, telegram, webhook};
 use dixmgr_alerting::message::Message;
@@ -15,6 +16,7 @@ use dixmgr_model::{AlertStatus, Severity};
 use secrecy::ExposeSecret as _;
 
 pub use self::email::{Email, EmailTls, check_mailbox};
+use self::streak::Streak;
 use crate::breakers::{CircuitBreakers, Refused, Target};
 use crate::http::HttpChecker;
 use crate::metrics::{ChannelMetrics, Metrics};
@@ -133,10 +135,18 @@ pub enum NotifyError {
     Unknown(String),
 }
 
+/// A channel in use.
+#[derive(Debug)]
+struct Line {
+    channel: Channel,
+    metrics: ChannelMetrics,
+    streak: Streak,
+}
+
 /// Sends messages over the channels of a configuration.
 #[derive(Debug)]
 pub struct Notifier {
-    channels: Vec<(Channel, ChannelMetrics)>,
+    channels: Vec<Line>,
     http: HttpChecker,
     breakers: CircuitBreakers,
 }
@@ -148,7 +158,7 @@ impl Notifier {
         let alerts = metrics.alerts();
         let channels = channels.into_iter().map(|channel| {
             let metrics = alerts.channel(&channel.name);
-            (channel, metrics)
+            Line { channel, metrics, streak: Streak::new(Instant::now()) }
         });
         Self { channels: channels.collect(), http, breakers: CircuitBreakers::default() }
     }
@@ -157,8 +167,8 @@ impl Notifier {
     /// as after any other failure.
     #[must_use]
     pub fn guarded(mut self, breakers: CircuitBreakers) -> Self {
-        let outside = self.channels.iter().filter(|(channel, _)| channel.kind != ChannelKind::Log);
-        breakers.expect(outside.map(|(channel, _)| Target::Channel(channel.name.clone())));
+        let outside = self.channels.iter().filter(|line| line.channel.kind != ChannelKind::Log);
+        breakers.expect(outside.map(|line| Target::Channel(line.channel.name.clone())));
         self.breakers = breakers;
         self
     }
@@ -168,7 +178,7 @@ impl Notifier {
     /// # Errors
     /// It was not sent, or it is not known whether it was.
     pub async fn send(&self, channel: &str, message: &Message) -> Result<String, NotifyError> {
-        let Some((channel, metrics)) = self.channels.iter().find(|(own, _)| own.name == channel) else {
+        let Some(Line { channel, metrics, streak }) = self.line(channel) else {
             return Err(NotifyError::Unknown(channel.to_owned()));
         };
         let call = match channel.kind {
@@ -182,7 +192,27 @@ impl Notifier {
         if let Some(call) = call {
             call.ended(reached(&sent));
         }
+        streak.note(sent.as_ref().err(), Instant::now());
         sent
+    }
+
+    /// Names of the channels.
+    pub(crate) fn channels(&self) -> Vec<String> {
+        self.channels.iter().map(|line| line.channel.name.clone()).collect()
+    }
+
+    /// Attempts in a row that did not bring a message over this channel, where that is known.
+    pub(crate) fn failures(&self, channel: &str) -> Option<u32> {
+        self.line(channel).and_then(|line| line.streak.failures(Instant::now()))
+    }
+
+    /// What went wrong in the last of them.
+    pub(crate) fn trouble(&self, channel: &str) -> Option<String> {
+        self.line(channel).and_then(|line| line.streak.trouble())
+    }
+
+    fn line(&self, channel: &str) -> Option<&Line> {
+        self.channels.iter().find(|line| line.channel.name == channel)
     }
 
     /// Says at a URL, or a reference to one, that all is well.

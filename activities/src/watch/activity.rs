@@ -60,7 +60,7 @@ async fn beat(context: &ActivityContext, progress: Option<&WatchProgress>) {
 }
 
 /// At most a minute, and well within the timeout.
-fn heartbeat_interval(timeout: Option<Duration>) -> Duration {
+pub(crate) fn heartbeat_interval(timeout: Option<Duration>) -> Duration {
     timeout.filter(|timeout| !timeout.is_zero()).map_or(HEARTBEAT, |timeout| (timeout / 3).min(HEARTBEAT))
 }
 

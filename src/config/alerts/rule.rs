@@ -54,6 +54,7 @@ pub(super) fn read(
     timing(&table, &mut rule, around.acts);
     texts(&table, &mut rule);
     rule.services = selector(&table, around.drafts);
+    own_is_of_no_service(&table, &rule);
     let named = table.strings("channels").map(|list| known(list.value, around.channels, table.faults()));
     rule.receivers = named.map(with_log);
     table.finish();
@@ -123,7 +124,7 @@ fn fresh(name: String, signal: Signal) -> Rule {
         name,
         kind,
         signal,
-        comparison: if signal.is_flag() { Comparison::AtLeast } else { Comparison::Above },
+        comparison: comparison(signal),
         threshold: if signal.is_flag() { 1.0 } else { f64::NAN },
         clear_threshold: None,
         hold: Duration::ZERO,
@@ -134,6 +135,16 @@ fn fresh(name: String, signal: Signal) -> Rule {
         annotations: defaults::annotations(kind),
         services: Selector::default(),
         receivers: None,
+    }
+}
+
+/// What is trouble unless the rule says otherwise.
+fn comparison(signal: Signal) -> Comparison {
+    match signal {
+        Signal::DiskFree => Comparison::Below,
+        Signal::Undelivered => Comparison::AtLeast,
+        flag if flag.is_flag() => Comparison::AtLeast,
+        _ => Comparison::Above,
     }
 }
 
@@ -150,6 +161,10 @@ fn kind_of(signal: Signal) -> AlertKind {
         Signal::Unhealthy => AlertKind::HealthCheckFailed,
         Signal::ResponseTime => AlertKind::ServiceDegraded,
         Signal::DependencyWait => AlertKind::DependencyTimeout,
+        Signal::Undelivered => AlertKind::NotificationFailed,
+        Signal::EngineLatency => AlertKind::EngineSlow,
+        Signal::DiskFree => AlertKind::DiskFilling,
+        Signal::LookDelay => AlertKind::ProbesBehind,
     }
 }
 
@@ -218,6 +233,15 @@ fn selector(table: &TableReader<'_>, drafts: &[Draft]) -> Selector {
         table.faults().report(&place, "no service is like that", "the rule would never look at anything");
     }
     selector
+}
+
+/// What dixmgr says of itself is the same whatever services there are.
+fn own_is_of_no_service(table: &TableReader<'_>, rule: &Rule) {
+    let selects = ["services", "types", "chains"].into_iter().find(|key| table.has(key));
+    if let Some(key) = selects.filter(|_| rule.signal.is_own()) {
+        let problem = format!("{key} has no meaning for {:?}, which is of dixmgr itself", rule.signal.name());
+        table.faults().report(table.place(), problem, format!("leave {key} out"));
+    }
 }
 
 /// Replicas have names of their own.

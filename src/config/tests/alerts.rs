@@ -43,7 +43,7 @@ password = 'env:P'
 #[test]
 fn without_a_word_the_default_rules_are_told_to_the_log() {
     let usual = alerts("");
-    assert_eq!(usual.policy.rules.len(), 11);
+    assert_eq!(usual.policy.rules.len(), 16);
     assert_eq!(told(&usual), [("log", 0)]);
     assert_eq!(usual.policy.delivery.group_wait, Duration::from_secs(10));
     assert_eq!(alerts("[alerts]\nenabled = false\n").policy.rules, []);
@@ -356,4 +356,18 @@ interval = '1m'
         assert!(found.iter().any(|found| found.contains(part)), "{part} is missing from {found:#?}");
     }
     assert!(!found.iter().any(|fault| fault.contains("hunter2")), "a secret is not repeated: {found:#?}");
+}
+
+#[test]
+fn rules_about_dixmgr_itself_are_of_no_service() {
+    let found = alerts(
+        "[[alerts.rule]]\nname = 'disk_filling'\nthreshold = 20\n[[alerts.rule]]\nname = 'own'\nsignal = 'disk_free'\nthreshold = 1\n",
+    );
+    assert_eq!(rule(&found, "disk_filling").threshold.to_bits(), 20f64.to_bits());
+    let own = rule(&found, "own");
+    assert_eq!((own.kind, own.comparison), (AlertKind::DiskFilling, Comparison::Below));
+    assert_eq!(
+        faults("[[alerts.rule]]\nname = 'engine_slow'\nservices = ['api-1']\n"),
+        ["alerts.rule[engine_slow]: services has no meaning for \"engine_latency\", which is of dixmgr itself"]
+    );
 }
