@@ -25,7 +25,7 @@ pub struct Settings {
 
 impl Settings {
     /// Unless a configuration says otherwise: 5 failures, 60 s, 3 trials.
-    pub const DEFAULT: Self = Self { failures: 5, open_for: Duration::from_secs(60), trials: 3 };
+    pub const DEFAULT: Self = Self { failures: 5, open_for: Duration::from_mins(1), trials: 3 };
 }
 
 impl Default for Settings {
@@ -135,14 +135,12 @@ impl CircuitBreaker {
             Inner::Closed { .. } => Ok(()),
             Inner::Open => Err(self.since.saturating_add(open_for).saturating_sub(now)),
             Inner::HalfOpen { trial, .. } => {
-                let lost = trial.map(|begun| begun.saturating_add(open_for));
-                match lost.filter(|lost| now < *lost) {
-                    Some(lost) => Err(lost - now),
-                    None => {
-                        *trial = Some(now);
-                        Ok(())
-                    }
+                let lost_in = trial.and_then(|begun| begun.saturating_add(open_for).checked_sub(now));
+                if let Some(lost_in) = lost_in.filter(|wait| !wait.is_zero()) {
+                    return Err(lost_in);
                 }
+                *trial = Some(now);
+                Ok(())
             }
         }
     }

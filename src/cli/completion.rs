@@ -67,15 +67,30 @@ else
 fi
 "#;
 
+/// Where fish has read the words of the line: what they mean is found out with two dashes.
+const FISH_WORDS: &str = "    set -e cmd[1]\n";
+const FISH_TWO_DASHES: &str = "    set cmd (string replace -r -- '^-([a-z][a-z])' '--$1' $cmd)\n";
+
 /// The script for a shell.
 fn script(shell: Shell) -> String {
     match shell {
         Shell::Bash => generated(shells::Bash) + BASH,
-        // Options of one dash may have long names there, unless letters may be put together.
-        Shell::Zsh => generated(shells::Zsh).replace("(-s -S -C)", "(-S -C)").replace("'--", "'-").replace(" --", " -"),
-        // `-o` is an option of one dash with a long name.
-        Shell::Fish => generated(shells::Fish).replace(" -l ", " -o "),
+        Shell::Zsh => zsh(&generated(shells::Zsh)),
+        Shell::Fish => fish(&generated(shells::Fish)),
     }
+}
+
+/// Options of one dash may have long names there, unless letters may be put together (`-s`).
+fn zsh(script: &str) -> String {
+    let apart = script.replace("(-s -S -C)", "(-S -C)").replace("(-s -C)", "(-C)");
+    ["'--", "(--", ")--", " --"].iter().fold(apart, |script, flag| script.replace(flag, &flag[..flag.len() - 1]))
+}
+
+/// `complete -o` is for options of one dash with a long name.
+fn fish(script: &str) -> String {
+    let line = |line: &str| if line.starts_with("complete ") { line.replace(" -l ", " -o ") } else { line.to_owned() };
+    let script: String = script.split_inclusive('\n').map(line).collect();
+    script.replacen(FISH_WORDS, &format!("{FISH_WORDS}{FISH_TWO_DASHES}"), 1)
 }
 
 fn generated(shell: impl clap_complete::Generator) -> String {

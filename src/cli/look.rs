@@ -11,6 +11,7 @@ pub struct ApiArgs {
     /// Address of the API of a dixmgr that runs.
     #[arg(
         long,
+        global = true,
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:9091",
         env = "DIXMGR_API",
@@ -18,7 +19,7 @@ pub struct ApiArgs {
     )]
     pub address: String,
     /// Reference to the API's token: `env:NAME`, `file:/path` or `credential:NAME`.
-    #[arg(long, value_name = "REFERENCE")]
+    #[arg(long, global = true, value_name = "REFERENCE")]
     pub token: Option<String>,
 }
 

@@ -41,6 +41,12 @@
     }
   };
 
+  // How to find again what has the focus; nothing while somebody types or chooses there, which is not to be disturbed.
+  const place = (element) => {
+    if (element.matches("summary")) return `#${CSS.escape(element.parentNode.id)} > summary`;
+    return element.id ? `#${CSS.escape(element.id)}` : null;
+  };
+
   // Banner, incidents, actions, alerts and the picture come from the server as it would show them now.
   const refresh = async () => {
     refreshing = null;
@@ -49,9 +55,12 @@
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of document.querySelectorAll("[data-refresh]")) {
       const other = fresh.getElementById(part.id);
-      if (!other || other.innerHTML === part.innerHTML || part.contains(document.activeElement)) continue;
+      const focused = part.contains(document.activeElement) ? document.activeElement : null;
+      const again = focused && place(focused);
+      if (!other || other.innerHTML === part.innerHTML || (focused && !again)) continue;
       keep(part, other);
       part.replaceWith(other);
+      if (again) document.querySelector(again)?.focus({ preventScroll: true });
     }
     filter();
   };

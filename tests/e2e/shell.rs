@@ -1,10 +1,11 @@
-//! What shells and `man` are given: completion in a real bash, and pages that groff finds nothing wrong with.
+//! What shells and `man` are given: completion in real shells, and pages that groff finds nothing wrong with.
 
 use std::process::{Command, Stdio};
 
+use dixmgr_testkit::{Component, PseudoTerminal, require, wait_until};
 use tempfile::TempDir;
 
-use crate::support::BINARY;
+use crate::support::{BINARY, SOON};
 
 #[track_caller]
 fn output(command: &mut Command) -> String {
@@ -40,26 +41,67 @@ fn bash_completes_flags_of_one_dash_and_of_two() {
 }
 
 #[test]
-fn every_shell_has_a_script_of_flags_with_one_dash() {
-    for (shell, flag) in [("bash", "complete -F _dixmgr_one_dash"), ("zsh", "'-conf="), ("fish", "-o conf ")] {
-        let script = output(Command::new(BINARY).args(["completion", shell]));
-        assert!(script.contains(flag), "{flag} is not in the script for {shell}");
+fn fish_completes_flags_of_one_dash() {
+    if !require(Component::Shells) {
+        return;
     }
-    // Where the shell itself is there, it reads its script.
-    for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
-        if Command::new(shell).arg("--version").stdout(Stdio::null()).status().is_ok() {
-            let directory = TempDir::new().unwrap();
-            let file = directory.path().join("script");
-            std::fs::write(&file, output(Command::new(BINARY).args(["completion", shell]))).unwrap();
-            output(Command::new(shell).arg(check).arg(&file));
-        }
+    const ASK: &str = "function dixmgr; end; $argv[1] completion fish | source; complete -C $argv[2]";
+    let completed = |line: &str| {
+        let said = output(Command::new("fish").args(["--no-config", "-c", ASK, BINARY, line]));
+        said.lines().filter_map(|line| line.split('\t').next().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(completed("dixmgr -ex"), ["-exec"]);
+    assert_eq!(completed("dixmgr -exec -process-manager d"), ["direct"]);
+    assert_eq!(completed("dixmgr engine exp"), ["export"]);
+    assert_eq!(completed("dixmgr top -address localhost:1 -inter"), ["-interval"]);
+}
+
+#[test]
+fn zsh_completes_flags_of_one_dash() {
+    if !require(Component::Shells) {
+        return;
     }
+    // An interactive zsh on a terminal of its own, whose Tab key is pressed.
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join("_dixmgr"), output(Command::new(BINARY).args(["completion", "zsh"]))).unwrap();
+    let mut zsh = PseudoTerminal::start("zsh", &["-f", "-i"], (24, 120));
+    let at = directory.path().display();
+    zsh.type_keys(&format!(
+        "PROMPT='> '; fpath=({at} $fpath); autoload -U compinit; compinit -u -d {at}/dump; dixmgr() {{ : }}; clear; echo rea''dy\n"
+    ));
+    let shown = |zsh: &PseudoTerminal, text: &str| {
+        let mut seen = String::new();
+        let there = wait_until(SOON, || {
+            seen = zsh.text();
+            seen.contains(text)
+        });
+        assert!(there, "{text:?} is not there:\n{seen}");
+    };
+    shown(&zsh, "ready\n");
+    for (typed, completed) in [
+        ("dixmgr -ex", "dixmgr -exec"),
+        ("dixmgr -exec -process-manager d", "-process-manager direct"),
+        ("dixmgr engine exp", "dixmgr engine export"),
+        ("dixmgr top -inter", "dixmgr top -interval"),
+    ] {
+        zsh.type_keys(&format!("{typed}\t"));
+        shown(&zsh, completed);
+        // Drops the line.
+        zsh.type_keys("\u{15}");
+    }
+}
+
+#[test]
+fn what_has_no_script_is_refused() {
     let refused = Command::new(BINARY).args(["completion", "tcsh"]).output().expect("run dixmgr");
     assert_eq!(refused.status.code(), Some(2));
 }
 
 #[test]
 fn manual_pages_are_whole_and_well_formed() {
+    if !require(Component::Shells) {
+        return;
+    }
     let directory = TempDir::new().unwrap();
     let to = directory.path().join("man1");
     output(Command::new(BINARY).arg("man").arg(&to));
@@ -75,7 +117,7 @@ fn manual_pages_are_whole_and_well_formed() {
         assert!(!text.contains(r"\-\-"), "{page} has flags of two dashes");
         let mut groff = Command::new("groff");
         groff.args(["-man", "-Tutf8", "-ww", "-z"]).arg(to.join(page)).stdin(Stdio::null());
-        let checked = groff.output().expect("groff, which Debian's man is made of");
+        let checked = groff.output().expect("groff runs");
         let said = String::from_utf8_lossy(&checked.stderr);
         assert!(checked.status.success() && said.trim().is_empty(), "{page}: {said}");
     }
