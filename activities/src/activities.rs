@@ -22,8 +22,8 @@ use crate::api::{
 };
 use crate::breakers::CircuitBreakers;
 use crate::error::{self, Failure};
-use crate::history::History;
-use crate::history::event::{Act, bounded, outcome as outcome_name};
+use crate::history::event::{bounded, outcome as outcome_name};
+use crate::history::{Act, History};
 use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
@@ -158,7 +158,8 @@ impl Activities {
         log(verb, &service, &unit, &reason, &report);
         if let Some(history) = &self.options.history {
             let (outcome, detail) = (outcome_name(report.outcome), bounded(&report.detail));
-            history.acted(&service, Act { verb: word(verb), reason, outcome, detail });
+            // What finds no room is counted there.
+            let _ = history.acted(&service, Act { verb: word(verb), reason, outcome, detail });
         }
         Ok(report)
     }

@@ -8,6 +8,8 @@ mod alerts;
 mod field;
 mod jobs;
 mod latency;
+mod listeners;
+mod looking;
 mod monit;
 mod table;
 
@@ -20,10 +22,16 @@ use dixmgr_testkit::{Component, SystemdNamespace, require};
 
 use field::Field;
 use monit::Monit;
-use table::{Figure, Table, megabytes, millions, milliseconds, percent, seconds};
+use table::{Figure, Table, megabytes, millions, milliseconds, percent, seconds, thousands};
 
 /// The binary under measurement, built as a release is.
 const BINARY: &str = env!("CARGO_BIN_EXE_dixmgr");
+
+/// Services of the page that Prometheus gets.
+const SCRAPED: usize = 10_000;
+
+/// Those who look at a daemon's API and its page at once.
+const CLIENTS: usize = 1_000;
 
 /// Time for start-up work to come to an end before anything is counted.
 const SETTLE: Duration = Duration::from_secs(35);
@@ -44,7 +52,15 @@ fn main() {
         watched(&field, window, &mut table);
         restarted(&field, kills, &mut table);
         alerted(&field, kills, &mut table);
+        looked_at(&field, &mut table);
     }
+    if let Some(systemd) = SystemdNamespace::start() {
+        println!("{SCRAPED} services on one page ...");
+        scraped(&systemd, &mut table);
+    }
+    println!("writing history ...");
+    let rows = thousands(looking::rows_written());
+    table.add(Figure::new("history rows written a second", rows).over("50 thousand"));
     println!("\n{table}");
 }
 
@@ -107,6 +123,30 @@ fn alerted(field: &Field<'_>, kills: usize, table: &mut Table) {
     let times = alerts::to_webhook(field, kills);
     table.add(Figure::new("killed to webhook, p50", milliseconds(alerts::at(&times, 0.50))));
     table.add(Figure::new("killed to webhook, p99", milliseconds(alerts::at(&times, 0.99))).under("150 ms"));
+}
+
+/// What it costs to be looked at.
+fn looked_at(field: &Field<'_>, table: &mut Table) {
+    let (daemon, _) = field.dixmgr_started();
+    thread::sleep(Duration::from_secs(5));
+    if let Some(interactive) = looking::page(&daemon) {
+        table.add(Figure::new("status page until interactive, p50", milliseconds(interactive)).under("200 ms"));
+    }
+    println!("{CLIENTS} clients listen ...");
+    let share = listeners::listening(&daemon, CLIENTS);
+    table.add(Figure::new("1,000 SSE listeners, share of one core", percent(share)).under("10 %"));
+    println!("{CLIENTS} clients ask ...");
+    let times = listeners::asking(&daemon, CLIENTS);
+    table.add(Figure::new("GET /api/v1/services, p50", milliseconds(alerts::at(&times, 0.50))));
+    table.add(Figure::new("GET /api/v1/services, p99", milliseconds(alerts::at(&times, 0.99))).under("20 ms"));
+}
+
+/// What Prometheus gets, and what that does to the checks.
+fn scraped(systemd: &SystemdNamespace, table: &mut Table) {
+    let found = looking::scrape(systemd, SCRAPED);
+    table.add(Figure::new("10,000 services, size of a scrape", megabytes(found.bytes)));
+    table.add(Figure::new("10,000 services, scrape, slowest of 20", milliseconds(found.slowest)).under("100 ms"));
+    table.add(Figure::new("of them, a check's delay, at most", milliseconds(found.delay)));
 }
 
 fn option(name: &str, default: usize) -> usize {

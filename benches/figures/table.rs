@@ -86,6 +86,11 @@ pub(crate) fn millions(count: f64) -> Measure {
     Measure { text: format!("{value:.1} million"), value }
 }
 
+pub(crate) fn thousands(count: f64) -> Measure {
+    let value = count / 1e3;
+    Measure { text: format!("{value:.0} thousand"), value }
+}
+
 pub(crate) fn percent(share: f64) -> Measure {
     let value = share * 100.0;
     Measure { text: format!("{value:.2} %"), value }

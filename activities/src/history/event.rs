@@ -55,11 +55,15 @@ pub(crate) struct Told {
 
 /// An action.
 #[derive(Debug, Clone)]
-pub(crate) struct Act {
-    pub(crate) verb: &'static str,
-    pub(crate) reason: String,
-    pub(crate) outcome: &'static str,
-    pub(crate) detail: String,
+pub struct Act {
+    /// What was done: `start`, `stop`, `restart`.
+    pub verb: &'static str,
+    /// Why.
+    pub reason: String,
+    /// How it ended, in one word.
+    pub outcome: &'static str,
+    /// What there is to say of that.
+    pub detail: String,
 }
 
 /// An alert.

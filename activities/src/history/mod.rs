@@ -24,6 +24,7 @@ use prometheus::{IntCounter, IntGauge, Opts};
 use tokio::sync::oneshot;
 
 pub use self::error::HistoryError;
+pub use self::event::Act;
 pub(crate) use self::event::Event;
 pub use self::read::Reader;
 pub use self::retention::Retention;
@@ -149,10 +150,10 @@ impl History {
         false
     }
 
-    /// Something was done to a service just now.
-    pub(crate) fn acted(&self, service: &str, act: event::Act) {
+    /// Something was done to a service just now. Never waits. Whether it was taken: the queue has a bound.
+    pub fn acted(&self, service: &str, act: Act) -> bool {
         let what = event::What::Acted(Box::new(act));
-        self.record(Event { service: service.into(), at: self.inner.clock.now(), what });
+        self.record(Event { service: service.into(), at: self.inner.clock.now(), what })
     }
 
     /// Reads the file.
