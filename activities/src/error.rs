@@ -80,8 +80,9 @@ pub(crate) fn manager(error: ManagerError) -> ActivityError {
         ManagerError::Resting { retry_in } => Some((*retry_in).max(LEAST_WAIT)),
         _ => None,
     };
-    let failure = ApplicationFailure::builder(error.clone()).type_name(kind_of(&error).name().to_owned());
-    ActivityError::application(failure.maybe_next_retry_delay(retry_in).build())
+    let kind = kind_of(&error).name().to_owned();
+    let failure = ApplicationFailure::builder(error).type_name(kind).maybe_next_retry_delay(retry_in);
+    ActivityError::application(failure.build())
 }
 
 /// A message that was not sent. One that its receiver refuses is not tried again; a wait that it asks for is kept.

@@ -27,6 +27,9 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Services in one message; when more have changed, listeners look anew.
 const MOST: usize = 500;
 
+/// What an event says that has nothing more to say: browsers drop one without data.
+const CHANGED: &str = "changed";
+
 /// Tells listeners.
 #[derive(Clone)]
 pub(super) struct Events {
@@ -158,8 +161,8 @@ pub(super) async fn stream(
     let events = unfold(listener, |mut listener| async move {
         let event = match listener.messages.recv().await {
             Ok(Message::Services(changed)) => Event::default().event("services").data(&*changed),
-            Ok(Message::Alerts) => Event::default().event("alerts").data(""),
-            Ok(Message::Resync) | Err(RecvError::Lagged(_)) => Event::default().event("resync").data(""),
+            Ok(Message::Alerts) => Event::default().event("alerts").data(CHANGED),
+            Ok(Message::Resync) | Err(RecvError::Lagged(_)) => Event::default().event("resync").data(CHANGED),
             Err(RecvError::Closed) => return None,
         };
         Some((Ok(event), listener))

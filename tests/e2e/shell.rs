@@ -42,10 +42,10 @@ fn bash_completes_flags_of_one_dash_and_of_two() {
 
 #[test]
 fn fish_completes_flags_of_one_dash() {
+    const ASK: &str = "function dixmgr; end; $argv[1] completion fish | source; complete -C $argv[2]";
     if !require(Component::Shells) {
         return;
     }
-    const ASK: &str = "function dixmgr; end; $argv[1] completion fish | source; complete -C $argv[2]";
     let completed = |line: &str| {
         let said = output(Command::new("fish").args(["--no-config", "-c", ASK, BINARY, line]));
         said.lines().filter_map(|line| line.split('\t').next().map(str::to_owned)).collect::<Vec<_>>()

@@ -147,8 +147,8 @@ fn amtool_sees_alerts_their_groups_and_who_is_told() {
     let path = format!("/api/v1/alerts/{fingerprint}");
     let post =
         |verb: &str, body: &str| http_post(daemon.api_port(), &format!("{path}/{verb}"), body).expect("an answer");
-    let (status, acked) = post("ack", r#"{ "by": "ann", "comment": "on it" }"#);
-    assert_eq!(status, 200, "{acked}");
+    let (status, taken) = post("ack", r#"{ "by": "ann", "comment": "on it" }"#);
+    assert_eq!(status, 200, "{taken}");
     let story = eventually("the acknowledgement is told", SOON, || {
         Some(json(&daemon, &path)).filter(|story| story["acknowledged"]["by"] == "ann")
     });
@@ -162,7 +162,7 @@ fn amtool_sees_alerts_their_groups_and_who_is_told() {
     let description = Description::of(&daemon);
     let asked = |path: &str| daemon.api(path).expect("an answer").1;
     description.fits("get", "/api/v1/alerts/{fingerprint}", &asked(&path));
-    description.fits("post", "/api/v1/alerts/{fingerprint}/ack", &acked);
+    description.fits("post", "/api/v1/alerts/{fingerprint}/ack", &taken);
     description.fits("post", "/api/v1/alerts/{fingerprint}/silence", &silenced);
     for path in ["/api/v1/alerts", "/api/v2/alerts", "/api/v2/alerts/groups", "/api/v2/silences"] {
         description.fits("get", path, &asked(path));

@@ -63,7 +63,10 @@ fn picture(browser: Option<&Browser>, terminal: &PseudoTerminal, name: &str) {
     let Some(browser) = browser else { return };
     let html = Reply::status(200).header("content-type", "text/html; charset=utf-8").body(terminal.html());
     let host = HttpFixture::always(html);
-    browser.looks(Looks { width: 1210, height: 440, dark: true });
+    let (rows, columns) = terminal.size();
+    // Of the font, and the margin around.
+    let looks = Looks { width: u32::from(columns) * 73 / 8 + 24, height: u32::from(rows) * 81 / 4 + 24, dark: true };
+    browser.looks(looks);
     browser.open(host.port(), "/");
     browser.screenshot(name);
 }
@@ -137,13 +140,13 @@ fn status_fits_the_terminal() {
     eventually("web is down", SOON, || {
         daemon.api("/api/v1/services/web")?.1.contains("\"state\":\"down\"").then_some(())
     });
-    let mut status = on_terminal(&daemon, &["status"]);
+    let address = format!("127.0.0.1:{}", daemon.api_port());
+    let mut status = PseudoTerminal::start(BINARY, &["status", "-address", &address], (7, 64));
     await_end(&mut status);
     await_text(&status, "worker");
     assert!(status.text().lines().any(|line| line.starts_with("web") && line.contains("down")), "{}", status.text());
     picture(browser.as_ref(), &status, "terminal-status");
-    let mut narrow =
-        PseudoTerminal::start(BINARY, &["status", "-address", &format!("127.0.0.1:{}", daemon.api_port())], (20, 50));
+    let mut narrow = PseudoTerminal::start(BINARY, &["status", "-address", &address], (20, 50));
     await_end(&mut narrow);
     assert!(!narrow.written().lines().any(|line| line.trim_end().chars().count() > 50), "{}", narrow.written());
 }

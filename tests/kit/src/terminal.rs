@@ -79,6 +79,13 @@ impl PseudoTerminal {
         resize(&self.keys, rows, columns);
     }
 
+    /// Its rows and columns.
+    #[must_use]
+    pub fn size(&self) -> (u16, u16) {
+        let (rows, columns) = self.seen().screen.screen().size();
+        (rows.get(), columns.get())
+    }
+
     /// What is on the screen.
     #[must_use]
     pub fn text(&self) -> String {
