@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dixmgr_activities::history::HistoryError;
 use dixmgr_activities::history::read::{Page, Period, Query, Step};
 use dixmgr_alerting::backtest::{PastFiring, PastLook, judge};
+use dixmgr_alerting::beyond;
 use dixmgr_alerting::channel::rfc3339;
-use dixmgr_model::{ServiceSpec, Signal, duration};
+use dixmgr_model::{Rule, ServiceSpec, Signal, duration};
 use serde_json::json;
 
 use crate::config::Config;
@@ -26,6 +27,8 @@ const ROWS: u32 = 50_000;
 
 /// Signals that the history keeps.
 const KEPT: [Signal; 5] = [Signal::Down, Signal::Restarts, Signal::Cpu, Signal::Memory, Signal::ResponseTime];
+/// Length of the periods by which it is judged what is usual.
+const HOUR: u64 = 60 * MINUTE;
 
 /// Says when the rules of `config` would have fired within the time before now.
 ///
@@ -79,16 +82,36 @@ fn of_service(
         };
         looks.push(PastLook { at: change.at, signal: Signal::Down, value });
     }
-    let periods = hours.iter().map(|hour| (hour, 60 * MINUTE)).chain(minutes.iter().map(|minute| (minute, MINUTE)));
+    let periods = hours.iter().map(|hour| (hour, HOUR)).chain(minutes.iter().map(|minute| (minute, MINUTE)));
     periods.for_each(|(period, length)| looks.extend(of_period(period, length)));
+    looks.extend(beyond(config, query, spec, from, now)?);
     looks.sort_by_key(|look| look.at);
-    let actions = query.actions(&page)?;
-    let done = actions.iter().filter(|action| action.verb != "stop" && action.outcome == "done");
-    let mut restarts: Vec<u64> = done.map(|action| action.at).collect();
-    restarts.sort_unstable();
+    let restarts = query.restarts(&page)?;
     // Hours lie further apart than minutes: what is coarse is judged as it is there.
-    let gap = if hours.is_empty() { MINUTE * MISSED } else { 60 * MINUTE * MISSED };
+    let gap = if hours.is_empty() { MINUTE * MISSED } else { HOUR * MISSED };
     Ok(judge(&config.alerts.policy, spec, &looks, &restarts, gap))
+}
+
+/// What was unusual, or ahead, at the end of each hour, by what was known then.
+fn beyond(
+    config: &Config,
+    query: &Query,
+    spec: &ServiceSpec,
+    from: u64,
+    now: u64,
+) -> Result<Vec<PastLook>, HistoryError> {
+    let policy = &config.alerts.policy;
+    if !beyond::is_wanted(policy) {
+        return Ok(Vec::new());
+    }
+    let (past, limit) =
+        (query.past(&spec.name, from.saturating_sub(beyond::HORIZON), now)?, beyond::memory_limit(policy, spec));
+    let judged = past.hours.iter().filter(|(start, _)| *start >= from);
+    let looks = judged.flat_map(|(start, means)| {
+        let signals = past.expected(*start, limit).signals(*means);
+        signals.map(|(signal, value)| PastLook { at: start + HOUR, signal, value })
+    });
+    Ok(looks.collect())
 }
 
 /// What a period says at its end. Averages: a peak of a moment is no trouble that lasts.
@@ -139,7 +162,8 @@ fn print(out: &mut Output, config: &Config, found: &[(&str, PastFiring)], judged
 
 /// Rules whose signal the history does not keep.
 fn unjudged(config: &Config) -> Vec<String> {
-    let rules = config.alerts.policy.rules.iter().filter(|rule| !KEPT.contains(&rule.signal));
+    let kept = |rule: &&Rule| KEPT.contains(&rule.signal) || beyond::SIGNALS.contains(&rule.signal);
+    let rules = config.alerts.policy.rules.iter().filter(|rule| !kept(rule));
     rules.map(|rule| rule.name.clone()).collect()
 }
 

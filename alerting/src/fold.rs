@@ -260,7 +260,7 @@ impl Watched {
 }
 
 /// Names that a template may use beside the labels of the rule itself.
-pub const TEMPLATE_NAMES: [&str; 12] = [
+pub const TEMPLATE_NAMES: [&str; 13] = [
     "alertname",
     "service",
     "type",
@@ -273,6 +273,7 @@ pub const TEMPLATE_NAMES: [&str; 12] = [
     "detail",
     "dependents",
     "channel",
+    "measure",
 ];
 
 /// The identity of a rule's alert: its severity and the rule's name are no part of it.
@@ -301,11 +302,14 @@ fn format_value(signal: Signal, value: f64) -> String {
         return "unknown".to_owned();
     }
     match signal {
-        Signal::Cpu => format!("{value:.1} %"),
+        Signal::Cpu | Signal::DiskFree => format!("{value:.1} %"),
         Signal::Memory => bytes(value),
         Signal::Disk | Signal::DiskRead | Signal::DiskWrite => format!("{}/s", bytes(value)),
         Signal::ResponseTime | Signal::EngineLatency => format!("{value:.3} s"),
-        Signal::DiskFree => format!("{value:.1} %"),
+        Signal::CpuDeviation | Signal::MemoryDeviation | Signal::ResponseTimeDeviation | Signal::RestartDeviation => {
+            format!("{value:.1} times its usual spread")
+        }
+        Signal::MemoryForecast => format!("{value:.1} h"),
         Signal::LookDelay => format!("{value:.0} s"),
         _ => format!("{value}"),
     }
@@ -332,8 +336,8 @@ fn detail(signal: Signal, spec: &ServiceSpec, state: &ServiceState) -> String {
             let needs: Vec<&str> = spec.needs.iter().map(|need| need.service.as_str()).collect();
             format!("it needs {}", needs.join(", "))
         }
-        Signal::Cpu | Signal::Memory | Signal::Disk | Signal::DiskRead | Signal::DiskWrite => String::new(),
-        Signal::Undelivered | Signal::EngineLatency | Signal::DiskFree | Signal::LookDelay => String::new(),
+        // The value says it all.
+        _ => String::new(),
     }
 }
 

@@ -5,10 +5,13 @@
 //! made them; their fields, like those of `model/`, are only ever added.
 
 pub mod backtest;
+pub mod baseline;
+pub mod beyond;
 pub mod channel;
 pub mod circuit_breaker;
 pub mod defaults;
 pub mod fold;
+pub mod forecast;
 pub mod group;
 pub mod health;
 pub mod incident;

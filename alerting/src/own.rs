@@ -10,6 +10,7 @@ use dixmgr_model::{
     ServiceState, Signal, Target, UnitPhase, UnitStatus,
 };
 
+use crate::defaults::LOG;
 use crate::fold::labels;
 use crate::route;
 
@@ -17,8 +18,6 @@ use crate::route;
 pub const SERVICE: &str = "dixmgr";
 /// Label of alerts about a channel.
 pub const CHANNEL: &str = "channel";
-/// Channel that cannot fail, and reaches nobody by itself.
-const LOG: &str = "log";
 
 /// dixmgr, as rules see a service.
 #[must_use]

@@ -52,9 +52,10 @@ pub(crate) struct Gauges {
     pub(crate) open_executions: usize,
     /// Requests that wait for the core thread.
     pub(crate) requests_waiting: usize,
-    /// Tasks that wait for a worker, and workers that wait for a task: workflow tasks, activity tasks.
-    pub(crate) tasks: [usize; 2],
-    pub(crate) pollers: [usize; 2],
+    /// Tasks that wait for a worker, and workers that wait for a task: workflow tasks, activity tasks,
+    /// requests to Nexus handlers.
+    pub(crate) tasks: [usize; 3],
+    pub(crate) pollers: [usize; 3],
     /// Size of the database file and of its log.
     pub(crate) database_bytes: u64,
     pub(crate) log_bytes: u64,
@@ -203,7 +204,7 @@ impl Series {
     fn set(&self, gauges: Gauges) {
         self.open_executions.set(number(gauges.open_executions));
         self.requests_waiting.set(number(gauges.requests_waiting));
-        for kind in [TaskKind::Workflow, TaskKind::Activity] {
+        for kind in [TaskKind::Workflow, TaskKind::Activity, TaskKind::Nexus] {
             let (tasks, pollers) = (gauges.tasks[kind as usize], gauges.pollers[kind as usize]);
             self.tasks_waiting.with_label_values(&[kind_name(kind)]).set(number(tasks));
             self.pollers_waiting.with_label_values(&[kind_name(kind)]).set(number(pollers));
@@ -221,6 +222,7 @@ fn kind_name(kind: TaskKind) -> &'static str {
     match kind {
         TaskKind::Workflow => "workflow",
         TaskKind::Activity => "activity",
+        TaskKind::Nexus => "nexus",
     }
 }
 

@@ -47,6 +47,10 @@ pub enum AlertKind {
     DependencyTimeout,
     /// Its HTTP checks fail.
     HealthCheckFailed,
+    /// It is otherwise than it usually is at this hour of the week.
+    Unusual,
+    /// It will reach its limit if it goes on as it does.
+    LimitAhead,
     /// dixmgr itself: messages over a channel do not arrive.
     NotificationFailed,
     /// dixmgr itself: what makes it durable is slow.
@@ -233,7 +237,7 @@ impl Severity {
 
 impl AlertKind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ServiceDown,
         Self::ServiceDegraded,
         Self::HighCpu,
@@ -244,6 +248,8 @@ impl AlertKind {
         Self::LowPeerCount,
         Self::DependencyTimeout,
         Self::HealthCheckFailed,
+        Self::Unusual,
+        Self::LimitAhead,
         Self::NotificationFailed,
         Self::EngineSlow,
         Self::DiskFilling,
@@ -264,6 +270,8 @@ impl AlertKind {
             Self::LowPeerCount => "low_peer_count",
             Self::DependencyTimeout => "dependency_timeout",
             Self::HealthCheckFailed => "health_check_failed",
+            Self::Unusual => "unusual",
+            Self::LimitAhead => "limit_ahead",
             Self::NotificationFailed => "notification_failed",
             Self::EngineSlow => "engine_slow",
             Self::DiskFilling => "disk_filling",

@@ -33,6 +33,16 @@ pub enum Signal {
     ResponseTime,
     /// How many of the services that it needs have kept it waiting for longer than `dependency_timeout`.
     DependencyWait,
+    /// How many times its usual spread the CPU of the last half hour is from what is usual at this hour of the week.
+    CpuDeviation,
+    /// The same of memory.
+    MemoryDeviation,
+    /// The same of the response time.
+    ResponseTimeDeviation,
+    /// How many times their usual spread the restarts of the last 24 hours are above those of the days before.
+    RestartDeviation,
+    /// Hours until its memory reaches the highest threshold of the rules about it.
+    MemoryForecast,
     /// Of dixmgr itself: attempts in a row that did not bring a message over a channel.
     Undelivered,
     /// Of dixmgr itself: seconds that the engine took for a commit, or a cluster for an answer, on average since the last look.
@@ -105,7 +115,7 @@ pub const OWN_WORKFLOW: &str = "wf.own";
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Down,
         Self::Cpu,
         Self::Memory,
@@ -118,6 +128,11 @@ impl Signal {
         Self::Unhealthy,
         Self::ResponseTime,
         Self::DependencyWait,
+        Self::CpuDeviation,
+        Self::MemoryDeviation,
+        Self::ResponseTimeDeviation,
+        Self::RestartDeviation,
+        Self::MemoryForecast,
         Self::Undelivered,
         Self::EngineLatency,
         Self::DiskFree,
@@ -140,6 +155,11 @@ impl Signal {
             Self::Unhealthy => "unhealthy",
             Self::ResponseTime => "response_time",
             Self::DependencyWait => "dependency_wait",
+            Self::CpuDeviation => "cpu_deviation",
+            Self::MemoryDeviation => "memory_deviation",
+            Self::ResponseTimeDeviation => "response_time_deviation",
+            Self::RestartDeviation => "restart_deviation",
+            Self::MemoryForecast => "memory_forecast",
             Self::Undelivered => "undelivered",
             Self::EngineLatency => "engine_latency",
             Self::DiskFree => "disk_free",
@@ -163,10 +183,17 @@ impl Signal {
     #[must_use]
     pub fn is_of(self, spec: &ServiceSpec) -> bool {
         match self {
-            Self::Down | Self::Restarts => true,
-            Self::Cpu | Self::Memory | Self::Disk | Self::DiskRead | Self::DiskWrite => spec.probes.resources,
+            Self::Down | Self::Restarts | Self::RestartDeviation => true,
+            Self::Cpu
+            | Self::Memory
+            | Self::Disk
+            | Self::DiskRead
+            | Self::DiskWrite
+            | Self::CpuDeviation
+            | Self::MemoryDeviation
+            | Self::MemoryForecast => spec.probes.resources,
             Self::Stalled | Self::Peers => spec.probes.sync.is_some(),
-            Self::Unhealthy | Self::ResponseTime => !spec.probes.http.is_empty(),
+            Self::Unhealthy | Self::ResponseTime | Self::ResponseTimeDeviation => !spec.probes.http.is_empty(),
             Self::DependencyWait => !spec.needs.is_empty(),
             Self::Undelivered | Self::EngineLatency | Self::DiskFree | Self::LookDelay => {
                 spec.workflow_id == OWN_WORKFLOW

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use dixmgr_activities::notify::{Channel, ChannelKind, LOG, Webhook};
 use dixmgr_activities::secret;
-use dixmgr_alerting::defaults;
+use dixmgr_alerting::{beyond, defaults};
 use dixmgr_model::{AlertPolicy, Delivery, Maintenance, Rule};
 
 use super::check;
@@ -124,6 +124,9 @@ pub(super) fn read(
     }
     alerts.policy.maintenance = windows(&table);
     alerts.dead_man = table.table("dead_man").and_then(|table| dead_man(&table));
+    if table.boolean("beyond_thresholds").is_some_and(|wanted| !wanted.value) {
+        alerts.policy.rules.retain(|rule| !beyond::SIGNALS.contains(&rule.signal));
+    }
     if !enabled {
         alerts.policy.rules.clear();
     }

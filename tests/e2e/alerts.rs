@@ -152,7 +152,7 @@ fn a_service_without_what_it_needs_gets_no_page_until_it_outlives_the_cause() {
 
 /// `dixmgr alerts` with these arguments: what it prints when all goes well.
 #[track_caller]
-fn command(arguments: &[&str]) -> String {
+pub(crate) fn command(arguments: &[&str]) -> String {
     let output = Command::new(BINARY).arg("alerts").args(arguments).env_remove("USER").output().expect("run dixmgr");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {}: {said}", output.status);

@@ -7,6 +7,7 @@
 mod alert_storm;
 mod alerts;
 mod api;
+mod beyond;
 mod breakers;
 mod cluster;
 mod dead_man;
@@ -39,6 +40,7 @@ mod troubles;
 mod watch;
 mod wire;
 mod wire_acting;
+mod wire_nexus;
 mod wire_schedules;
 mod wire_skipping;
 mod wire_visibility;

@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod event;
 mod fold;
 mod open;
+mod past;
 pub mod read;
 mod retention;
 mod schema;

@@ -176,6 +176,22 @@ impl Alerts {
         })
     }
 
+    /// What the history says is unusual, or ahead.
+    pub(super) fn foretold(
+        &mut self,
+        spec: &ServiceSpec,
+        signals: &[(Signal, Option<f64>)],
+        every: Duration,
+        service: &ServiceMetrics,
+        now: Duration,
+    ) -> Looked {
+        let found = |signal| signals.iter().find(|(known, _)| *known == signal);
+        self.look_each(spec, every, service, now, |rule| match found(rule.signal) {
+            Some((_, value)) => value.map_or(Seen::Unknown, Seen::Value),
+            None => Seen::Nothing,
+        })
+    }
+
     /// What has begun, or is over, since this was last asked.
     pub(super) fn take_news(&mut self) -> Vec<AlertNews> {
         std::mem::take(&mut self.news)
@@ -193,7 +209,19 @@ impl Alerts {
         now: Duration,
         value: impl Fn(&dixmgr_model::Rule) -> Seen,
     ) -> Looked {
-        let gap = longest_interval(spec).saturating_mul(MISSED_LOOKS);
+        self.look_each(spec, longest_interval(spec), service, now, value)
+    }
+
+    /// A look of a kind that comes once in `interval`.
+    fn look_each(
+        &mut self,
+        spec: &ServiceSpec,
+        interval: Duration,
+        service: &ServiceMetrics,
+        now: Duration,
+        value: impl Fn(&dixmgr_model::Rule) -> Seen,
+    ) -> Looked {
+        let gap = interval.saturating_mul(MISSED_LOOKS);
         let looked = self.fold.look(&self.policy, millis(now), millis(gap), value, |rule, reason, value| {
             tracing::debug!(service = %spec.name, rule = %rule.name, reason = reason.name(), value, "an alert rule moved");
         });

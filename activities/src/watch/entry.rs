@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use dixmgr_alerting::fold::Looked;
 use dixmgr_alerting::health::CheckVerdict;
-use dixmgr_model::{AlertKind, HealthStatus, ServiceSpec, ServiceState, SyncState, SyncStatus, UnitPhase, UnitStatus};
+use dixmgr_model::{
+    AlertKind, HealthStatus, ServiceSpec, ServiceState, Signal, SyncState, SyncStatus, UnitPhase, UnitStatus,
+};
 use tokio::sync::{oneshot, watch};
 
 use super::alerts::Alerts;
@@ -294,6 +296,12 @@ impl Entry {
             let looked = self.alerts.used(&self.spec, usage, &self.metrics, now);
             self.judged(looked, now);
         }
+    }
+
+    /// Takes in what the history says of it, as it does `every` so often.
+    pub(super) fn foretold(&mut self, signals: &[(Signal, Option<f64>)], every: Duration, now: Duration) {
+        let looked = self.alerts.foretold(&self.spec, signals, every, &self.metrics, now);
+        self.judged(looked, now);
     }
 
     /// Takes in what a look meant for the alerts.

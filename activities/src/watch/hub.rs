@@ -6,6 +6,7 @@
 //! registrations) does not wait for the routine one.
 
 use std::cmp::Reverse;
+mod beyond;
 mod due;
 mod start;
 
@@ -55,6 +56,7 @@ enum Event {
     Looked { lane: Lane, number: u64, ids: Vec<Id>, result: Result<Vec<UnitStatus>, ManagerError> },
     Sampled(Sampled),
     Checked { id: Id, epoch: u64, probe: ProbeId, result: ProbeResult },
+    Judged(beyond::Judged),
 }
 
 /// Who waits for a look.
@@ -129,6 +131,7 @@ struct State {
     windows: (BTreeSet<Id>, Option<Instant>),
     /// The manager could not be asked at the last look.
     blind: bool,
+    asking: beyond::Asking,
     clock: Clock,
     errors: Arc<ActivityMetrics>,
     watching: Arc<WatchMetrics>,
@@ -176,6 +179,7 @@ impl State {
             sampling: false,
             windows: Default::default(),
             blind: false,
+            asking: beyond::Asking::new(),
             clock: Clock::start(),
             ticks_per_second: procfs::ticks_per_second(),
         }
@@ -273,6 +277,7 @@ impl State {
             Event::Looked { lane, number, ids, result } => self.looked(lane, number, ids, result),
             Event::Sampled(sampled) => self.sampled(sampled),
             Event::Checked { id, epoch, probe, result } => self.checked(id, epoch, probe, result),
+            Event::Judged(judged) => self.judged(judged),
         }
     }
 

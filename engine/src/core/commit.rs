@@ -53,6 +53,7 @@ impl Core {
             || self.deployments.has_changes()
             || self.activities.has_changes()
             || self.task_queues.has_changes()
+            || self.endpoints.has_changes()
     }
 
     fn batch(&self) -> Batch {
@@ -74,6 +75,7 @@ impl Core {
         self.deployments.write(&mut batch);
         self.activities.write(&mut batch);
         self.task_queues.write(&mut batch);
+        self.endpoints.write(&mut batch);
         batch
     }
 
@@ -84,6 +86,7 @@ impl Core {
         self.batch_jobs.take_unsaved();
         self.deployments.saved();
         self.task_queues.saved();
+        self.endpoints.saved();
         self.activities_saved();
         self.commits += 1;
         for key in std::mem::take(&mut self.touched) {
@@ -129,6 +132,7 @@ impl Core {
         if self.current.get(&id) == Some(&key) {
             self.current.remove(&id);
         }
+        self.drop_calls(key, live.calls);
         self.requeue_queries_of_closed(key, live.queries, &live.execution.info);
     }
 
@@ -161,6 +165,7 @@ impl Core {
         self.revert_activities();
         self.revert_deployments();
         self.revert_task_queues();
+        self.revert_endpoints();
     }
 }
 

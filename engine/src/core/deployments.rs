@@ -135,6 +135,16 @@ impl TaskKind {
         match self {
             Self::Workflow => TaskQueueType::Workflow,
             Self::Activity => TaskQueueType::Activity,
+            Self::Nexus => TaskQueueType::Nexus,
+        }
+    }
+
+    /// The kind that the API means.
+    pub(crate) fn of(queue_type: TaskQueueType) -> Self {
+        match queue_type {
+            TaskQueueType::Activity => Self::Activity,
+            TaskQueueType::Nexus => Self::Nexus,
+            TaskQueueType::Workflow | TaskQueueType::Unspecified => Self::Workflow,
         }
     }
 }
@@ -213,7 +223,7 @@ impl Core {
         let since = self.now().saturating_sub(POLLER_MEMORY);
         let queues = record.version(&version.build_id).map(|version| version.info.task_queue_infos.as_slice());
         queues.unwrap_or_default().iter().any(|info| {
-            let kind = if info.r#type() == TaskQueueType::Activity { TaskKind::Activity } else { TaskKind::Workflow };
+            let kind = TaskKind::of(info.r#type());
             let (namespace, name) = (namespace.to_owned(), info.name.clone());
             let key = QueueKey { namespace, name, kind, version: Some(version.clone()) };
             self.queues.last_poll(&key).is_some_and(|last| last >= since)
@@ -228,7 +238,7 @@ impl Core {
         let (Some(current), Some(proposed)) = (current, record.version(build_id)) else { return false };
         let since = self.now().saturating_sub(IN_USE);
         current.info.task_queue_infos.iter().any(|info| {
-            let kind = if info.r#type() == TaskQueueType::Activity { TaskKind::Activity } else { TaskKind::Workflow };
+            let kind = TaskKind::of(info.r#type());
             !proposed.has_queue(&info.name, info.r#type()) && self.queues.is_in_use(namespace, &info.name, kind, since)
         })
     }
@@ -270,6 +280,7 @@ impl Core {
                     self.enqueue_tasks(key, std::iter::once(scheduled_event_id));
                 }
                 Task::Standalone { key, .. } => self.requeue_activity(key),
+                Task::Nexus { key, call } => self.requeue_call(key, call),
                 Task::Query { key, .. } => {
                     if let Ok(info) = self.info(key) {
                         let queue = self.worker_queue(&info);

@@ -2,7 +2,7 @@
 //! found for it; the worker hears of it once that is durable.
 
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
-    PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse,
+    PollActivityTaskQueueResponse, PollNexusTaskQueueResponse, PollWorkflowTaskQueueResponse,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -42,12 +42,15 @@ pub(crate) enum PollReply {
     Workflow(Reply<PollWorkflowTaskQueueResponse>),
     /// To an activity worker.
     Activity(Reply<PollActivityTaskQueueResponse>),
+    /// To a worker with Nexus handlers.
+    Nexus(Reply<PollNexusTaskQueueResponse>),
 }
 
 /// A task that is started and durable, on its way to a worker.
 pub(crate) enum Delivery {
     Workflow(Box<PollWorkflowTaskQueueResponse>),
     Activity(Box<PollActivityTaskQueueResponse>),
+    Nexus(Box<PollNexusTaskQueueResponse>),
 }
 
 impl PollReply {
@@ -55,6 +58,7 @@ impl PollReply {
         match self {
             Self::Workflow(reply) => reply.is_closed(),
             Self::Activity(reply) => reply.is_closed(),
+            Self::Nexus(reply) => reply.is_closed(),
         }
     }
 
@@ -62,6 +66,7 @@ impl PollReply {
         match self {
             Self::Workflow(reply) => drop(reply.send(Err(status))),
             Self::Activity(reply) => drop(reply.send(Err(status))),
+            Self::Nexus(reply) => drop(reply.send(Err(status))),
         }
     }
 
@@ -70,6 +75,7 @@ impl PollReply {
         match self {
             Self::Workflow(reply) => drop(reply.send(Ok(PollWorkflowTaskQueueResponse::default()))),
             Self::Activity(reply) => drop(reply.send(Ok(PollActivityTaskQueueResponse::default()))),
+            Self::Nexus(reply) => drop(reply.send(Ok(PollNexusTaskQueueResponse::default()))),
         }
     }
 
@@ -83,6 +89,10 @@ impl PollReply {
             (Self::Activity(reply), Delivery::Activity(task)) => reply.send(Ok(*task)).map_err(|back| match back {
                 Ok(task) => Delivery::Activity(Box::new(task)),
                 Err(_) => Delivery::Activity(Box::default()),
+            }),
+            (Self::Nexus(reply), Delivery::Nexus(task)) => reply.send(Ok(*task)).map_err(|back| match back {
+                Ok(task) => Delivery::Nexus(Box::new(task)),
+                Err(_) => Delivery::Nexus(Box::default()),
             }),
             (_, delivery) => Err(delivery),
         }
@@ -137,6 +147,7 @@ impl Core {
                     self.requeue(key);
                 }
                 Task::Standalone { key, .. } => self.requeue_activity(key),
+                Task::Nexus { key, call } => self.requeue_call(key, call),
                 Task::Query { key, .. } | Task::Activity { key, .. } => {
                     if let Ok(info) = self.info(key) {
                         let queue = self.worker_queue(&info);
@@ -227,7 +238,9 @@ impl Core {
         let Some(live) = self.live.get(&key) else { return };
         self.deadlines.set(key, live.execution.next_deadline());
         let activities: Vec<i64> = live.execution.activities.keys().copied().collect();
+        let operations: Vec<i64> = live.execution.operations.keys().copied().collect();
         self.enqueue_tasks(key, activities.into_iter());
+        self.enqueue_calls(key, &operations);
     }
 
     /// Brings waiting tasks and waiting workers together. Answers whether any met.
@@ -256,6 +269,7 @@ impl Core {
             Task::Workflow { key } => self.give_workflow_task(queue, key, &start, poller),
             Task::Standalone { key, attempt } => self.give_activity(queue, (key, attempt), &start, poller),
             Task::Query { key, query_id } => self.give_query(queue, key, query_id, poller),
+            Task::Nexus { key, call } => self.give_call(queue, key, call, poller),
             Task::Activity { key, scheduled_event_id, attempt } => {
                 if let Some(live) = self.live.get_mut(&key) {
                     live.queued.remove(&(scheduled_event_id, attempt));

@@ -52,6 +52,7 @@ impl Core {
                 if !reset {
                     self.tell_parent(key, &event);
                     self.tell_schedule(key, &event);
+                    self.tell_callers(key, &event);
                 }
                 // The run in which this one goes on has these children too.
                 for child in children.into_iter().filter(|_| !reset) {
@@ -140,6 +141,7 @@ impl Core {
             attributes,
             request_id: String::new(),
             user_metadata,
+            links: Vec::new(),
         });
         self.update(parent, |e, now| e.child_started(now, initiated_event_id, &run_id, header));
         self.update(child, super::super::history::Execution::schedule_workflow_task);
@@ -178,6 +180,7 @@ impl Core {
             attributes,
             request_id: Uuid::now_v7().to_string(),
             user_metadata,
+            links: Vec::new(),
         };
         let key = self.start_execution(input);
         self.update(key, super::super::history::Execution::schedule_workflow_task);

@@ -7,14 +7,17 @@
 
 mod backup;
 mod batch_jobs;
+mod callbacks;
 mod commit;
 mod deployments;
 mod dispatch;
 mod effects;
+mod endpoints;
 mod inbox;
 mod lookup;
 mod measure;
 mod namespaces;
+mod nexus;
 mod query;
 mod reset;
 mod response;
@@ -38,10 +41,12 @@ use tokio::sync::oneshot;
 use tonic::Status;
 
 pub(crate) use batch_jobs::{BatchJob, BatchJobs};
+pub(crate) use callbacks::{SYSTEM_CALLBACK, event_link, started_link};
 pub(crate) use commit::status_of;
 pub(crate) use deployments::{Deployments, POLLER_MEMORY};
 pub(crate) use dispatch::{PollReply, PollRequest, Poller};
 pub(crate) use effects::SENDER;
+pub(crate) use endpoints::Endpoints;
 pub(crate) use lookup::closed_info;
 pub(crate) use query::PendingQuery;
 pub(crate) use reset::ResetRequest;
@@ -50,12 +55,15 @@ pub(crate) use standalone::{Activities, decode as decode_activity, no_activity};
 pub(crate) use task_queues::TaskQueues;
 pub(crate) use update::{Progress, Reached, UpdateWait, WaitFor};
 
-use self::inbox::{Inbox, InboxSender, Refused};
+use self::{
+    inbox::{Inbox, InboxSender, Refused},
+    nexus::Called,
+};
 use crate::{
     EngineError,
     clock::Clock,
     history::{
-        Changes, Execution,
+        CallId, Changes, Execution,
         state::{Effect, PendingKind},
         time::Nanos,
     },
@@ -104,6 +112,8 @@ pub(crate) struct Live {
     unsaved_row: bool,
     /// Tasks of this execution that wait in a queue.
     queued: BTreeSet<(i64, i32)>,
+    /// Requests to Nexus handlers that are under way.
+    calls: BTreeMap<CallId, Called>,
     pub(crate) queries: BTreeMap<u64, PendingQuery>,
     pub(crate) history_waiters: Vec<HistoryWaiter>,
     update_waits: Vec<UpdateWait>,
@@ -161,6 +171,8 @@ pub(crate) struct Core {
     pub(crate) activities: Activities,
     /// What operators have set of task queues.
     pub(crate) task_queues: TaskQueues,
+    /// Nexus endpoints, in all namespaces together.
+    pub(crate) endpoints: Endpoints,
     /// Workers that were heard of.
     pub(crate) workers: Workers,
     /// What it takes to skip time, in an engine for tests.
@@ -271,6 +283,7 @@ impl Core {
             deployments: Deployments::default(),
             activities: Activities::default(),
             task_queues: TaskQueues::default(),
+            endpoints: Endpoints::default(),
             workers: Workers::default(),
             skipping,
         };
@@ -280,6 +293,7 @@ impl Core {
         core.load_batch_jobs()?;
         core.load_deployments()?;
         core.load_task_queues()?;
+        core.load_endpoints()?;
         core.load_activities()?;
         core.load_open()?;
         Ok(core)
@@ -339,10 +353,10 @@ impl Core {
         live.unsaved_pending.extend(changes.pending.iter().copied());
         self.touched.insert(key);
         self.effects.extend(changes.effects.into_iter().map(|effect| (key, effect)));
-        self.enqueue_tasks(
-            key,
-            changes.pending.iter().filter(|(kind, _)| *kind == PendingKind::Activity).map(|(_, id)| *id),
-        );
+        let pending = |kind| changes.pending.iter().filter(move |(of, _)| *of == kind).map(|(_, id)| *id);
+        self.enqueue_tasks(key, pending(PendingKind::Activity));
+        let operations: Vec<i64> = pending(PendingKind::Operation).collect();
+        self.enqueue_calls(key, &operations);
     }
 
     /// Carries out effects and hands tasks to waiting workers until nothing is left to do.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Core;
 use crate::{
-    history::{Execution, ResetError, ResetInput, time::Nanos},
+    history::{Execution, Reapplied, ResetError, ResetInput, time::Nanos},
     store::HistoryLimit,
 };
 
@@ -40,8 +40,8 @@ pub(crate) struct ResetRequest {
     pub(crate) finish_event_id: i64,
     /// Request id, so that a repeated request is not a second reset.
     pub(crate) request_id: String,
-    /// Whether later signals are taken over.
-    pub(crate) signals: bool,
+    /// What is taken over of what came later.
+    pub(crate) reapplied: Reapplied,
 }
 
 impl Core {
@@ -83,7 +83,7 @@ impl Core {
             self.fail_batch(status.clone());
             return Err(status);
         }
-        if let Err(status) = self.reapply(&mut execution, now, (base.key, finish), request.signals) {
+        if let Err(status) = self.reapply(&mut execution, now, (base.key, finish), request.reapplied) {
             self.fail_batch(status.clone());
             return Err(status);
         }
@@ -174,19 +174,19 @@ impl Core {
         Ok(())
     }
 
-    /// Takes over what came to the run `key` from the event `from` on, and to the runs as which it continued: signals where they
-    /// are wanted, and options.
+    /// Takes over what came to the run `key` from the event `from` on, and to the runs as which it continued: what is wanted, and
+    /// options.
     fn reapply(
         &self,
         execution: &mut Execution,
         now: Nanos,
         (mut key, mut from): (i64, i64),
-        signals: bool,
+        wanted: Reapplied,
     ) -> Result<(), Status> {
         for _ in 0..MAX_CHAIN {
             let events = self.written_events(key, from, i64::MAX)?;
             for event in &events {
-                execution.reapply(now, event, signals);
+                execution.reapply(now, event, wanted);
             }
             let Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(a)) =
                 events.last().and_then(|event| event.attributes.as_ref())

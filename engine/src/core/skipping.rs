@@ -150,6 +150,7 @@ impl Core {
             let may_go_on = !execution.is_paused();
             !live.queries.is_empty()
                 || task.is_some_and(|task| task.started_event_id != 0 || may_go_on)
+                || execution.operations.values().any(|operation| operation.call().is_some())
                 || activities.any(|activity| activity.is_started() || (activity.is_due() && may_go_on))
         });
         of_workflows || !self.closed_queries.is_empty() || self.activities.is_at_work()

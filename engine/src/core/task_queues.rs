@@ -78,7 +78,8 @@ impl Core {
 
     pub(super) fn load_task_queues(&mut self) -> Result<(), crate::EngineError> {
         for row in self.store.load_task_queues()? {
-            let kind = if row.kind == TaskKind::Workflow as u8 { TaskKind::Workflow } else { TaskKind::Activity };
+            let kinds = [TaskKind::Workflow, TaskKind::Activity, TaskKind::Nexus];
+            let kind = kinds.into_iter().find(|kind| *kind as u8 == row.kind).unwrap_or(TaskKind::Activity);
             let damaged =
                 |error| crate::EngineError::Damaged(format!("the settings of task queue {}: {error}", row.name));
             let config = TaskQueueConfig::decode(row.data.as_deref().unwrap_or_default()).map_err(damaged)?;

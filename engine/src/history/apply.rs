@@ -12,6 +12,7 @@ use temporalio_common::protos::temporal::api::{
 
 use super::{
     Execution,
+    callback::is_attachment,
     state::{PendingActivity, PendingChild, PendingExternal, PendingKind, PendingTimer, UpdateInfo, WorkflowTask},
     time::{Nanos, deadline, from_duration, from_timestamp},
 };
@@ -146,7 +147,30 @@ impl Execution {
             }
             A::WorkflowExecutionPausedEventAttributes(a) => self.apply_paused(a, time),
             A::WorkflowExecutionUnpausedEventAttributes(_) => self.apply_unpaused(),
-            A::WorkflowExecutionOptionsUpdatedEventAttributes(a) => self.apply_options(a),
+            A::WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
+                if !is_attachment(a) {
+                    self.apply_options(a);
+                }
+                self.apply_attachment(a, time);
+            }
+            A::NexusOperationScheduledEventAttributes(a) => self.apply_operation_scheduled(a, id, time),
+            A::NexusOperationStartedEventAttributes(a) => self.apply_operation_started(a, time),
+            A::NexusOperationCancelRequestedEventAttributes(a) => {
+                self.apply_operation_cancel_requested(a.scheduled_event_id, id, time);
+            }
+            A::NexusOperationCancelRequestCompletedEventAttributes(a) => {
+                self.apply_operation_cancel_outcome(a.scheduled_event_id, None, time);
+            }
+            A::NexusOperationCancelRequestFailedEventAttributes(a) => {
+                let failure = a.failure.clone().unwrap_or_default();
+                self.apply_operation_cancel_outcome(a.scheduled_event_id, Some(&failure), time);
+            }
+            A::NexusOperationCompletedEventAttributes(a) => {
+                self.forget(PendingKind::Operation, a.scheduled_event_id);
+            }
+            A::NexusOperationFailedEventAttributes(a) => self.forget(PendingKind::Operation, a.scheduled_event_id),
+            A::NexusOperationCanceledEventAttributes(a) => self.forget(PendingKind::Operation, a.scheduled_event_id),
+            A::NexusOperationTimedOutEventAttributes(a) => self.forget(PendingKind::Operation, a.scheduled_event_id),
             A::WorkflowExecutionCompletedEventAttributes(a) => {
                 self.apply_closed(Status::Completed, time, &a.new_execution_run_id);
             }
@@ -186,6 +210,7 @@ impl Execution {
         self.info.workflow_task_attempt = 1;
         self.info.started = Some(started);
         self.apply_start_versioning(a);
+        self.apply_callbacks(a, time);
         self.changes.visibility = true;
     }
 
@@ -254,6 +279,7 @@ impl Execution {
             PendingKind::Buffered => drop(self.buffered.remove(&id)),
             PendingKind::SeenRequest => drop(self.seen_requests.remove(&id)),
             PendingKind::Update => drop(self.updates.remove(&id)),
+            PendingKind::Operation => drop(self.operations.remove(&id)),
         }
         self.touch(kind, id);
     }

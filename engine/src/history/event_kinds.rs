@@ -30,16 +30,30 @@ pub(super) fn is_bufferable(event_type: EventType) -> bool {
             | E::WorkflowExecutionOptionsUpdated
             | E::WorkflowExecutionPaused
             | E::WorkflowExecutionUnpaused
+            | E::NexusOperationStarted
+            | E::NexusOperationCompleted
+            | E::NexusOperationFailed
+            | E::NexusOperationCanceled
+            | E::NexusOperationTimedOut
+            | E::NexusOperationCancelRequestCompleted
+            | E::NexusOperationCancelRequestFailed
     )
 }
 
 /// Whether a worker that does not know an event may go on as if it were not there: it says nothing to the workflow's code.
 pub(super) fn worker_may_ignore(event_type: EventType) -> bool {
     use EventType as E;
-    matches!(event_type, E::WorkflowExecutionOptionsUpdated | E::WorkflowExecutionPaused | E::WorkflowExecutionUnpaused)
+    matches!(
+        event_type,
+        E::WorkflowExecutionOptionsUpdated
+            | E::WorkflowExecutionPaused
+            | E::WorkflowExecutionUnpaused
+            | E::NexusOperationCancelRequestCompleted
+            | E::NexusOperationCancelRequestFailed
+    )
 }
 
-/// Whether an event ends an activity or a child.
+/// Whether an event ends an activity, a child or a Nexus operation.
 pub(super) fn ends_pending(event_type: EventType) -> bool {
     use EventType as E;
     matches!(
@@ -53,5 +67,9 @@ pub(super) fn ends_pending(event_type: EventType) -> bool {
             | E::ChildWorkflowExecutionCanceled
             | E::ChildWorkflowExecutionTimedOut
             | E::ChildWorkflowExecutionTerminated
+            | E::NexusOperationCompleted
+            | E::NexusOperationFailed
+            | E::NexusOperationCanceled
+            | E::NexusOperationTimedOut
     )
 }

@@ -1,7 +1,7 @@
 //! An execution's own life: started, signalled, asked to cancel, closed in every way.
 
 use temporalio_common::protos::temporal::api::{
-    common::v1::{Payloads, WorkflowExecution},
+    common::v1::{Link, Payloads, WorkflowExecution},
     enums::v1::{ContinueAsNewInitiator, RetryState, WorkflowTaskFailedCause},
     failure::v1::Failure,
     history::v1::{
@@ -43,6 +43,8 @@ pub struct StartInput {
     pub request_id: String,
     /// Summary and details.
     pub user_metadata: Option<UserMetadata>,
+    /// What stands behind the start.
+    pub links: Vec<Link>,
 }
 
 /// The run timeout in force: no longer than the execution's.
@@ -85,10 +87,11 @@ impl Execution {
             // A wait before the first task counts.
             attributes.workflow_execution_expiration_time = timestamp(now.saturating_add(execution_timeout));
         }
-        execution.record_with(
+        execution.record_linked(
             now,
             Attributes::WorkflowExecutionStartedEventAttributes(attributes),
             input.user_metadata,
+            input.links,
         );
         execution
     }

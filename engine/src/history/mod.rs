@@ -10,15 +10,22 @@ pub(crate) mod activity_attempt;
 mod activity_control;
 pub(crate) mod activity_policy;
 mod apply;
+mod callback;
 mod child;
 mod command;
+mod command_check;
 mod effect;
 mod event_kinds;
 mod external;
 mod lifecycle;
 mod next_run;
+mod operation;
+mod operation_apply;
+mod operation_check;
+mod operation_state;
 mod options;
 mod pause;
+mod pending;
 pub(crate) mod priority;
 mod protocol;
 mod reset;
@@ -36,6 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message as _;
 use temporalio_common::protos::temporal::api::{
+    common::v1::Link,
     enums::v1::WorkflowExecutionStatus,
     history::v1::{HistoryEvent, history_event::Attributes},
     sdk::v1::UserMetadata,
@@ -45,14 +53,19 @@ pub(crate) use activity::json_payload;
 pub use activity::{ActivityOutcome, ActivityStart, HeartbeatNews};
 pub use activity_control::{ActivityReset, ActivityUnpause, AlreadyPaused, normal_queue, options_of};
 pub(crate) use activity_policy::Timeouts;
+pub use callback::Attachment;
 pub use command::{CommandError, CompletedTask, TaskOutcome};
 use event_kinds::{ends_pending, is_bufferable, worker_may_ignore};
 pub use lifecycle::{StartInput, run_timeout};
+pub(crate) use operation::handler_failure;
+pub use operation::{Completion, HandlerAnswer, OperationEnd, OperationTarget};
+pub use operation_state::CallId;
 pub use pause::{NotPaused, WorkflowPauseRequest};
 pub(crate) use reset::is_end_by_reset;
-pub use reset::{ResetError, ResetInput};
+pub use reset::{Reapplied, ResetError, ResetInput};
 use state::{
-    Effect, ExecutionInfo, PendingActivity, PendingChild, PendingExternal, PendingKind, PendingTimer, UpdateInfo,
+    Effect, ExecutionInfo, PendingActivity, PendingChild, PendingExternal, PendingKind, PendingOperation, PendingTimer,
+    UpdateInfo,
 };
 use time::{Nanos, timestamp};
 pub use update::{
@@ -88,6 +101,8 @@ pub struct Execution {
     pub timers: BTreeMap<i64, PendingTimer>,
     /// Children, by initiated event.
     pub children: BTreeMap<i64, PendingChild>,
+    /// Nexus operations, by scheduled event.
+    pub operations: BTreeMap<i64, Box<PendingOperation>>,
     /// Signals to other executions under way, by initiated event.
     pub signals: BTreeMap<i64, PendingExternal>,
     /// Cancellations of other executions under way, by initiated event.
@@ -185,6 +200,17 @@ impl Execution {
 
     /// [`Self::record`], with the command's summary.
     fn record_with(&mut self, now: Nanos, attributes: Attributes, user_metadata: Option<UserMetadata>) -> i64 {
+        self.record_linked(now, attributes, user_metadata, Vec::new())
+    }
+
+    /// [`Self::record_with`], with links to what stands behind the event.
+    fn record_linked(
+        &mut self,
+        now: Nanos,
+        attributes: Attributes,
+        user_metadata: Option<UserMetadata>,
+        links: Vec<Link>,
+    ) -> i64 {
         self.settle_speculative_task();
         let event_type = attributes.event_type();
         let buffer = self.has_started_workflow_task() && is_bufferable(event_type);
@@ -195,6 +221,7 @@ impl Execution {
             worker_may_ignore: worker_may_ignore(event_type),
             attributes: Some(attributes),
             user_metadata,
+            links,
             ..Default::default()
         };
         if buffer {
@@ -300,60 +327,6 @@ impl Execution {
         self.changes.dirty = true;
     }
 
-    /// Encoded form of a pending thing, `None` when it is gone.
-    pub fn encode_pending(&self, kind: PendingKind, id: i64) -> Option<Vec<u8>> {
-        match kind {
-            PendingKind::Activity => self.activities.get(&id).map(prost::Message::encode_to_vec),
-            PendingKind::Timer => self.timers.get(&id).map(prost::Message::encode_to_vec),
-            PendingKind::Child => self.children.get(&id).map(prost::Message::encode_to_vec),
-            PendingKind::Signal => self.signals.get(&id).map(prost::Message::encode_to_vec),
-            PendingKind::Cancel => self.cancels.get(&id).map(prost::Message::encode_to_vec),
-            PendingKind::Buffered => self.buffered.get(&id).map(prost::Message::encode_to_vec),
-            PendingKind::Update => self.updates.get(&id).map(prost::Message::encode_to_vec),
-            PendingKind::SeenRequest => self
-                .seen_requests
-                .get(&id)
-                .map(|request_id| state::SeenRequest { request_id: request_id.clone() }.encode_to_vec()),
-        }
-    }
-
-    /// Ids of what is pending of a kind.
-    pub fn pending_ids(&self, kind: PendingKind) -> Vec<i64> {
-        match kind {
-            PendingKind::Activity => self.activities.keys().copied().collect(),
-            PendingKind::Timer => self.timers.keys().copied().collect(),
-            PendingKind::Child => self.children.keys().copied().collect(),
-            PendingKind::Signal => self.signals.keys().copied().collect(),
-            PendingKind::Cancel => self.cancels.keys().copied().collect(),
-            PendingKind::Buffered => self.buffered.keys().copied().collect(),
-            PendingKind::Update => self.updates.keys().copied().collect(),
-            PendingKind::SeenRequest => self.seen_requests.keys().copied().collect(),
-        }
-    }
-
-    /// Puts back a pending thing that [`Self::encode_pending`] wrote.
-    ///
-    /// # Errors
-    /// The bytes are not of that kind.
-    pub fn decode_pending(&mut self, kind: u8, id: i64, bytes: &[u8]) -> Result<(), prost::DecodeError> {
-        match kind {
-            k if k == PendingKind::Activity as u8 => {
-                self.activities.insert(id, Box::new(PendingActivity::decode(bytes)?));
-            }
-            k if k == PendingKind::Timer as u8 => drop(self.timers.insert(id, PendingTimer::decode(bytes)?)),
-            k if k == PendingKind::Child as u8 => drop(self.children.insert(id, PendingChild::decode(bytes)?)),
-            k if k == PendingKind::Signal as u8 => drop(self.signals.insert(id, PendingExternal::decode(bytes)?)),
-            k if k == PendingKind::Cancel as u8 => drop(self.cancels.insert(id, PendingExternal::decode(bytes)?)),
-            k if k == PendingKind::Buffered as u8 => drop(self.buffered.insert(id, HistoryEvent::decode(bytes)?)),
-            k if k == PendingKind::SeenRequest as u8 => {
-                self.seen_requests.insert(id, state::SeenRequest::decode(bytes)?.request_id);
-            }
-            k if k == PendingKind::Update as u8 => drop(self.updates.insert(id, UpdateInfo::decode(bytes)?)),
-            _ => tracing::warn!(kind, id, "ignoring a pending row of a kind that this version does not know"),
-        }
-        Ok(())
-    }
-
     /// The earliest time at which something falls due by itself, 0 for never.
     pub fn next_deadline(&self) -> Nanos {
         if !self.is_open() {
@@ -361,8 +334,9 @@ impl Execution {
         }
         let activities = self.activities.values().map(|activity| activity_policy::next_deadline(activity));
         let timers = self.timers.values().map(|timer| timer.fire_time);
+        let operations = self.operations.values().map(|operation| operation.next_deadline());
         let own = [self.info.run_expiration, self.info.execution_expiration, self.workflow_task_deadline()];
-        activities.chain(timers).chain(own).filter(|deadline| *deadline != 0).min().unwrap_or(0)
+        activities.chain(timers).chain(operations).chain(own).filter(|deadline| *deadline != 0).min().unwrap_or(0)
     }
 
     /// Does everything that is due at `now`, in the order of the deadlines. `new_run_id` names the run that may follow.
@@ -372,6 +346,7 @@ impl Execution {
         }
         self.fire_timers(now);
         self.fire_activity_deadlines(now);
+        self.fire_operation_deadlines(now);
         self.fire_workflow_task_deadline(now);
     }
 }

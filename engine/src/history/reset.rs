@@ -10,10 +10,12 @@ use temporalio_common::protos::temporal::api::{
     history::v1::{HistoryEvent, WorkflowTaskFailedEventAttributes, history_event::Attributes},
 };
 
-use super::options::options_of_event;
 use super::{
-    Execution, TaskStart,
+    Attachment, Execution, TaskStart,
+    callback::is_attachment,
     lifecycle::SERVER,
+    operation_apply::event_of_operation,
+    options::options_of_event,
     state::{PendingKind, SignalInput},
     time::{Nanos, deadline, from_duration, shorter},
 };
@@ -38,6 +40,15 @@ pub struct ResetInput {
     pub start_request_id: String,
     /// Request id of the reset.
     pub request_id: String,
+}
+
+/// What a run that goes on takes over of what came to the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reapplied {
+    /// Signals.
+    pub signals: bool,
+    /// What has become of Nexus operations.
+    pub operations: bool,
 }
 
 /// Why a run cannot be reset to a point of its history.
@@ -91,14 +102,21 @@ impl Execution {
         Ok(execution)
     }
 
-    /// Takes over from the run that was reset what the workflow would else not hear of: signals, where they are wanted, and
-    /// the options that it was given.
-    pub fn reapply(&mut self, now: Nanos, event: &HistoryEvent, signals: bool) {
+    /// Takes over from the run that was reset what the workflow would else not hear of: what is wanted, and the options that it was
+    /// given.
+    pub fn reapply(&mut self, now: Nanos, event: &HistoryEvent, wanted: Reapplied) {
+        if let Some(id) = event_of_operation(event).filter(|_| wanted.operations) {
+            return self.reapply_to_operation(now, id, event);
+        }
         if let Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a)) = event.attributes.as_ref() {
-            return self.update_options(now, options_of_event(a), &a.identity);
+            if !is_attachment(a) {
+                return self.update_options(now, options_of_event(a), &a.identity);
+            }
+            let (request_id, callbacks) = (a.attached_request_id.clone(), a.attached_completion_callbacks.clone());
+            return self.attach(now, Attachment { request_id, callbacks, links: event.links.clone() });
         }
         let Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) =
-            event.attributes.as_ref().filter(|_| signals)
+            event.attributes.as_ref().filter(|_| wanted.signals)
         else {
             return;
         };
@@ -135,6 +153,7 @@ impl Execution {
         self.info.execution_expiration = deadline(time, execution);
         self.info.run_expiration = deadline(time, run);
         let activities: Vec<i64> = self.activities.keys().copied().collect();
+        self.begin_requests_anew(time);
         for id in activities {
             if let Some(activity) = self.activities.get_mut(&id) {
                 activity.scheduled_time = time;
@@ -149,7 +168,8 @@ impl Execution {
         let activities = self.activities.keys().map(|id| (PendingKind::Activity, *id));
         let timers = self.timers.keys().map(|id| (PendingKind::Timer, *id));
         let children = self.children.keys().map(|id| (PendingKind::Child, *id));
-        let all: Vec<_> = activities.chain(timers).chain(children).collect();
+        let operations = self.operations.keys().map(|id| (PendingKind::Operation, *id));
+        let all: Vec<_> = activities.chain(timers).chain(children).chain(operations).collect();
         for (kind, id) in all {
             self.touch(kind, id);
         }

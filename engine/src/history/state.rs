@@ -13,7 +13,9 @@ use temporalio_common::protos::temporal::api::{
 
 pub use super::{
     activity_control::ActivityPause,
+    callback::CompletionCallback,
     effect::{Effect, SignalInput, Target},
+    operation_state::{NexusCancellation, PendingOperation},
     pause::WorkflowPause,
 };
 
@@ -131,6 +133,12 @@ pub struct ExecutionInfo {
     /// Which version of workers it belongs to; none for those without versions.
     #[prost(message, optional, tag = "60")]
     pub versioning: Option<WorkflowExecutionVersioningInfo>,
+    /// Who is told of its end.
+    #[prost(message, repeated, tag = "70")]
+    pub callbacks: Vec<CompletionCallback>,
+    /// Request ids of starts that have found this run and were attached to it.
+    #[prost(string, repeated, tag = "71")]
+    pub attached_requests: Vec<String>,
 }
 
 /// A workflow task that is scheduled or started.
@@ -331,12 +339,14 @@ pub enum PendingKind {
     SeenRequest = 7,
     /// [`UpdateInfo`], by accepted event.
     Update = 8,
+    /// [`PendingOperation`], by scheduled event.
+    Operation = 9,
 }
 
 impl PendingKind {
     /// The kinds of which a history says all: what is pending of them follows from it.
-    pub const OF_HISTORY: [Self; 6] =
-        [Self::Activity, Self::Timer, Self::Child, Self::Signal, Self::Cancel, Self::Update];
+    pub const OF_HISTORY: [Self; 7] =
+        [Self::Activity, Self::Timer, Self::Child, Self::Signal, Self::Cancel, Self::Update, Self::Operation];
 }
 
 impl WorkflowTask {

@@ -253,6 +253,7 @@ impl Execution {
             self.clear_sticky();
         }
         self.abandon_in_process_activities(now);
+        self.begin_requests_anew(now);
     }
 
     /// When the current task times out, 0 for never. Only a sticky queue limits the wait for a worker.

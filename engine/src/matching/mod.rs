@@ -17,7 +17,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 pub(crate) use self::backlog::Rank;
 pub(crate) use self::describe::{QueueStats, Seen};
 use self::{backlog::Backlog, limit::Limits, rate::Rate};
-use crate::{deployment::VersionId, history::time::Nanos};
+use crate::{
+    deployment::VersionId,
+    history::{CallId, time::Nanos},
+};
 
 /// Workers that may wait on one queue at a time; one more is told to come back later.
 pub(crate) const MAX_POLLERS: usize = 10_000;
@@ -32,6 +35,8 @@ pub(crate) enum TaskKind {
     Workflow,
     /// Activity tasks.
     Activity,
+    /// Requests to Nexus handlers.
+    Nexus,
 }
 
 /// Names a queue.
@@ -84,6 +89,13 @@ pub(crate) enum Task {
         key: i64,
         /// The attempt.
         attempt: i32,
+    },
+    /// An attempt of a request to a Nexus handler.
+    Nexus {
+        /// The execution that asks.
+        key: i64,
+        /// The attempt.
+        call: CallId,
     },
 }
 
@@ -270,10 +282,10 @@ impl<P> Queues<P> {
     }
 
     /// Tasks and workers that wait in all queues together, by [`TaskKind`].
-    pub(crate) fn waiting(&self) -> ([usize; 2], [usize; 2]) {
+    pub(crate) fn waiting(&self) -> ([usize; 3], [usize; 3]) {
         self.by_key.iter().fold(
             Default::default(),
-            |(mut tasks, mut pollers): ([usize; 2], [usize; 2]), (key, queue)| {
+            |(mut tasks, mut pollers): ([usize; 3], [usize; 3]), (key, queue)| {
                 tasks[key.kind as usize] += queue.tasks.len();
                 pollers[key.kind as usize] += queue.pollers.len();
                 (tasks, pollers)

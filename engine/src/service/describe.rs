@@ -18,6 +18,7 @@ use tonic::Status;
 
 use super::{
     Service, execution,
+    nexus::describe::{callbacks, pending_operations},
     search_attributes::{of_run, shown},
 };
 use crate::{
@@ -67,6 +68,7 @@ fn describe(core: &Core, key: i64) -> Result<DescribeWorkflowExecutionResponse, 
             execution_config: Some(config(&info)),
             workflow_execution_info: Some(summary(&info)),
             workflow_extended_info: Some(extended(&info)),
+            callbacks: callbacks(&info),
             ..Default::default()
         });
     };
@@ -78,7 +80,8 @@ fn describe(core: &Core, key: i64) -> Result<DescribeWorkflowExecutionResponse, 
         pending_children: execution.children.values().map(pending_child).collect(),
         pending_workflow_task: execution.info.workflow_task.as_ref().map(pending_task),
         workflow_extended_info: Some(extended(&execution.info)),
-        ..Default::default()
+        pending_nexus_operations: pending_operations(execution),
+        callbacks: callbacks(&execution.info),
     })
 }
 

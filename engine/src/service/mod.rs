@@ -16,6 +16,7 @@ mod limits;
 mod masks;
 mod multi;
 pub(crate) mod namespace;
+pub(crate) mod nexus;
 mod operator;
 mod options;
 mod pause;
@@ -197,6 +198,9 @@ methods! {
     "UnpauseActivityExecution" => unpause_activity_execution,
     "ResetActivityExecution" => reset_activity_execution,
     "UpdateActivityExecutionOptions" => update_activity_execution_options,
+    "PollNexusTaskQueue" => poll_nexus_task_queue,
+    "RespondNexusTaskCompleted" => respond_nexus_task_completed,
+    "RespondNexusTaskFailed" => respond_nexus_task_failed,
     "RecordWorkerHeartbeat" => record_worker_heartbeat,
     "ListWorkers" => list_workers,
     "CountWorkers" => count_workers,
@@ -225,6 +229,11 @@ methods! {
     "ListSearchAttributes" => list_search_attributes,
     "DeleteNamespace" => delete_namespace,
     "ListClusters" => list_clusters,
+    "GetNexusEndpoint" => get_nexus_endpoint,
+    "CreateNexusEndpoint" => create_nexus_endpoint,
+    "UpdateNexusEndpoint" => update_nexus_endpoint,
+    "DeleteNexusEndpoint" => delete_nexus_endpoint,
+    "ListNexusEndpoints" => list_nexus_endpoints,
 }
 
 methods! {

@@ -10,7 +10,10 @@ use temporalio_common::protos::temporal::api::{
 use tonic::Status;
 
 use super::{MAX_ID_LENGTH, Service, execution, refuse};
-use crate::core::{Core, ResetRequest};
+use crate::{
+    core::{Core, ResetRequest},
+    history::Reapplied,
+};
 
 impl Service {
     pub(super) async fn reset_workflow_execution(
@@ -47,7 +50,7 @@ pub(super) fn reset(
     core: &mut Core,
     request: ResetWorkflowExecutionRequest,
 ) -> Result<ResetWorkflowExecutionResponse, Status> {
-    let signals = takes_signals(&request);
+    let reapplied = reapplied(&request);
     let execution = execution(request.workflow_execution)?;
     if request.request_id.is_empty() {
         return Err(Status::invalid_argument("RequestId is not set on request."));
@@ -62,15 +65,18 @@ pub(super) fn reset(
         reason: request.reason,
         finish_event_id: request.workflow_task_finish_event_id,
         request_id: request.request_id,
-        signals,
+        reapplied,
     };
     core.reset(&request).map(|run_id| ResetWorkflowExecutionResponse { run_id })
 }
 
-/// Whether later signals are taken over (`GetResetReapplyExcludeTypes`). The other kinds that can be excluded have no events
+/// What is taken over of what came later (`GetResetReapplyExcludeTypes`). The other kinds that can be excluded have no events
 /// that could be taken over here.
 #[allow(deprecated, reason = "deprecated for SDKs; servers still have to honour it")]
-fn takes_signals(request: &ResetWorkflowExecutionRequest) -> bool {
-    request.reset_reapply_type() != Reapply::None
-        && !request.reset_reapply_exclude_types.contains(&Exclude::Signal.into())
+fn reapplied(request: &ResetWorkflowExecutionRequest) -> Reapplied {
+    let excluded = |kind: Exclude| request.reset_reapply_exclude_types.contains(&kind.into());
+    Reapplied {
+        signals: request.reset_reapply_type() != Reapply::None && !excluded(Exclude::Signal),
+        operations: !excluded(Exclude::Nexus),
+    }
 }

@@ -1,7 +1,7 @@
 //! Starting executions: who may take a workflow id, and with what a run begins.
 
 use temporalio_common::protos::temporal::api::{
-    common::v1::{RetryPolicy, WorkflowExecution, WorkflowType},
+    common::v1::{Link, RetryPolicy, WorkflowExecution, WorkflowType},
     enums::v1::{
         TaskQueueKind, WorkflowExecutionStatus as RunStatus, WorkflowIdConflictPolicy as Conflict,
         WorkflowIdReusePolicy as Reuse,
@@ -17,15 +17,17 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    MAX_ID_LENGTH, Service, limits, refuse, require_id,
+    MAX_ID_LENGTH, Service, limits,
+    nexus::callback::{attach, attachment, check_attached, own_links},
+    require_id,
     status::already_started,
     versioning::{check_override, check_pinned},
 };
 use crate::{
-    core::{Core, closed_info},
+    core::{Core, closed_info, started_link},
     cron,
     history::{
-        StartInput, TaskStart, TaskStarted,
+        Attachment, StartInput, TaskStart, TaskStarted,
         retry_policy::{check_policy, complete_policy, fault_of_length},
         state::{ExecutionInfo, SignalInput},
         time::from_duration,
@@ -74,6 +76,8 @@ pub(crate) struct Start {
     reuse: Reuse,
     conflict: Conflict,
     input: StartInput,
+    /// What it leaves at an open run that it finds.
+    attachment: Option<Attachment>,
     /// Who wants the first workflow task with the answer, if anybody does.
     eager: Option<TaskStart>,
 }
@@ -97,6 +101,8 @@ pub(crate) struct Started {
     pub(crate) run_id: String,
     pub(super) first_run_id: String,
     new: bool,
+    /// Where its start, or what it has left, stands in the history.
+    link: Option<Link>,
     /// The run and its first workflow task, for the client that has started it.
     eager: Option<(i64, TaskStarted)>,
 }
@@ -156,9 +162,9 @@ fn answer(core: &Core, started: Started) -> Result<StartWorkflowExecutionRespons
         run_id: started.run_id,
         first_execution_run_id: started.first_run_id,
         started: started.new,
+        link: started.link,
         status: RunStatus::Running.into(),
         eager_workflow_task: task,
-        ..Default::default()
     })
 }
 
@@ -206,7 +212,7 @@ pub(crate) fn start_of(request: StartWorkflowExecutionRequest, default: Conflict
     }
     limits::check_blob(request.input.as_ref())?;
     limits::check_memo(request.memo.as_ref())?;
-    refuse(!request.completion_callbacks.is_empty(), "CompletionCallbacks")?;
+    check_attached(&request)?;
     check_override(request.versioning_override.as_ref())?;
     let (reuse, conflict) = match (request.workflow_id_reuse_policy(), request.workflow_id_conflict_policy()) {
         (reuse, Conflict::Unspecified) if is_terminate_if_running(reuse) => {
@@ -227,14 +233,17 @@ pub(crate) fn start_of(request: StartWorkflowExecutionRequest, default: Conflict
     };
     let attributes =
         WorkflowExecutionStartedEventAttributes { retry_policy, ..attributes_of(&request, kind, queue.name) };
+    let (attachment, links) = (attachment(&request), own_links(&request));
     Ok(Start {
         namespace: request.namespace,
         workflow_id: request.workflow_id,
         request_id: request.request_id.clone(),
         reuse,
         conflict,
+        attachment,
         input: StartInput {
             attributes,
+            links,
             request_id: request.request_id,
             user_metadata: request.user_metadata,
             ..StartInput::default()
@@ -299,6 +308,7 @@ fn attributes_of(
         last_completion_result: request.last_completion_result.clone(),
         continued_failure: request.continued_failure.clone(),
         priority: request.priority.clone(),
+        completion_callbacks: request.completion_callbacks.clone(),
         versioning_override: request.versioning_override.as_ref().map(recorded),
         ..Default::default()
     }
@@ -334,7 +344,8 @@ pub(crate) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInpu
                         e.schedule_workflow_task_early(now);
                     });
                 }
-                return Ok(existing(&info, false));
+                let link = attach(core, key, &info, start.attachment)?;
+                return Ok(Started { link, ..existing(&info, false) });
             }
             Conflict::TerminateExisting => {
                 core.update(key, |e, now| {
@@ -360,7 +371,9 @@ pub(crate) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInpu
         e.schedule_workflow_task(now);
         eager.and_then(|eager| e.start_workflow_task(now, &eager))
     });
-    Ok(Started { first_run_id: run_id.clone(), run_id, new: true, eager: task.flatten().map(|task| (key, task)) })
+    let link = core.info(key).ok().map(|info| started_link(&info));
+    let eager = task.flatten().map(|task| (key, task));
+    Ok(Started { first_run_id: run_id.clone(), run_id, new: true, link, eager })
 }
 
 /// Whether nothing holds the first workflow task back.
@@ -386,5 +399,5 @@ fn asked_before(core: &Core, start: &Start) -> Result<Option<(i64, ExecutionInfo
 
 fn existing(info: &ExecutionInfo, new: bool) -> Started {
     let first_run_id = info.started.as_ref().map(|s| s.first_execution_run_id.clone()).unwrap_or_default();
-    Started { run_id: info.run_id.clone(), first_run_id, new, eager: None }
+    Started { run_id: info.run_id.clone(), first_run_id, new, link: Some(started_link(info)), eager: None }
 }

@@ -29,6 +29,7 @@ impl Service {
                 sdk_metadata: true,
                 count_group_by_execution_status: true,
                 eager_workflow_start: true,
+                nexus: true,
                 ..Default::default()
             }),
         })

@@ -35,7 +35,7 @@ const MAX_WEIGHTS: usize = 1_000;
 const MAX_KEY: usize = 64;
 const MAX_REASON: usize = 1_000;
 /// What names of the server's own parts of queues begin with.
-const SYSTEM_PREFIX: &str = "/_sys/";
+pub(super) const SYSTEM_PREFIX: &str = "/_sys/";
 
 impl Service {
     pub(super) async fn describe_task_queue(
@@ -93,7 +93,7 @@ fn describe(
     name: String,
     request: &DescribeTaskQueueRequest,
 ) -> Result<DescribeTaskQueueResponse, Status> {
-    let kind = kind_of(request.task_queue_type());
+    let kind = TaskKind::of(request.task_queue_type());
     let key = QueueKey { namespace: request.namespace.clone(), name, kind, version: None };
     if request.api_mode() == DescribeTaskQueueMode::Enhanced {
         return enhanced(core, &key, request);
@@ -133,7 +133,7 @@ fn enhanced(
     let now = core.now();
     let unversioned = |version: Option<&VersionId>| version.is_none();
     let info = |kind: TaskQueueType| {
-        let key = QueueKey { kind: kind_of(kind), ..key.clone() };
+        let key = QueueKey { kind: TaskKind::of(kind), ..key.clone() };
         let total = QueueStats::total(core.queues.stats(&key, now, unversioned).values());
         let stats = request.report_stats.then(|| stats(total, core.queues.is_limiting(&key, now)));
         let pollers = if request.report_pollers { pollers(core, &key, now, unversioned) } else { Vec::new() };
@@ -147,10 +147,6 @@ fn enhanced(
     let version =
         TaskQueueVersionInfo { types_info: kinds.into_iter().map(info).collect(), task_reachability: reachable.into() };
     Ok(DescribeTaskQueueResponse { versions_info: [(String::new(), version)].into(), ..Default::default() })
-}
-
-fn kind_of(kind: TaskQueueType) -> TaskKind {
-    if kind == TaskQueueType::Activity { TaskKind::Activity } else { TaskKind::Workflow }
 }
 
 fn rate_limit(core: &Core, key: &QueueKey) -> EffectiveRateLimit {
@@ -268,7 +264,7 @@ fn check_weights(request: &UpdateTaskQueueConfigRequest) -> Result<(), Status> {
 }
 
 fn update(core: &mut Core, request: UpdateTaskQueueConfigRequest) -> Result<UpdateTaskQueueConfigResponse, Status> {
-    let kind = kind_of(request.task_queue_type());
+    let kind = TaskKind::of(request.task_queue_type());
     let key = QueueKey { namespace: request.namespace, name: request.task_queue, kind, version: None };
     let before = core.task_queues.get(&key).cloned().unwrap_or_default();
     let mut config = before.clone();

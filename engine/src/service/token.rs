@@ -30,6 +30,12 @@ pub(crate) struct TaskToken {
     /// The id of an activity that stands alone, empty for one of a workflow.
     #[prost(string, tag = "8")]
     pub(crate) standalone: String,
+    /// Whether it is of a request to a Nexus handler.
+    #[prost(bool, tag = "9")]
+    pub(crate) nexus: bool,
+    /// Whether that is to cancel the operation.
+    #[prost(bool, tag = "10")]
+    pub(crate) cancel: bool,
 }
 
 /// Names the next page of a history.

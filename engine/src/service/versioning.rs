@@ -8,7 +8,7 @@ use temporalio_common::protos::temporal::api::{
 };
 use tonic::Status;
 
-use super::{MAX_ID_LENGTH, refuse, require_id};
+use super::{MAX_ID_LENGTH, refuse};
 use crate::{
     core::Core,
     deployment::VersionId,
@@ -27,7 +27,12 @@ pub(super) fn polled_queue(
     options: Option<&WorkerDeploymentOptions>,
 ) -> Result<QueueKey, Status> {
     let queue = queue.unwrap_or_default();
-    require_id(&queue.name, "TaskQueue")?;
+    if queue.name.is_empty() {
+        return Err(Status::invalid_argument("taskQueue is not set"));
+    }
+    if queue.name.len() > MAX_ID_LENGTH {
+        return Err(Status::invalid_argument("taskQueue length exceeds limit"));
+    }
     let versioned = options.filter(|options| options.worker_versioning_mode() == WorkerVersioningMode::Versioned);
     if let Some(options) = versioned {
         if options.deployment_name.is_empty() || options.build_id.is_empty() {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::{
     Caller, Service, TASK_POLL, execution, limits,
+    nexus::targets,
     search_attributes::{RefusedCommand, admit_commands},
     token::{TaskToken, Token as _},
     versioning::{polled_queue, version_of},
@@ -158,8 +159,9 @@ impl Service {
                     core.end_worker(&queue(&request.sticky_task_queue, TaskKind::Workflow));
                 }
                 if !request.worker_instance_key.is_empty() {
-                    core.end_polls_of(&queue(&request.task_queue, TaskKind::Workflow), &request.worker_instance_key);
-                    core.end_polls_of(&queue(&request.task_queue, TaskKind::Activity), &request.worker_instance_key);
+                    for kind in [TaskKind::Workflow, TaskKind::Activity, TaskKind::Nexus] {
+                        core.end_polls_of(&queue(&request.task_queue, kind), &request.worker_instance_key);
+                    }
                 }
                 core.reply(reply, Ok(ShutdownWorkerResponse {}));
             })
@@ -204,12 +206,17 @@ fn complete(
         return core.reply(reply, Err(Status::invalid_argument("nil message body")));
     }
     let admitted = limits::check_commands(&request.commands);
-    if let Err(refused) = admitted.and_then(|()| admit_commands(core, key, &mut request.commands)) {
-        let status = refuse_attributes(core, key, refused, &start.identity);
-        return core.reply(reply, Err(status));
-    }
+    let admitted = admitted.and_then(|()| admit_commands(core, key, &mut request.commands));
+    let operations = match admitted.and_then(|()| targets(core, &request.commands)) {
+        Ok(operations) => operations,
+        Err(refused) => {
+            let status = refuse_attributes(core, key, refused, &start.identity);
+            return core.reply(reply, Err(status));
+        }
+    };
     let (return_new_task, heartbeat) = (request.return_new_workflow_task, request.force_create_new_workflow_task);
     let (task, results) = completed_task(request);
+    let task = CompletedTask { operations, ..task };
     let done = core.update(key, |e, now| e.complete_workflow_task(now, task, || Uuid::now_v7().to_string()));
     let outcome = match done {
         None => return core.reply(reply, Err(Status::not_found("workflow execution already completed"))),
@@ -258,6 +265,7 @@ fn completed_task(request: RespondWorkflowTaskCompletedRequest) -> (CompletedTas
         metering_metadata: request.metering_metadata,
         versioning_behavior,
         version,
+        operations: Vec::new(),
     };
     (task, request.query_results.into_iter().collect())
 }
@@ -265,7 +273,6 @@ fn completed_task(request: RespondWorkflowTaskCompletedRequest) -> (CompletedTas
 fn refuse_commands(core: &mut Core, key: i64, error: &CommandError, identity: &str) {
     let failure = Failure {
         message: error.message.clone(),
-        source: "Server".to_owned(),
         failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: false })),
         ..Default::default()
     };

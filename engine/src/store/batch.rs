@@ -2,8 +2,8 @@
 //! share one `fsync`.
 
 use super::types::{
-    ActivityRow, BatchJobRow, DeploymentRow, ExecutionKey, ExecutionRow, NamespaceRow, PendingKind, ScheduleRow,
-    TaskQueueRow,
+    ActivityRow, BatchJobRow, DeploymentRow, EndpointRow, ExecutionKey, ExecutionRow, NamespaceRow, PendingKind,
+    ScheduleRow, TaskQueueRow,
 };
 
 /// Writes that become durable together or not at all.
@@ -42,6 +42,8 @@ pub struct Batch {
     pub delete_batch_jobs: Vec<(String, String)>,
     /// Settings of task queues to insert, replace or forget.
     pub put_task_queues: Vec<TaskQueueRow>,
+    /// Nexus endpoints to insert, replace or forget.
+    pub put_endpoints: Vec<EndpointRow>,
     /// Worker deployments to insert or replace, by namespace and name.
     pub put_deployments: Vec<DeploymentRow>,
     /// Activities that stand alone, to insert or replace, by key.
@@ -77,6 +79,7 @@ impl Batch {
             delete_batch_jobs,
             put_deployments,
             put_task_queues,
+            put_endpoints,
             delete_deployments,
             put_activities,
             put_activity_inputs,
@@ -99,6 +102,7 @@ impl Batch {
             && delete_batch_jobs.is_empty()
             && put_deployments.is_empty()
             && put_task_queues.is_empty()
+            && put_endpoints.is_empty()
             && delete_deployments.is_empty()
             && put_activities.is_empty()
             && put_activity_inputs.is_empty()

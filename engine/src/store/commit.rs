@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
-    Batch, ExecutionKey, ExecutionRow, activities, attributes, batch_jobs, deployments,
+    Batch, ExecutionKey, ExecutionRow, activities, attributes, batch_jobs, deployments, endpoints,
     error::Fault,
     schedules, task_queues,
     types::{NamespaceRow, PendingKind, RunRef},
@@ -37,6 +37,7 @@ pub(super) fn apply(connection: &Connection, batch: &Batch) -> Result<(), Fault>
     batch.delete_activities.iter().try_for_each(|key| activities::delete(connection, *key))?;
     batch.delete_activities_of.iter().try_for_each(|name| activities::delete_namespace(connection, name))?;
     batch.put_task_queues.iter().try_for_each(|row| task_queues::put(connection, row))?;
+    batch.put_endpoints.iter().try_for_each(|row| endpoints::put(connection, row))?;
     batch.put_deployments.iter().try_for_each(|row| deployments::put(connection, row))?;
     batch.delete_deployments.iter().try_for_each(|(namespace, name)| deployments::delete(connection, namespace, name))
 }

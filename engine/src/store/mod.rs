@@ -10,6 +10,7 @@ mod batch;
 mod batch_jobs;
 mod commit;
 mod deployments;
+mod endpoints;
 mod error;
 mod listing;
 mod open;
@@ -28,9 +29,9 @@ pub use error::StoreError;
 pub use options::{IntegrityCheck, StoreOptions, Synchronous};
 pub use reader::StoreReader;
 pub use types::{
-    ActivityRow, BatchJobRow, Count, DeploymentRow, ExecutionKey, ExecutionRow, FoundRun, Group, HistoryBatch,
-    HistoryLimit, NamespaceRow, OpenExecution, Page, PendingKind, PendingRow, RunRef, ScheduleRow, SearchValue,
-    TaskQueueRow, VisibilityHit, VisibilityRow,
+    ActivityRow, BatchJobRow, Count, DeploymentRow, EndpointRow, ExecutionKey, ExecutionRow, FoundRun, Group,
+    HistoryBatch, HistoryLimit, NamespaceRow, OpenExecution, Page, PendingKind, PendingRow, RunRef, ScheduleRow,
+    SearchValue, TaskQueueRow, VisibilityHit, VisibilityRow,
 };
 
 use std::{
@@ -243,6 +244,14 @@ impl Store {
     /// When the file cannot be read.
     pub fn load_task_queues(&self) -> Result<Vec<TaskQueueRow>, StoreError> {
         task_queues::all(&self.connection).map_err(|error| self.explain(&error))
+    }
+
+    /// All Nexus endpoints, by id.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load_endpoints(&self) -> Result<Vec<EndpointRow>, StoreError> {
+        endpoints::all(&self.connection).map_err(|error| self.explain(&error))
     }
 
     /// All worker deployments, by namespace and name.

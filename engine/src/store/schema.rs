@@ -7,12 +7,13 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x6469_7865;
 
 /// Step *n* takes a file from version *n* to *n* + 1.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_schedules.sql"),
     include_str!("schema/0003_batch_jobs.sql"),
     include_str!("schema/0004_deployments_and_activities.sql"),
     include_str!("schema/0005_task_queues.sql"),
+    include_str!("schema/0006_nexus_endpoints.sql"),
 ];
 
 /// The version that this release writes.

@@ -255,6 +255,15 @@ pub struct NamespaceRow {
     pub data: Vec<u8>,
 }
 
+/// A Nexus endpoint. The caller keeps all of them in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointRow {
+    /// Its id.
+    pub id: String,
+    /// The endpoint, opaque; `None` to forget it.
+    pub data: Option<Vec<u8>>,
+}
+
 /// What an operator has set of a task queue. The caller keeps all of it in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskQueueRow {
@@ -262,7 +271,7 @@ pub struct TaskQueueRow {
     pub namespace: String,
     /// Name.
     pub name: String,
-    /// 0: workflow tasks, 1: activity tasks.
+    /// 0: workflow tasks, 1: activity tasks, 2: requests to Nexus handlers.
     pub kind: u8,
     /// The settings, opaque; `None` to forget them.
     pub data: Option<Vec<u8>>,

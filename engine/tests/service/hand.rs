@@ -117,6 +117,8 @@ pub(crate) fn command(attributes: Attributes) -> Command {
         Attributes::UpsertWorkflowSearchAttributesCommandAttributes(_) => CommandType::UpsertWorkflowSearchAttributes,
         Attributes::SignalExternalWorkflowExecutionCommandAttributes(_) => CommandType::SignalExternalWorkflowExecution,
         Attributes::RecordMarkerCommandAttributes(_) => CommandType::RecordMarker,
+        Attributes::ScheduleNexusOperationCommandAttributes(_) => CommandType::ScheduleNexusOperation,
+        Attributes::RequestCancelNexusOperationCommandAttributes(_) => CommandType::RequestCancelNexusOperation,
         other => panic!("no test needs {other:?}"),
     };
     Command { command_type: command_type.into(), attributes: Some(attributes), ..Default::default() }

@@ -141,9 +141,8 @@ fn fresh(name: String, signal: Signal) -> Rule {
 /// What is trouble unless the rule says otherwise.
 fn comparison(signal: Signal) -> Comparison {
     match signal {
-        Signal::DiskFree => Comparison::Below,
-        Signal::Undelivered => Comparison::AtLeast,
-        flag if flag.is_flag() => Comparison::AtLeast,
+        Signal::DiskFree | Signal::MemoryForecast => Comparison::Below,
+        signal if signal.is_flag() || signal == Signal::Undelivered => Comparison::AtLeast,
         _ => Comparison::Above,
     }
 }
@@ -161,6 +160,10 @@ fn kind_of(signal: Signal) -> AlertKind {
         Signal::Unhealthy => AlertKind::HealthCheckFailed,
         Signal::ResponseTime => AlertKind::ServiceDegraded,
         Signal::DependencyWait => AlertKind::DependencyTimeout,
+        Signal::CpuDeviation | Signal::MemoryDeviation | Signal::ResponseTimeDeviation | Signal::RestartDeviation => {
+            AlertKind::Unusual
+        }
+        Signal::MemoryForecast => AlertKind::LimitAhead,
         Signal::Undelivered => AlertKind::NotificationFailed,
         Signal::EngineLatency => AlertKind::EngineSlow,
         Signal::DiskFree => AlertKind::DiskFilling,

@@ -43,7 +43,7 @@ password = 'env:P'
 #[test]
 fn without_a_word_the_default_rules_are_told_to_the_log() {
     let usual = alerts("");
-    assert_eq!(usual.policy.rules.len(), 16);
+    assert_eq!(usual.policy.rules.len(), 21);
     assert_eq!(told(&usual), [("log", 0)]);
     assert_eq!(usual.policy.delivery.group_wait, Duration::from_secs(10));
     assert_eq!(alerts("[alerts]\nenabled = false\n").policy.rules, []);
@@ -356,6 +356,22 @@ interval = '1m'
         assert!(found.iter().any(|found| found.contains(part)), "{part} is missing from {found:#?}");
     }
     assert!(!found.iter().any(|fault| fault.contains("hunter2")), "a secret is not repeated: {found:#?}");
+}
+
+#[test]
+fn what_is_beyond_thresholds_is_switched_off_by_one_key() {
+    let unusual = |found: &super::super::Alerts| {
+        let rules =
+            found.policy.rules.iter().filter(|rule| matches!(rule.kind, AlertKind::Unusual | AlertKind::LimitAhead));
+        rules.map(|rule| rule.name.clone()).collect::<Vec<_>>()
+    };
+    let usual = ["unusual_cpu", "unusual_memory", "unusual_response_time", "unusual_restarts", "memory_forecast"];
+    assert_eq!(unusual(&alerts("")), usual);
+    assert_eq!(unusual(&alerts("[alerts]\nbeyond_thresholds = false\n")), [""; 0]);
+    let found = alerts("[[alerts.rule]]\nname = 'memory_forecast'\nthreshold = 6\n");
+    let rule = rule(&found, "memory_forecast");
+    assert_eq!((rule.comparison, rule.threshold.to_bits()), (Comparison::Below, 6f64.to_bits()));
+    assert_eq!(rule.receivers, None, "it goes to all channels");
 }
 
 #[test]

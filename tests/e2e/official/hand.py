@@ -82,7 +82,7 @@ class Server:
     """One request at a time."""
 
     def __init__(self, client: Client, namespace: str) -> None:
-        self.service = client.workflow_service
+        self.client, self.service = client, client.workflow_service
         self.namespace = namespace
         self.requests = 0
 

@@ -21,13 +21,14 @@ impl State {
     pub(super) fn next_wake(&self) -> Instant {
         let check = self.checks.peek().map(|Reverse((at, ..))| *at);
         let ticks = self.ticks.values().copied();
-        let others = [check, self.chatter.1, self.retry.1, self.windows.1];
+        let others = [check, self.chatter.1, self.retry.1, self.windows.1, self.asking.due()];
         let soonest = others.into_iter().flatten().chain(ticks).min();
         soonest.unwrap_or_else(|| Instant::now() + LINGER)
     }
 
     /// Takes in all that is due.
     pub(super) fn take_due(&mut self, now: Instant) {
+        self.ask_history(now);
         move_due(&mut self.chatter, &mut self.urgent.wanted, now);
         move_due(&mut self.retry, &mut self.urgent.wanted, now);
         move_due(&mut self.windows, &mut self.to_sample, now);

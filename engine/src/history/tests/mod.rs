@@ -4,9 +4,11 @@
 
 mod control;
 mod model;
+mod operations;
 mod parts;
 mod sound;
 mod steps;
+mod updates;
 
 use model::Model;
 use proptest::prelude::*;

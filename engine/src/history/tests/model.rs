@@ -6,9 +6,10 @@ use temporalio_common::protos::temporal::api::{
         CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
         FailWorkflowExecutionCommandAttributes, ModifyWorkflowPropertiesCommandAttributes,
         ProtocolMessageCommandAttributes, RecordMarkerCommandAttributes, RequestCancelActivityTaskCommandAttributes,
-        RequestCancelExternalWorkflowExecutionCommandAttributes, ScheduleActivityTaskCommandAttributes,
-        SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
-        StartTimerCommandAttributes, UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C,
+        RequestCancelExternalWorkflowExecutionCommandAttributes, RequestCancelNexusOperationCommandAttributes,
+        ScheduleActivityTaskCommandAttributes, SignalExternalWorkflowExecutionCommandAttributes,
+        StartChildWorkflowExecutionCommandAttributes, StartTimerCommandAttributes,
+        UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as C,
     },
     common::v1::{ActivityType, Memo, RetryPolicy, SearchAttributes, WorkflowExecution, WorkflowType},
     enums::v1::{
@@ -19,13 +20,13 @@ use temporalio_common::protos::temporal::api::{
         HistoryEvent, WorkflowExecutionCancelRequestedEventAttributes, WorkflowExecutionStartedEventAttributes,
         history_event::Attributes,
     },
-    protocol::v1::Message,
     taskqueue::v1::TaskQueue,
-    update::v1::{Acceptance, Meta, Rejection, Request},
+    update::v1::{Meta, Request},
 };
 
 use super::{
-    parts::{closing, failure, field, message, payloads, pick, response, target},
+    operations::{schedule_operation, target_of_operation},
+    parts::{closing, failure, field, payloads, pick, target},
     steps::{Beginning, Deed, Failing, Limits, Step},
 };
 use crate::history::{
@@ -78,6 +79,7 @@ impl Model {
             attributes,
             request_id: "start".into(),
             user_metadata: None,
+            links: Vec::new(),
         };
         let execution = Execution::start(1, now, input);
         let mut model = Self {
@@ -194,6 +196,8 @@ impl Model {
                     self.execution.cancel_delivered(now, id, &target(), result);
                 }
             }
+            Step::Answer(which, how) => self.answer(*which, *how),
+            Step::OperationEnds(which, how) => self.end_operation(*which, *how),
             Step::Pause
             | Step::Unpause
             | Step::Options(_)
@@ -220,50 +224,15 @@ impl Model {
         }
         let (messages, commands) = (self.messages(deeds), self.commands(deeds));
         let sticky = Some(("sticky".to_owned(), 10 * SECOND));
-        let task = CompletedTask { commands, messages, identity: "worker".into(), sticky, ..CompletedTask::default() };
+        let operations = commands.iter().map(|_| target_of_operation()).collect();
+        let identity = "worker".to_owned();
+        let task = CompletedTask { commands, messages, identity, sticky, operations, ..CompletedTask::default() };
         let before = self.execution.clone();
         if let Err(error) = self.execution.complete_workflow_task(self.now, task, || "next run".to_owned()) {
             assert_eq!(self.execution.info, before.info, "refused commands change nothing");
             self.execution.fail_workflow_task(self.now, error.cause, None, "worker");
             self.execution.abort_sent_updates();
         }
-    }
-
-    /// A worker's messages for the updates among `deeds`: some twice, some too late, some of updates that nobody knows.
-    fn messages(&self, deeds: &[Deed]) -> Vec<Message> {
-        let mut messages = Vec::new();
-        for deed in deeds {
-            match deed {
-                Deed::AcceptUpdate(which, at_once) => {
-                    let id = self.sent_update(*which);
-                    let accept = Acceptance {
-                        accepted_request_message_id: "message".into(),
-                        accepted_request_sequencing_event_id: 1,
-                        ..Acceptance::default()
-                    };
-                    messages.push(message(&id, "Acceptance", &accept));
-                    messages.extend(at_once.then(|| message(&id, "Response", &response(&id))));
-                }
-                Deed::RejectUpdate(which) => {
-                    let id = self.sent_update(*which);
-                    messages.push(message(&id, "Rejection", &Rejection::default()));
-                }
-                Deed::CompleteUpdate(which) => {
-                    let accepted = self.execution.updates.values().filter(|update| update.completed_event_id == 0);
-                    let accepted = accepted.map(|update| update.update_id.clone());
-                    if let Some(id) = pick(accepted.collect(), *which) {
-                        messages.push(message(&id, "Response", &response(&id)));
-                    }
-                }
-                _ => {}
-            }
-        }
-        messages
-    }
-
-    fn sent_update(&self, which: u8) -> String {
-        let sent = self.execution.admitted.iter().map(|update| update.update_id().to_owned());
-        pick(sent.collect(), which).unwrap_or_else(|| "nobody's".to_owned())
     }
 
     /// The commands for `deeds`; a close only at the end, as a worker sends it.
@@ -287,6 +256,13 @@ impl Model {
             Deed::CancelActivity(which) => {
                 let scheduled_event_id = pick(self.execution.activities.keys().copied().collect(), *which)?;
                 C::RequestCancelActivityTaskCommandAttributes(RequestCancelActivityTaskCommandAttributes {
+                    scheduled_event_id,
+                })
+            }
+            Deed::Operation(limits) => schedule_operation(*limits),
+            Deed::CancelOperation(which) => {
+                let scheduled_event_id = pick(self.execution.operations.keys().copied().collect(), *which)?;
+                C::RequestCancelNexusOperationCommandAttributes(RequestCancelNexusOperationCommandAttributes {
                     scheduled_event_id,
                 })
             }

@@ -10,10 +10,12 @@ use temporalio_common::protos::temporal::api::{
 
 use super::model::Model;
 use crate::history::{
-    BUFFERED_EVENT_ID, Execution, MAX_IN_FLIGHT_UPDATES, ResetError, ResetInput, UpdateChange,
-    state::{ExecutionInfo, PendingActivity, PendingChild},
+    BUFFERED_EVENT_ID, Execution, MAX_IN_FLIGHT_UPDATES, Reapplied, ResetError, ResetInput, UpdateChange,
+    state::{ExecutionInfo, NexusCancellation, PendingActivity, PendingChild, PendingKind, PendingOperation},
     time::{from_duration, from_timestamp},
 };
+
+const EVERYTHING: Reapplied = Reapplied { signals: true, operations: true };
 
 impl Model {
     pub(super) fn check(&self) {
@@ -117,6 +119,7 @@ impl Model {
         assert_eq!(fold.signals, self.execution.signals);
         assert_eq!(fold.cancels, self.execution.cancels);
         assert_eq!(fold.updates, self.execution.updates);
+        assert_eq!(operations(&fold), operations(&self.execution));
         let task = |execution: &Execution| {
             execution
                 .info
@@ -143,7 +146,7 @@ impl Model {
                 continue;
             }
             let Ok(mut reset) = reset else { continue };
-            self.events[length..].iter().for_each(|event| reset.reapply(now, event, true));
+            self.events[length..].iter().for_each(|event| reset.reapply(now, event, EVERYTHING));
             reset.schedule_workflow_task(now);
             let changes = reset.take_changes();
             assert_eq!(changes.events[..length], self.events[..length]);
@@ -156,9 +159,11 @@ impl Model {
             assert_eq!(reset.info.run_id, "reset run");
             assert_eq!((activities(&fold), &fold.timers), (activities(&reset), &reset.timers));
             assert_eq!(children(&fold), children(&reset));
+            assert_eq!(operations(&fold), operations(&reset));
             assert!(reset.is_open() && !reset.has_started_workflow_task() && reset.info.workflow_task.is_some());
             for (kind, id) in changes.pending {
-                assert!(reset.encode_pending(kind, id).is_some());
+                // An operation may have ended since, which is taken over.
+                assert!(reset.encode_pending(kind, id).is_some() || kind == PendingKind::Operation);
             }
         }
     }
@@ -196,6 +201,7 @@ impl Model {
         assert_eq!(stored.signals, self.execution.signals);
         assert_eq!(stored.cancels, self.execution.cancels);
         assert_eq!(stored.updates, self.execution.updates);
+        assert_eq!(stored.operations, self.execution.operations);
         assert_eq!(stored.buffered, self.execution.buffered);
         assert_eq!(stored.seen_requests, self.execution.seen_requests);
         assert!(speculative || stored.next_deadline() == self.execution.next_deadline());
@@ -238,6 +244,21 @@ fn activities(execution: &Execution) -> BTreeMap<i64, PendingActivity> {
     execution.activities.iter().map(|(id, activity)| (*id, lasting(activity))).collect()
 }
 
+/// Attempts of requests are not in the history; what came of them is.
+fn operations(execution: &Execution) -> BTreeMap<i64, PendingOperation> {
+    let cancellation = |cancellation: &NexusCancellation| NexusCancellation {
+        requested_event_id: cancellation.requested_event_id,
+        outcome: cancellation.outcome,
+        ..NexusCancellation::default()
+    };
+    let lasting = |operation: &PendingOperation| PendingOperation {
+        start: None,
+        cancellation: operation.cancellation.as_ref().map(cancellation),
+        ..operation.clone()
+    };
+    execution.operations.iter().map(|(id, operation)| (*id, lasting(operation))).collect()
+}
+
 fn children(execution: &Execution) -> BTreeMap<i64, PendingChild> {
     execution.children.clone()
 }
@@ -271,6 +292,14 @@ fn references(attributes: &Attributes) -> Vec<i64> {
             vec![a.scheduled_event_id, a.started_event_id, a.latest_cancel_requested_event_id]
         }
         A::WorkflowExecutionUpdateCompletedEventAttributes(a) => vec![a.accepted_event_id],
+        A::NexusOperationStartedEventAttributes(a) => vec![a.scheduled_event_id],
+        A::NexusOperationCompletedEventAttributes(a) => vec![a.scheduled_event_id],
+        A::NexusOperationFailedEventAttributes(a) => vec![a.scheduled_event_id],
+        A::NexusOperationCanceledEventAttributes(a) => vec![a.scheduled_event_id],
+        A::NexusOperationTimedOutEventAttributes(a) => vec![a.scheduled_event_id],
+        A::NexusOperationCancelRequestedEventAttributes(a) => vec![a.scheduled_event_id],
+        A::NexusOperationCancelRequestCompletedEventAttributes(a) => vec![a.scheduled_event_id, a.requested_event_id],
+        A::NexusOperationCancelRequestFailedEventAttributes(a) => vec![a.scheduled_event_id, a.requested_event_id],
         A::TimerFiredEventAttributes(a) => vec![a.started_event_id],
         A::TimerCanceledEventAttributes(a) => vec![a.started_event_id, a.workflow_task_completed_event_id],
         A::StartChildWorkflowExecutionFailedEventAttributes(a) => vec![a.initiated_event_id],

@@ -31,6 +31,10 @@ pub(super) enum Step {
     CancelArrives(u8, bool),
     /// An update, whose id is the number: a repeated number is a repeated request.
     Update(u8),
+    /// A handler answers a request of an operation.
+    Answer(u8, Answering),
+    /// An operation that was started ends.
+    OperationEnds(u8, Closing),
     /// The workflow is paused, or goes on.
     Pause,
     Unpause,
@@ -74,6 +78,8 @@ pub(super) enum Deed {
         attempts: u8,
     },
     CancelActivity(u8),
+    Operation(Limits),
+    CancelOperation(u8),
     Timer(u16),
     CancelTimer(u8),
     Child(u8),
@@ -101,6 +107,16 @@ pub(super) struct Limits {
     pub(super) schedule_to_start: u8,
     pub(super) start_to_close: u8,
     pub(super) heartbeat: u8,
+}
+
+/// What a handler answers; to a cancellation, that it is taken or not.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Answering {
+    Started,
+    Completed,
+    Failed,
+    Retryable,
+    ForGood,
 }
 
 /// How an attempt fails.
@@ -143,6 +159,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => (which, any::<bool>()).prop_map(|(which, ok)| Step::SignalArrives(which, ok)),
         2 => (which, any::<bool>()).prop_map(|(which, ok)| Step::CancelArrives(which, ok)),
         6 => (0_u8..30).prop_map(Step::Update),
+        6 => (which, answering()).prop_map(|(which, how)| Step::Answer(which, how)),
+        3 => (which, closing()).prop_map(|(which, how)| Step::OperationEnds(which, how)),
         3 => control(),
         6 => (0_u16..30).prop_map(Step::Pass),
     ]
@@ -166,6 +184,16 @@ fn control() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn answering() -> impl Strategy<Value = Answering> {
+    prop_oneof![
+        4 => Just(Answering::Started),
+        1 => Just(Answering::Completed),
+        1 => Just(Answering::Failed),
+        3 => Just(Answering::Retryable),
+        1 => Just(Answering::ForGood),
+    ]
+}
+
 fn closing() -> impl Strategy<Value = Closing> {
     prop_oneof![
         Just(Closing::Completed),
@@ -181,6 +209,8 @@ fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         8 => (limits(), 0_u8..4).prop_map(|(limits, attempts)| Deed::Activity { limits, attempts }),
         3 => which.prop_map(Deed::CancelActivity),
+        5 => limits().prop_map(Deed::Operation),
+        3 => which.prop_map(Deed::CancelOperation),
         5 => (1_u16..60).prop_map(Deed::Timer),
         3 => which.prop_map(Deed::CancelTimer),
         4 => which.prop_map(Deed::Child),

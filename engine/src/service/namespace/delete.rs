@@ -40,6 +40,10 @@ fn delete(core: &mut Core, name: &str) -> Result<DeleteNamespaceResponse, Status
     if BUILT_IN.contains(&name) {
         return Err(Status::failed_precondition("unable to delete system namespace"));
     }
+    if let Some(spec) = core.endpoints.leading_to(name).and_then(|endpoint| endpoint.spec.as_ref()) {
+        let message = format!("cannot delete a namespace that is a target of a Nexus endpoint {}", spec.name);
+        return Err(Status::failed_precondition(message));
+    }
     let id = core.namespace_id(name);
     // Its last characters: the first ones of our ids are a time, and much alike.
     let suffix = id.get(id.len().saturating_sub(SUFFIX)..).unwrap_or_default();

@@ -35,7 +35,15 @@ fn a_file_without_schedules_gets_room_for_them_and_keeps_the_rest() {
     let before = dump(&store);
     drop(store);
     let connection = Connection::open(&path).unwrap();
-    for later in ["schedules", "batch_jobs", "deployments", "activity_executions", "activity_inputs", "task_queues"] {
+    for later in [
+        "schedules",
+        "batch_jobs",
+        "deployments",
+        "activity_executions",
+        "activity_inputs",
+        "task_queues",
+        "nexus_endpoints",
+    ] {
         connection.execute_batch(&format!("DROP TABLE {later}")).unwrap();
     }
     connection.pragma_update(None, "user_version", 1).unwrap();
