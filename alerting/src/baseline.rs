@@ -155,7 +155,7 @@ mod tests {
             let hours: Vec<_> = values.iter().enumerate().map(|(hour, value)| (hour as u64 * HOUR, *value)).collect();
             let usual = usual(&hours, at, Floor { absolute: 1.0, relative: 0.0 }).expect("every hour is known");
             let deviation = usual.deviation(value);
-            prop_assert!(deviation >= 0.0 && deviation <= 1e12);
+            prop_assert!((0.0..=1e12).contains(&deviation));
         }
     }
 }

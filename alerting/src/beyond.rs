@@ -28,6 +28,9 @@ pub const SIGNALS: [Signal; 5] = [
     Signal::MemoryForecast,
 ];
 
+/// What each of the [`SIGNALS`] is; absent where too little is known.
+pub type Judgement = [(Signal, Option<f64>); SIGNALS.len()];
+
 /// Means over a time; what was not measured is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Means {
@@ -105,7 +108,7 @@ impl Past {
 impl Expected {
     /// What each of the [`SIGNALS`] is, by the means of the last half hour.
     #[must_use]
-    pub fn signals(&self, recent: Means) -> [(Signal, Option<f64>); SIGNALS.len()] {
+    pub fn signals(&self, recent: Means) -> Judgement {
         let deviation =
             |usual: Option<Usual>, value: Option<f64>| usual.zip(value).map(|(usual, value)| usual.deviation(value));
         [

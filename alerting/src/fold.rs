@@ -302,7 +302,7 @@ fn format_value(signal: Signal, value: f64) -> String {
         return "unknown".to_owned();
     }
     match signal {
-        Signal::Cpu => format!("{value:.1} %"),
+        Signal::Cpu | Signal::DiskFree => format!("{value:.1} %"),
         Signal::Memory => bytes(value),
         Signal::Disk | Signal::DiskRead | Signal::DiskWrite => format!("{}/s", bytes(value)),
         Signal::ResponseTime | Signal::EngineLatency => format!("{value:.3} s"),
@@ -310,7 +310,6 @@ fn format_value(signal: Signal, value: f64) -> String {
             format!("{value:.1} times its usual spread")
         }
         Signal::MemoryForecast => format!("{value:.1} h"),
-        Signal::DiskFree => format!("{value:.1} %"),
         Signal::LookDelay => format!("{value:.0} s"),
         _ => format!("{value}"),
     }
@@ -337,10 +336,8 @@ fn detail(signal: Signal, spec: &ServiceSpec, state: &ServiceState) -> String {
             let needs: Vec<&str> = spec.needs.iter().map(|need| need.service.as_str()).collect();
             format!("it needs {}", needs.join(", "))
         }
-        Signal::Cpu | Signal::Memory | Signal::Disk | Signal::DiskRead | Signal::DiskWrite => String::new(),
-        Signal::Undelivered | Signal::EngineLatency | Signal::DiskFree | Signal::LookDelay => String::new(),
-        Signal::CpuDeviation | Signal::MemoryDeviation | Signal::ResponseTimeDeviation => String::new(),
-        Signal::RestartDeviation | Signal::MemoryForecast => String::new(),
+        // The value says it all.
+        _ => String::new(),
     }
 }
 

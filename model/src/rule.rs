@@ -184,8 +184,14 @@ impl Signal {
     pub fn is_of(self, spec: &ServiceSpec) -> bool {
         match self {
             Self::Down | Self::Restarts | Self::RestartDeviation => true,
-            Self::Cpu | Self::Memory | Self::Disk | Self::DiskRead | Self::DiskWrite => spec.probes.resources,
-            Self::CpuDeviation | Self::MemoryDeviation | Self::MemoryForecast => spec.probes.resources,
+            Self::Cpu
+            | Self::Memory
+            | Self::Disk
+            | Self::DiskRead
+            | Self::DiskWrite
+            | Self::CpuDeviation
+            | Self::MemoryDeviation
+            | Self::MemoryForecast => spec.probes.resources,
             Self::Stalled | Self::Peers => spec.probes.sync.is_some(),
             Self::Unhealthy | Self::ResponseTime | Self::ResponseTimeDeviation => !spec.probes.http.is_empty(),
             Self::DependencyWait => !spec.needs.is_empty(),

@@ -142,8 +142,7 @@ fn fresh(name: String, signal: Signal) -> Rule {
 fn comparison(signal: Signal) -> Comparison {
     match signal {
         Signal::DiskFree | Signal::MemoryForecast => Comparison::Below,
-        Signal::Undelivered => Comparison::AtLeast,
-        flag if flag.is_flag() => Comparison::AtLeast,
+        signal if signal.is_flag() || signal == Signal::Undelivered => Comparison::AtLeast,
         _ => Comparison::Above,
     }
 }
@@ -161,8 +160,9 @@ fn kind_of(signal: Signal) -> AlertKind {
         Signal::Unhealthy => AlertKind::HealthCheckFailed,
         Signal::ResponseTime => AlertKind::ServiceDegraded,
         Signal::DependencyWait => AlertKind::DependencyTimeout,
-        Signal::CpuDeviation | Signal::MemoryDeviation => AlertKind::Unusual,
-        Signal::ResponseTimeDeviation | Signal::RestartDeviation => AlertKind::Unusual,
+        Signal::CpuDeviation | Signal::MemoryDeviation | Signal::ResponseTimeDeviation | Signal::RestartDeviation => {
+            AlertKind::Unusual
+        }
         Signal::MemoryForecast => AlertKind::LimitAhead,
         Signal::Undelivered => AlertKind::NotificationFailed,
         Signal::EngineLatency => AlertKind::EngineSlow,

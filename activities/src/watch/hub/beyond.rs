@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dixmgr_alerting::baseline::HOUR;
-use dixmgr_alerting::beyond::{self, Expected, HORIZON, Means};
-use dixmgr_model::{ServiceSpec, Signal};
+use dixmgr_alerting::beyond::{self, Expected, HORIZON, Judgement, Means};
+use dixmgr_model::ServiceSpec;
 use tokio::time::Instant;
 
 use super::{Event, Id, State};
@@ -29,7 +29,7 @@ const RECENT_ENOUGH: usize = 10;
 /// What the history said, signal by signal.
 #[derive(Debug)]
 pub(super) struct Judged {
-    services: Vec<(Id, [(Signal, Option<f64>); beyond::SIGNALS.len()])>,
+    services: Vec<(Id, Judgement)>,
     expectations: Expectations,
 }
 
@@ -119,19 +119,18 @@ fn judge(
     asked: &[Asked],
     known: &mut Expectations,
     at: u64,
-) -> Result<Vec<(Id, [(Signal, Option<f64>); beyond::SIGNALS.len()])>, HistoryError> {
+) -> Result<Vec<(Id, Judgement)>, HistoryError> {
     if known.hour != at / HOUR {
         *known = Expectations { hour: at / HOUR, services: HashMap::new() };
     }
     let mut judged = Vec::with_capacity(asked.len());
     for Asked { id, spec, limit } in asked {
-        let expected = match known.services.get(&spec.name) {
-            Some(expected) => *expected,
-            None => {
-                let expected = query.past(&spec.name, at.saturating_sub(HORIZON), at)?.expected(at, *limit);
-                known.services.insert(spec.name.clone(), expected);
-                expected
-            }
+        let expected = if let Some(expected) = known.services.get(&spec.name) {
+            *expected
+        } else {
+            let expected = query.past(&spec.name, at.saturating_sub(HORIZON), at)?.expected(at, *limit);
+            known.services.insert(spec.name.clone(), expected);
+            expected
         };
         let minutes = query.periods(&spec.name, Step::Minute, at.saturating_sub(RECENT), at, RECENT_MOST)?;
         judged.push((*id, expected.signals(recent(&minutes))));
