@@ -14,6 +14,10 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 # What is installed; a release build unless another is named.
 BINARY ?=
 CARGO_DEB = 3.8.0
+BASH_COMPLETION = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETION = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISH_COMPLETION = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+COMPLETIONS = "$(BASH_COMPLETION)" "$(ZSH_COMPLETION)" "$(FISH_COMPLETION)"
 
 .PHONY: install uninstall deb run test build watcher release lint compatibility bench bench-engine fuzz
 
@@ -62,19 +66,28 @@ install: $(if $(BINARY),,release)
 	install -m 644 conf/*.toml "$(DESTDIR)$(PREFIX)/share/doc/dixmgr/examples"
 	install -m 644 conf/prometheus/prometheus.yml "$(DESTDIR)$(PREFIX)/share/dixmgr/prometheus"
 	install -m 644 conf/prometheus/rules/*.yml "$(DESTDIR)$(PREFIX)/share/dixmgr/prometheus/rules"
+	"$(abspath $(or $(BINARY),bin/dixmgr))" man "$(DESTDIR)$(PREFIX)/share/man/man1"
+	install -d $(COMPLETIONS)
+	"$(abspath $(or $(BINARY),bin/dixmgr))" completion bash > "$(BASH_COMPLETION)/dixmgr"
+	"$(abspath $(or $(BINARY),bin/dixmgr))" completion zsh > "$(ZSH_COMPLETION)/_dixmgr"
+	"$(abspath $(or $(BINARY),bin/dixmgr))" completion fish > "$(FISH_COMPLETION)/dixmgr.fish"
 	cd grafana && find . -type f -exec install -D -m 644 '{}' "$(DESTDIR)$(PREFIX)/share/dixmgr/grafana/{}" \;
 	@echo "install: write services into /etc/dixmgr/dixmgr.toml, then: systemctl daemon-reload; systemctl enable --now dixmgr"
 
 uninstall:
 	rm -rf "$(DESTDIR)$(PREFIX)/bin/dixmgr" "$(DESTDIR)$(UNITDIR)/dixmgr.service" \
 		"$(DESTDIR)$(PREFIX)/share/doc/dixmgr" "$(DESTDIR)$(PREFIX)/share/dixmgr"
+	rm -f "$(DESTDIR)$(PREFIX)/share/man/man1/dixmgr.1" "$(DESTDIR)$(PREFIX)/share/man/man1"/dixmgr-*.1 \
+		"$(BASH_COMPLETION)/dixmgr" "$(ZSH_COMPLETION)/_dixmgr" "$(FISH_COMPLETION)/dixmgr.fish"
 
 # A Debian package below $(CARGO_TARGET_DIR)/debian.
 deb:
 	@cargo deb --version 2>/dev/null | grep -q '$(CARGO_DEB)' || { \
 		echo "deb: installing cargo-deb $(CARGO_DEB)"; \
 		cargo install --quiet --locked --version $(CARGO_DEB) cargo-deb; }
-	cargo deb --locked
+	cargo build --release --locked
+	packaging/generate "$(CARGO_TARGET_DIR)/release/dixmgr"
+	cargo deb --locked --no-build
 
 # Licences, sources and bans are checked from the lock file alone. The advisory database is fetched from the network, so
 # that check is `cargo deny check advisories`, by hand.

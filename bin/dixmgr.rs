@@ -12,7 +12,7 @@ use dixmgr::cli::{Invocation, RunRequest};
 use dixmgr::config::{self, ConfigError, LoadOptions, LogFormat};
 use dixmgr::settings::Settings;
 use dixmgr::workflow::{self, WorkflowError};
-use dixmgr::{cli, daemon, demo, engine, history, logging, status, tree};
+use dixmgr::{breakers, cli, daemon, demo, engine, history, logging, status, top, tree};
 
 /// Gives memory back after the burst of a start, which the C library's allocator does not: half as much stays resident.
 #[global_allocator]
@@ -40,6 +40,10 @@ fn main() -> ExitCode {
         Invocation::Workflow(args) => return look(workflow::run(&args)),
         Invocation::Alerts(args) => return look(workflow::alerts(&args)),
         Invocation::Status(args) => return look(status::run(&args)),
+        Invocation::Top(args) => return look(top::run(&args)),
+        Invocation::Breakers(args) => return look(breakers::run(&args)),
+        Invocation::Completion(args) => written(cli::print_completion(&args, std::io::stdout().lock())),
+        Invocation::Man(args) => written(cli::write_man(&args)),
         Invocation::History(args) => return look(std::future::ready(history::history(&args))),
         Invocation::Uptime(args) => return look(std::future::ready(history::uptime(&args))),
         Invocation::Silences(args) => return look(workflow::silences(&args)),
@@ -84,6 +88,14 @@ fn look(command: impl Future<Output = Result<(), WorkflowError>>) -> ExitCode {
             Some(WorkflowError::Wrong(_)) => report(&error, WRONG),
             _ => report(&error, FAILED),
         },
+    }
+}
+
+/// A closed pipe is nothing to tell anyone about.
+fn written(outcome: std::io::Result<()>) -> anyhow::Result<()> {
+    match outcome {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot write"),
+        _ => Ok(()),
     }
 }
 

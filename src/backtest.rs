@@ -13,6 +13,7 @@ use dixmgr_model::{Rule, ServiceSpec, Signal, duration};
 use serde_json::json;
 
 use crate::config::Config;
+use crate::progress::Progress;
 use crate::workflow::WorkflowError;
 use crate::workflow::output::Output;
 use crate::workflow::table;
@@ -40,13 +41,16 @@ pub(crate) fn run(config: &Config, history: &Path, since: Duration, json: bool) 
     let from = millis(now.saturating_sub(since));
     let mut found: Vec<(&str, PastFiring)> = Vec::new();
     let mut judged = 0;
-    for spec in &config.plan.services {
+    let (mut progress, all) = (Progress::of("services"), config.plan.services.len() as u64);
+    for (spec, done) in config.plan.services.iter().zip(0..) {
+        progress.is(done, all);
         if query.knows(&spec.name).map_err(failed)? {
             judged += 1;
             let firings = of_service(config, &query, spec, from, millis(now)).map_err(failed)?;
             found.extend(firings.into_iter().map(|firing| (spec.name.as_str(), firing)));
         }
     }
+    drop(progress);
     found.sort_by_key(|(_, firing)| firing.from);
     let mut out = Output::new(json);
     if out.is_json() {

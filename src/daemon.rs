@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dixmgr_activities::activities::{Activities, ActivitiesOptions};
+use dixmgr_activities::breakers::{CircuitBreakers, GuardedManager};
 use dixmgr_activities::history::{History, HistoryOptions};
 use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::in_force::InForce;
@@ -85,6 +86,8 @@ struct Daemon {
     home: Home,
     identity: Identity,
     client: watch::Sender<Option<Client>>,
+    /// What is left alone for a while.
+    breakers: CircuitBreakers,
     /// How fast the engine, or the cluster, was lately.
     pulse: watch::Receiver<Option<Duration>>,
     /// How services are now.
@@ -122,6 +125,7 @@ impl Daemon {
             let (pages, client) = (Pages { metrics, engine: home.engine() }, client_seen.clone());
             tasks.spawn(http::serve(listener, Surfaces { pages, progress, manager, client }));
         }
+        let breakers = breakers(&settings, &metrics);
         let history = open_history(&settings, &data, &metrics)?;
         let beginning = Beginning {
             request,
@@ -129,6 +133,7 @@ impl Daemon {
             room,
             metrics: metrics.clone(),
             http: http.clone(),
+            breakers: breakers.clone(),
             history: history.clone(),
         };
         let live = Live::begin(beginning, data.path())?;
@@ -140,6 +145,7 @@ impl Daemon {
                 live: live.clone(),
                 client: client_seen,
                 history: reader,
+                breakers: breakers.clone(),
                 alerting: Arc::new(Alerting { id_prefix, started: silences::now() }),
             };
             tasks.spawn(api::serve(listener, api, surface));
@@ -165,6 +171,7 @@ impl Daemon {
             home,
             identity,
             client,
+            breakers,
             pulse,
             board,
             history,
@@ -248,7 +255,8 @@ impl Daemon {
     fn worker_options(&self) -> Result<WorkerOptions, RunError> {
         let activities = Activities::new(ActivitiesOptions {
             mode: self.settings.mode,
-            manager: self.units.manager(),
+            manager: Arc::new(GuardedManager::new(self.units.manager(), self.breakers.clone())),
+            breakers: self.breakers.clone(),
             metrics: self.metrics.clone(),
             in_force: self.live.in_force(),
             http: self.http.clone(),
@@ -289,6 +297,12 @@ fn open_history(settings: &Settings, data: &DataDir, metrics: &Metrics) -> Resul
             Ok(None)
         }
     }
+}
+
+/// Circuit breakers, unless they are switched off.
+fn breakers(settings: &Settings, metrics: &Metrics) -> CircuitBreakers {
+    let on = settings.circuit_breaker.map(|settings| CircuitBreakers::new(settings, metrics.breakers()));
+    on.unwrap_or_default()
 }
 
 /// Metrics, without those of services: they come with the configuration, and before the first scrape.
@@ -377,9 +391,5 @@ fn greet(daemon: &Daemon) {
     }
     if let Some(api) = &settings.api {
         tracing::info!(address = %api.listen, "serving the status page and the API");
-    }
-    if !settings.ignored.is_empty() {
-        let flags = settings.ignored.join(" ");
-        tracing::warn!(flags, "this version does not act on these flags; they are accepted and ignored");
     }
 }

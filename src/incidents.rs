@@ -6,7 +6,7 @@ use std::time::Duration;
 use dixmgr_alerting::group::Group;
 use dixmgr_alerting::incident::{Incident, Note};
 use dixmgr_model::AlertStatus;
-use dixmgr_workflows::{AlertGroupWorkflow, AlertWorkflow};
+use dixmgr_workflows::{AlertGroupWorkflow, AlertWorkflow, SilenceRequest};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use temporalio_client::errors::{WorkflowInteractionError, WorkflowQueryError};
@@ -93,8 +93,23 @@ pub(crate) async fn group(client: &Client, incident: &Incident) -> Option<Group>
 /// # Errors
 /// There is none, or it cannot be told.
 pub(crate) async fn acknowledge(client: &Client, workflow_id: &str, note: Note) -> Result<(), IncidentError> {
-    let signal = handle(client, workflow_id);
-    let signal = signal.signal(AlertWorkflow::acknowledge, note, WorkflowSignalOptions::default());
+    let alert = handle(client, workflow_id);
+    told(workflow_id, alert.signal(AlertWorkflow::acknowledge, note, WorkflowSignalOptions::default())).await
+}
+
+/// Nobody is to be told for a while that an alert fires; no time ends that.
+///
+/// # Errors
+/// There is none, or it cannot be told.
+pub(crate) async fn silence(client: &Client, workflow_id: &str, request: SilenceRequest) -> Result<(), IncidentError> {
+    let alert = handle(client, workflow_id);
+    told(workflow_id, alert.signal(AlertWorkflow::silence, request, WorkflowSignalOptions::default())).await
+}
+
+async fn told(
+    workflow_id: &str,
+    signal: impl Future<Output = Result<(), WorkflowInteractionError>>,
+) -> Result<(), IncidentError> {
     match tokio::time::timeout(PATIENCE, signal).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(WorkflowInteractionError::NotFound(_))) => Err(IncidentError::Unknown(name(workflow_id))),

@@ -3,6 +3,7 @@
 //! The only room that opens the engine and reads the configuration file. It decides nothing about services: that is
 //! `workflows`' business, and touching the world is `activities`'.
 
+pub mod breakers;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -14,11 +15,13 @@ pub mod listen;
 pub mod logging;
 pub mod settings;
 pub mod status;
+pub mod top;
 pub mod tree;
 pub mod workflow;
 
 mod api;
 mod backtest;
+mod client;
 mod control;
 mod data_dir;
 mod durable;
@@ -30,6 +33,7 @@ mod incidents;
 mod live;
 mod notify;
 mod page;
+mod progress;
 mod protojson;
 mod pulse;
 mod reclaim;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use dixmgr_activities::history::Retention;
+use dixmgr_alerting::circuit_breaker::Settings as BreakerSettings;
 use dixmgr_model::Mode;
 
 use crate::cli::RunRequest;
@@ -65,8 +66,8 @@ pub struct Settings {
     pub log_filter: Option<String>,
     /// What the flags say about alerts.
     pub alerts: AlertFlags,
-    /// Flags that were given and that this version does not act on.
-    pub ignored: Vec<&'static str>,
+    /// When outside targets are left alone for a while; never when absent.
+    pub circuit_breaker: Option<BreakerSettings>,
 }
 
 /// Where the API and the status page are served, and to whom.
@@ -145,7 +146,7 @@ impl Settings {
                 slack_webhook: args.slack_webhook.clone().filter(|url| !url.is_empty()),
                 webhook_url: args.webhook_url.clone().filter(|url| !url.is_empty()),
             },
-            ignored: args.later.given(),
+            circuit_breaker: args.circuit_breaker.or(file.circuit_breaker).unwrap_or(true).then_some(file.breaker),
         }
     }
 
@@ -213,6 +214,14 @@ mod tests {
         assert_eq!(api(&["-exec", "-dynamic-config=false"], &none), None);
         let file = FileSettings { api_listen: Some("10.0.0.1:1".parse().unwrap()), ..none };
         assert_eq!(api(&["-exec", "-config-port=2"], &file).as_deref(), Some("10.0.0.1:2"));
+    }
+
+    #[test]
+    fn circuit_breakers_are_on_unless_switched_off() {
+        let on = |args: &[&str], file: &FileSettings| settings(args, file).circuit_breaker.is_some();
+        let file = FileSettings { circuit_breaker: Some(false), ..FileSettings::default() };
+        assert!(on(&["-exec"], &FileSettings::default()) && on(&["-exec", "-circuit-breaker"], &file));
+        assert!(!on(&["-exec"], &file) && !on(&["-exec", "-circuit-breaker=false"], &FileSettings::default()));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::api::{
     DeadManRequest, DependencyWait, MaintenanceReport, MaintenanceRequest, NotifyRequest, PlanRequest, WatchOwnRequest,
     WatchReport, WatchRequest, definitions,
 };
+use crate::breakers::CircuitBreakers;
 use crate::error::{self, Failure};
 use crate::history::event::{bounded, outcome as outcome_name};
 use crate::history::{Act, History};
@@ -54,6 +55,8 @@ pub struct ActivitiesOptions {
     pub in_force: watch::Receiver<Arc<InForce>>,
     /// Carries out HTTP checks.
     pub http: HttpChecker,
+    /// What is left alone for a while. The unit manager above may be guarded by them too.
+    pub breakers: CircuitBreakers,
     /// Where others read how services are.
     pub board: Board,
     /// Where how they were, and what was done, is kept; absent when it is switched off.
@@ -105,6 +108,7 @@ impl Activities {
             metrics: options.metrics.clone(),
             http: options.http.clone(),
             sync: sync.clone(),
+            breakers: options.breakers.clone(),
             in_force: options.in_force.clone(),
             board: options.board.clone(),
             history: options.history.clone(),

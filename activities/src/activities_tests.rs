@@ -55,6 +55,7 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         metrics: Metrics::new("dixmgr").unwrap(),
         in_force: watch::channel(crate::watch::tests::in_force(plan)).1,
         http: HttpChecker::new(),
+        breakers: crate::breakers::CircuitBreakers::default(),
         board: Board::default(),
         history: None,
         engine: tokio::sync::watch::channel(None).1,

@@ -1,6 +1,7 @@
 //! Failures of activities, as workflows and operators see them: a type name that is stable, and words that say what to do.
 
 use std::error::Error;
+use std::time::Duration;
 
 use temporalio_common::error::ApplicationFailure;
 use temporalio_sdk::activities::ActivityError;
@@ -59,6 +60,9 @@ impl Failure {
     }
 }
 
+/// Least wait before another attempt that is asked for.
+const LEAST_WAIT: Duration = Duration::from_millis(50);
+
 /// A failure that another attempt may mend.
 pub(crate) fn retryable(kind: Failure, error: impl Into<Box<dyn Error + Send + Sync>>) -> ActivityError {
     failure(kind, error, false)
@@ -71,7 +75,14 @@ pub(crate) fn bad_input(error: impl Into<Box<dyn Error + Send + Sync>>) -> Activ
 
 /// The unit manager's errors, all of them worth another try.
 pub(crate) fn manager(error: ManagerError) -> ActivityError {
-    retryable(kind_of(&error), error)
+    let retry_in = match &error {
+        // Whoever waits for it is not to wait for longer than it rests.
+        ManagerError::Resting { retry_in } => Some((*retry_in).max(LEAST_WAIT)),
+        _ => None,
+    };
+    let kind = kind_of(&error).name().to_owned();
+    let failure = ApplicationFailure::builder(error).type_name(kind).maybe_next_retry_delay(retry_in);
+    ActivityError::application(failure.build())
 }
 
 /// A message that was not sent. One that its receiver refuses is not tried again; a wait that it asks for is kept.
@@ -98,7 +109,7 @@ pub(crate) fn watch(error: WatchError) -> ActivityError {
 
 fn kind_of(error: &ManagerError) -> Failure {
     match error {
-        ManagerError::Unreachable { .. } => Failure::ManagerUnreachable,
+        ManagerError::Unreachable { .. } | ManagerError::Resting { .. } => Failure::ManagerUnreachable,
         ManagerError::Timeout { .. } => Failure::ManagerTimeout,
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod activities;
 pub mod api;
+pub mod breakers;
 pub mod direct;
 pub mod error;
 pub mod history;

@@ -83,6 +83,15 @@ pub enum ManagerError {
         /// What went wrong, and what to do about it.
         detail: String,
     },
+    /// It failed several times in a row, and is left alone for a moment.
+    #[error(
+        "the unit manager failed several times in a row and is asked again in {} (circuit breaker)",
+        dixmgr_model::duration::format(*.retry_in)
+    )]
+    Resting {
+        /// When it is worth asking again.
+        retry_in: Duration,
+    },
     /// It did not answer in time.
     #[error("{manager} did not answer within {}", dixmgr_model::duration::format(*.within))]
     Timeout {

@@ -89,6 +89,7 @@ impl Hands {
             metrics: metrics.clone(),
             sync: SyncChecker::new(&http),
             http,
+            breakers: dixmgr_activities::breakers::CircuitBreakers::default(),
             in_force: tokio::sync::watch::channel(Arc::new(in_force)).1,
             board: Board::default(),
             history: None,

@@ -8,6 +8,7 @@ pub mod backtest;
 pub mod baseline;
 pub mod beyond;
 pub mod channel;
+pub mod circuit_breaker;
 pub mod defaults;
 pub mod fold;
 pub mod forecast;

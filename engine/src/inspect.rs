@@ -73,11 +73,12 @@ pub struct Run {
     pub fault: Option<String>,
 }
 
-/// Reads the whole file at `path`, and says what is wrong with it. Changes nothing.
+/// Reads the whole file at `path`, and says what is wrong with it. Changes nothing. `progress` hears how many runs are
+/// read, and how many there are.
 ///
 /// # Errors
 /// There is no such file, another process has it, or it is none of ours.
-pub fn check(path: &Path) -> Result<Report, StoreError> {
+pub fn check(path: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Report, StoreError> {
     let reader = StoreReader::open(path)?;
     let mut report = Report { version: reader.version(), ..Report::default() };
     let limit = u32::try_from(MAX_FINDINGS).unwrap_or(u32::MAX);
@@ -86,9 +87,11 @@ pub fn check(path: &Path) -> Result<Report, StoreError> {
     if let Some(fault) = fault {
         report.find(format!("the list of runs cannot be read to its end: {fault}"));
     }
+    let all = keys.len() as u64;
     for key in keys {
         let run = read(&reader, key);
         report.runs += 1;
+        progress(report.runs, all);
         report.events += run.events.len() as u64;
         let mut faults: Vec<String> = run.fault.iter().cloned().collect();
         match reader.execution(key) {
@@ -107,15 +110,20 @@ pub fn check(path: &Path) -> Result<Report, StoreError> {
     Ok(report)
 }
 
-/// Hands out the runs of the file at `path` one by one, as far as they can be read; and at the end why they may not be all.
+/// Hands out the runs of the file at `path` one by one, as far as they can be read, with how many there are; and at the end why
+/// they may not be all.
 ///
 /// # Errors
 /// As [`check`]; or what `each` fails with.
-pub fn runs<E: From<StoreError>>(path: &Path, mut each: impl FnMut(Run) -> Result<(), E>) -> Result<Option<String>, E> {
+pub fn runs<E: From<StoreError>>(
+    path: &Path,
+    mut each: impl FnMut(Run, u64) -> Result<(), E>,
+) -> Result<Option<String>, E> {
     let reader = StoreReader::open(path)?;
     let (keys, fault) = reader.keys();
+    let all = keys.len() as u64;
     for key in keys {
-        each(read(&reader, key))?;
+        each(read(&reader, key), all)?;
     }
     Ok(fault.map(|fault| fault.to_string()))
 }

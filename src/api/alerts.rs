@@ -1,7 +1,8 @@
-//! `/api/v1/alerts`: the alerts, one with its whole story, and taking care of one. `/api/v2/alerts` and `/api/v2/alerts/groups`:
-//! the same in Alertmanager's form.
+//! `/api/v1/alerts`: the alerts, one with its whole story, taking care of one and silencing one. `/api/v2/alerts` and
+//! `/api/v2/alerts/groups`: the same in Alertmanager's form. The status page asks and acts here too.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
@@ -10,6 +11,7 @@ use dixmgr_alerting::channel::rfc3339;
 use dixmgr_alerting::incident::{Incident, Note};
 use dixmgr_alerting::silence::{SilenceError, Silences, check_matchers, matches};
 use dixmgr_model::{AlertStatus, Matcher};
+use dixmgr_workflows::SilenceRequest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use temporalio_client::NamespacedClient as _;
@@ -30,7 +32,8 @@ pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/api/v1/alerts", get(list))
         .route("/api/v1/alerts/{fingerprint}", get(one))
-        .route("/api/v1/alerts/{fingerprint}/ack", post(acknowledge))
+        .route("/api/v1/alerts/{fingerprint}/ack", post(ack))
+        .route("/api/v1/alerts/{fingerprint}/silence", post(mute))
         .route("/api/v2/alerts", get(list_v2))
         .route("/api/v2/alerts/groups", get(groups_v2))
 }
@@ -44,11 +47,24 @@ struct Taking {
     comment: String,
 }
 
+/// Who wants nobody to be told of an alert, and for how long.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Muting {
+    by: String,
+    #[serde(default)]
+    comment: String,
+    #[serde(with = "dixmgr_model::duration")]
+    duration: Duration,
+}
+
 /// Alerts, and the silences that are for them.
-struct Known {
-    incidents: Vec<Incident>,
+pub(crate) struct Known {
+    /// The worst first, then those that are there for longest.
+    pub(crate) incidents: Vec<Incident>,
     silences: Silences,
-    now: u64,
+    /// As of when, in milliseconds since the epoch.
+    pub(crate) now: u64,
 }
 
 async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
@@ -64,19 +80,45 @@ async fn one(State(api): State<Api>, Path(fingerprint): Path<String>) -> Result<
     Ok(Json(incidents::story(&incident, group)))
 }
 
-async fn acknowledge(
+async fn ack(
     State(api): State<Api>,
     Path(fingerprint): Path<String>,
-    Body(taking): Body<Taking>,
+    Body(Taking { by, comment }): Body<Taking>,
 ) -> Result<Json<Value>, ApiError> {
-    if taking.by.trim().is_empty() {
-        return Err(ApiError::invalid("by says who takes care of it"));
-    }
-    let client = client(&api).map_err(ApiError::from)?;
-    let cut = |text: &str| text.chars().take(MAX_NOTE).collect();
-    let note = Note { by: cut(&taking.by), comment: cut(&taking.comment) };
-    incidents::acknowledge(&client, &workflow_id(&api, &fingerprint)?, note).await?;
+    acknowledge(&api, &fingerprint, Note { by, comment }).await?;
     Ok(Json(json!({ "done": "acknowledged", "alert": fingerprint })))
+}
+
+async fn mute(
+    State(api): State<Api>,
+    Path(fingerprint): Path<String>,
+    Body(Muting { by, comment, duration }): Body<Muting>,
+) -> Result<Json<Value>, ApiError> {
+    silence(&api, &fingerprint, duration, Note { by, comment }).await?;
+    let done = if duration.is_zero() { "not silenced" } else { "silenced" };
+    Ok(Json(json!({ "done": done, "alert": fingerprint })))
+}
+
+/// Somebody takes care of an alert.
+pub(crate) async fn acknowledge(api: &Api, fingerprint: &str, note: Note) -> Result<(), ApiError> {
+    let (note, workflow_id) = (signed(&note)?, workflow_id(api, fingerprint)?);
+    Ok(incidents::acknowledge(&client(api).map_err(ApiError::from)?, &workflow_id, note).await?)
+}
+
+/// Nobody is to be told for so long that an alert fires; no time ends that.
+pub(crate) async fn silence(api: &Api, fingerprint: &str, duration: Duration, note: Note) -> Result<(), ApiError> {
+    let (note, workflow_id) = (signed(&note)?, workflow_id(api, fingerprint)?);
+    let request = SilenceRequest { duration, note };
+    Ok(incidents::silence(&client(api).map_err(ApiError::from)?, &workflow_id, request).await?)
+}
+
+/// A note of somebody, as long as notes may be.
+fn signed(note: &Note) -> Result<Note, ApiError> {
+    if note.by.trim().is_empty() {
+        return Err(ApiError::invalid("by says who does it"));
+    }
+    let cut = |text: &str| text.trim().chars().take(MAX_NOTE).collect();
+    Ok(Note { by: cut(&note.by), comment: cut(&note.comment) })
 }
 
 async fn list_v2(State(api): State<Api>, RawQuery(query): RawQuery) -> Result<Json<Vec<Value>>, Refusal> {
@@ -165,8 +207,21 @@ impl Known {
         Ok(Self { incidents, silences: desk(api)?.list().await?.into(), now: now() })
     }
 
+    /// Those of [`Known::ask`], for the status page, or why there are none to be had.
+    pub(crate) async fn for_page(api: &Api) -> Result<Self, String> {
+        Self::ask(api).await.map_err(Refusal::into_message)
+    }
+
+    /// How an alert is, in one word.
+    pub(crate) fn state(&self, incident: &Incident) -> &'static str {
+        match incidents::state(incident) {
+            "firing" | "acknowledged" if !self.silenced_by(incident).is_empty() => "silenced",
+            state => state,
+        }
+    }
+
     /// Ids of the silences that are for an alert now. One of its own has its fingerprint for an id.
-    fn silenced_by(&self, incident: &Incident) -> Vec<String> {
+    pub(crate) fn silenced_by(&self, incident: &Incident) -> Vec<String> {
         let own = incident.silenced.as_ref().filter(|silence| silence.until > self.now);
         let own = own.map(|_| incident.alert.fingerprint.clone());
         let by_matchers = self.silences.muting(&incident.alert.labels, self.now).map(|silence| silence.id.clone());
@@ -176,13 +231,9 @@ impl Known {
     /// An alert in our own form.
     fn brief(&self, incident: &Incident) -> Value {
         let silenced_by = self.silenced_by(incident);
-        let state = match incidents::state(incident) {
-            "firing" | "acknowledged" if !silenced_by.is_empty() => "silenced",
-            state => state,
-        };
         json!({
             "fingerprint": incident.alert.fingerprint,
-            "state": state,
+            "state": self.state(incident),
             "severity": incident.alert.severity,
             "type": incident.alert.kind,
             "service": incident.alert.service,

@@ -6,6 +6,7 @@
 
 mod alertmanager;
 mod alerts;
+mod breakers;
 mod config;
 mod connections;
 mod error;
@@ -25,6 +26,7 @@ use axum::http::header;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use dixmgr_activities::breakers::CircuitBreakers;
 use dixmgr_activities::history::Reader;
 use dixmgr_activities::in_force::InForce;
 use dixmgr_activities::watch::board::Board;
@@ -34,6 +36,8 @@ use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 
 pub(crate) use self::alertmanager::Alerting;
+pub(crate) use self::alerts::{Known as AlertsNow, acknowledge, silence};
+pub(crate) use self::breakers::Breaker;
 pub(crate) use self::error::ApiError;
 pub(crate) use self::extract::{Body, Params};
 pub(crate) use self::guard::Doorkeeper;
@@ -64,6 +68,8 @@ pub(crate) struct Api {
     pub(crate) client: watch::Receiver<Option<Client>>,
     /// How services were; absent when no history is kept.
     pub(crate) history: Option<Reader>,
+    /// What is left alone for a while.
+    pub(crate) breakers: CircuitBreakers,
     /// What there is to be said about alerting.
     pub(crate) alerting: Arc<Alerting>,
 }
@@ -76,6 +82,7 @@ fn routes() -> Router<Api> {
         .merge(alertmanager::routes())
         .merge(alerts::routes())
         .merge(silences::routes())
+        .merge(breakers::routes())
         .merge(config::routes())
         .route("/api/v1/openapi.json", get(openapi))
 }

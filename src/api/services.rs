@@ -75,6 +75,8 @@ pub(crate) struct Service {
     pub(crate) response_time_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peers: Option<u64>,
+    /// Runs that took the place of another since this dixmgr watches it.
+    pub(crate) restarts: u64,
     pub(crate) needs: Vec<String>,
     pub(crate) workflow_id: String,
     /// Equal services that this one is a group of.
@@ -148,6 +150,7 @@ pub(crate) fn describe(spec: &ServiceSpec, api: &Api) -> Service {
         let ready = services.iter().filter(|replica| replica.state == Condition::Up).count();
         service.state = state_of_group(&services, ready, quorum);
         service.unit = None;
+        service.restarts = services.iter().map(|replica| replica.restarts).sum();
         service.replicas = Some(Group { count, quorum, ready, services });
     }
     service
@@ -180,6 +183,7 @@ fn from_live(spec: &ServiceSpec, live: Live) -> Service {
         disk_write_bytes_per_second: live.disk.map(|(_, write)| write),
         response_time_seconds: live.response_time.map(|time| time.as_secs_f64()),
         peers: live.peers,
+        restarts: live.restarts,
         needs: spec.needs.iter().map(|need| need.service.clone()).collect(),
         workflow_id: spec.workflow_id.clone(),
         replicas: None,

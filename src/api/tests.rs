@@ -72,6 +72,7 @@ fn served(home: &Home) -> Router {
         client: watch::channel(None).1,
         alerting: Arc::default(),
         history: None,
+        breakers: CircuitBreakers::default(),
     };
     router(api, None)
 }
@@ -126,20 +127,58 @@ async fn errors_have_one_form() {
 #[test]
 fn the_description_names_what_is_served() {
     let document: Value = serde_json::from_str(OPENAPI).unwrap();
-    let described: std::collections::BTreeSet<&str> =
-        document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let mut described = std::collections::BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        described.extend(methods.as_object().unwrap().keys().map(|method| format!("{method} {path}")));
+    }
     let sources = [
         include_str!("config.rs"),
         include_str!("mod.rs"),
         include_str!("services.rs"),
         include_str!("history.rs"),
+        include_str!("alertmanager.rs"),
+        include_str!("alerts.rs"),
+        include_str!("silences.rs"),
+        include_str!("breakers.rs"),
         include_str!("../page/mod.rs"),
     ];
-    let served =
-        sources.iter().flat_map(|text| text.split(".route(\"").skip(1)).filter_map(|rest| rest.split('"').next());
-    let served: std::collections::BTreeSet<&str> =
-        served.filter(|path| path.starts_with("/api/v1/") || path.starts_with("/config")).collect();
+    let mut served = std::collections::BTreeSet::new();
+    for route in sources.iter().flat_map(|text| text.split(".route(\"").skip(1)) {
+        let (path, rest) = route.split_once('"').unwrap();
+        let handlers = rest.split(['}', ';']).next().unwrap();
+        let methods = ["get", "post", "delete", "put"].into_iter();
+        let methods = methods.filter(|method| handlers.contains(&format!("{method}(")));
+        served.extend(
+            methods
+                .filter(|_| path.starts_with("/api/") || path.starts_with("/config"))
+                .map(|method| format!("{method} {path}")),
+        );
+    }
     assert_eq!(described, served);
+}
+
+#[tokio::test]
+async fn forms_of_the_page_say_what_is_wrong_with_them() {
+    let page = "/alerts/0123456789abcdef/silence?q=%22db";
+    for (form, status, told) in [
+        ("by=ann&duration=2h", 503, "not there yet"),
+        ("by=ann&duration=soon", 400, "length"),
+        ("duration=2h", 400, "by"),
+        ("by=%20&duration=2h", 400, "says who"),
+    ] {
+        let request = HttpRequest::post(page)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let response = api().oneshot(request.body(HttpBody::from(form)).unwrap()).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{form}");
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let page = String::from_utf8(body.to_vec()).unwrap();
+        assert!(page.contains(told) && page.contains("/?q=%22db&amp;state=&amp;page=0#alerts"), "{form}: {page}");
+    }
+    let foreign =
+        HttpRequest::post(page).header(header::HOST, "localhost").header(header::ORIGIN, "http://evil.example");
+    let response = api().oneshot(foreign.body(HttpBody::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status().as_u16(), 403);
 }
 
 #[tokio::test]

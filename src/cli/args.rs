@@ -49,6 +49,8 @@ pub enum Sub {
     Workflow(Box<super::WorkflowArgs>),
     /// How services are now, as a table that fits the terminal.
     Status(Box<super::StatusArgs>),
+    /// Services live, as htop shows processes: sorted, filtered, and one in depth.
+    Top(Box<super::TopArgs>),
     /// What happened to a service: how long it was up, its incidents, what dixmgr did.
     History(Box<super::HistoryArgs>),
     /// How long services were up.
@@ -57,6 +59,12 @@ pub enum Sub {
     Alerts(Box<super::AlertsArgs>),
     /// Look at silences, add one by what labels have to be, or end one.
     Silences(Box<super::SilencesArgs>),
+    /// Look at circuit breakers, or close one by hand.
+    Breakers(Box<super::BreakersArgs>),
+    /// Print what bash, zsh or fish needs to complete this command line.
+    Completion(super::CompletionArgs),
+    /// Write these pages as manual pages into a directory; packages and `make install` do.
+    Man(super::ManArgs),
     /// Serve /healthz for the demonstration configuration.
     #[command(hide = true)]
     DemoServer(DemoServerArgs),
@@ -158,25 +166,8 @@ pub struct RunArgs {
     /// Form of the log [default: human; journald fields under systemd].
     #[arg(long, value_name = "FORM", value_enum, env = "DIXMGR_LOG_FORMAT", hide_env_values = true)]
     pub log_format: Option<LogFormat>,
-    /// Flags of features that this version does not have.
-    #[command(flatten)]
-    pub later: LaterArgs,
-}
-
-/// Flags that operators' scripts already pass and that this version does not act on. They are accepted, and one warning
-/// names those that were given.
-#[derive(Debug, Args)]
-pub struct LaterArgs {
-    /// Circuit breaker. Not in this version.
+    /// Leave outside targets (checks, channels, the unit manager) alone for a while after failures in a row [default: true].
     #[arg(long, env = "DIXMGR_CIRCUIT_BREAKER", default_missing_value = "true", num_args = 0..=1,
           require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]
     pub circuit_breaker: Option<bool>,
-}
-
-impl LaterArgs {
-    /// Names of the flags that were given, without their values: a webhook's URL is a secret.
-    pub fn given(&self) -> Vec<&'static str> {
-        let all = [("-circuit-breaker", self.circuit_breaker.is_some())];
-        all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
-    }
 }

@@ -1,17 +1,17 @@
-//! Flags of `dixmgr status`, `dixmgr history` and `dixmgr uptime`.
+//! Flags of `dixmgr status`, `dixmgr top`, `dixmgr history` and `dixmgr uptime`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-/// Flags of `dixmgr status`.
+/// Where the API is.
 #[derive(Debug, Args)]
-#[command(max_term_width = 120)]
-pub struct StatusArgs {
+pub struct ApiArgs {
     /// Address of the API of a dixmgr that runs.
     #[arg(
         long,
+        global = true,
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:9091",
         env = "DIXMGR_API",
@@ -19,8 +19,17 @@ pub struct StatusArgs {
     )]
     pub address: String,
     /// Reference to the API's token: `env:NAME`, `file:/path` or `credential:NAME`.
-    #[arg(long, value_name = "REFERENCE")]
+    #[arg(long, global = true, value_name = "REFERENCE")]
     pub token: Option<String>,
+}
+
+/// Flags of `dixmgr status`.
+#[derive(Debug, Args)]
+#[command(max_term_width = 120)]
+pub struct StatusArgs {
+    /// Where the API is.
+    #[command(flatten)]
+    pub api: ApiArgs,
     /// Only services whose name contains this.
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
@@ -31,6 +40,33 @@ pub struct StatusArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+/// Flags of `dixmgr top`.
+#[derive(Debug, Args)]
+#[command(after_help = TOP_HELP, max_term_width = 120)]
+pub struct TopArgs {
+    /// Where the API is.
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// Only services whose name contains this.
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Time between two looks; they are further apart where answers take long.
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+}
+
+/// What `dixmgr top -help` says after the flags.
+const TOP_HELP: &str = "\
+Keys:
+  q, Ctrl-C              end
+  Up, Down, k, j         another service; PgUp, PgDn, Home and End go further
+  Enter                  the chosen service in depth: its alerts, and what happened in the last 24 hours; Esc closes it
+  /                      type a part of names; Enter keeps the filter, Esc drops it
+  t n c m r p            sort by state, name, CPU, memory, restarts, response time; again turns the order round
+  Left, Right, s, S      sort by the column beside; s goes on, S turns the order round
+
+NO_COLOR=1 does without colours.";
 
 /// Where the history is.
 #[derive(Debug, Args)]
@@ -71,6 +107,17 @@ pub struct UptimeArgs {
     /// Where the history is.
     #[command(flatten)]
     pub place: HistoryPlace,
+}
+
+/// Shortest time between two looks of `dixmgr top`.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match dixmgr_model::duration::parse(text) {
+        Ok(time) if time < MIN_INTERVAL => Err("it is at least 100ms".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn window(text: &str) -> Result<Duration, String> {

@@ -3,8 +3,11 @@
 mod alerts;
 mod args;
 mod argv;
+mod breakers;
+mod completion;
 mod engine;
 mod look;
+mod man;
 mod silences;
 mod table;
 mod workflow;
@@ -21,9 +24,12 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use dixmgr_model::Mode;
 
 pub use alerts::{AlertAction, AlertsArgs, NoteArgs};
-pub use args::{CheckArgs, CommandLine, DemoServerArgs, LaterArgs, RunArgs, Sub};
+pub use args::{CheckArgs, CommandLine, DemoServerArgs, RunArgs, Sub};
+pub use breakers::{BreakerAction, BreakersArgs};
+pub use completion::{CompletionArgs, Shell, print as print_completion};
 pub use engine::{BackupArgs, EngineArgs, EngineCommand, ExportArgs, FileArgs};
-pub use look::{HistoryArgs, HistoryPlace, StatusArgs, UptimeArgs};
+pub use look::{ApiArgs, HistoryArgs, HistoryPlace, StatusArgs, TopArgs, UptimeArgs};
+pub use man::{ManArgs, write as write_man};
 pub use silences::{SilenceAction, SilencesArgs};
 pub use table::flags_table;
 pub use workflow::{Action, ChangeArgs, PlaceArgs, Target, WorkflowArgs};
@@ -48,6 +54,8 @@ pub enum Invocation {
     Workflow(Box<WorkflowArgs>),
     /// Show how services are.
     Status(Box<StatusArgs>),
+    /// Show how services are, live.
+    Top(Box<TopArgs>),
     /// Show what happened to a service.
     History(Box<HistoryArgs>),
     /// Show how long services were up.
@@ -56,6 +64,12 @@ pub enum Invocation {
     Alerts(Box<AlertsArgs>),
     /// Look at silences, add one, or end one.
     Silences(Box<SilencesArgs>),
+    /// Look at circuit breakers, or close one.
+    Breakers(Box<BreakersArgs>),
+    /// Print what a shell needs to complete our command line.
+    Completion(CompletionArgs),
+    /// Write the manual pages.
+    Man(ManArgs),
     /// Serve `/healthz` for the demonstration.
     DemoServer(SocketAddr),
 }
@@ -110,8 +124,12 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
             Ok(Invocation::Alerts(alerts))
         }
         Some(Sub::Status(status)) => {
-            check_secret(status.token.as_deref())?;
+            check_secret(status.api.token.as_deref())?;
             Ok(Invocation::Status(status))
+        }
+        Some(Sub::Top(top)) => {
+            check_secret(top.api.token.as_deref())?;
+            Ok(Invocation::Top(top))
         }
         Some(Sub::History(history)) => Ok(Invocation::History(history)),
         Some(Sub::Uptime(uptime)) => Ok(Invocation::Uptime(uptime)),
@@ -119,6 +137,12 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
             check_secret(silences.place.api_key.as_deref())?;
             Ok(Invocation::Silences(silences))
         }
+        Some(Sub::Breakers(breakers)) => {
+            check_secret(breakers.api.token.as_deref())?;
+            Ok(Invocation::Breakers(breakers))
+        }
+        Some(Sub::Completion(completion)) => Ok(Invocation::Completion(completion)),
+        Some(Sub::Man(man)) => Ok(Invocation::Man(man)),
         Some(Sub::DemoServer(demo)) => Ok(Invocation::DemoServer(demo.listen)),
         None => run_request(&matches, line.run).map(|request| Invocation::Run(Box::new(request))),
     }

@@ -48,14 +48,6 @@ fn usage_errors_exit_with_2_and_help_with_0() {
 }
 
 #[test]
-fn flags_of_later_versions_are_accepted_and_named_without_their_values() {
-    let request = run(&["-exec", "-conf", "f", "-circuit-breaker"]).unwrap();
-    let given = request.args.later.given();
-    assert_eq!(given, ["-circuit-breaker"]);
-    assert!(run(&["-exec", "-conf", "f"]).unwrap().args.later.given().is_empty());
-}
-
-#[test]
 fn max_restarts_counts_in_direct_mode_only() {
     let limit = |manager| {
         let args = ["-exec", "-conf", "f", "-process-max-restarts", "3", "-process-manager", manager];

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dixmgr_activities::history::Retention;
+use dixmgr_alerting::circuit_breaker::Settings as BreakerSettings;
 use dixmgr_model::{HttpCheck, SyncCheck};
 
 use crate::listen::{ListenSettings, TlsFiles};
@@ -90,6 +91,10 @@ pub struct FileSettings {
     pub public_status: Option<StatusSettings>,
     /// How long the health history is kept.
     pub retention: Retention,
+    /// Whether circuit breakers are on.
+    pub circuit_breaker: Option<bool>,
+    /// When they open and close.
+    pub breaker: BreakerSettings,
     /// SQLite's `synchronous` of the embedded engine.
     pub synchronous: Option<Synchronous>,
     /// Where others reach the embedded engine.
@@ -221,6 +226,10 @@ impl FileSettings {
             settings.retention = retention(&table);
             finish(table);
         }
+        if let Some(table) = root.table("circuit_breaker") {
+            settings.read_breaker(&table);
+            finish(table);
+        }
         if let Some(table) = root.table("engine") {
             settings.synchronous = value(table.parsed("synchronous", synchronous));
             settings.engine_listen = listen(&table);
@@ -259,6 +268,17 @@ fn retention(table: &TableReader<'_>) -> Retention {
 }
 
 impl FileSettings {
+    /// `[circuit_breaker]`.
+    fn read_breaker(&mut self, table: &TableReader<'_>) {
+        self.circuit_breaker = value(table.boolean("enabled"));
+        let usual = BreakerSettings::DEFAULT;
+        self.breaker = BreakerSettings {
+            failures: value(table.integer("failures", 1..=1000)).unwrap_or(usual.failures),
+            open_for: value(table.duration("open_for")).unwrap_or(usual.open_for),
+            trials: value(table.integer("trials", 1..=1000)).unwrap_or(usual.trials),
+        };
+    }
+
     /// `[api]`: what other machines can reach needs a token.
     fn read_api(&mut self, table: &TableReader<'_>) {
         let listen = table.parsed("listen", check::socket);

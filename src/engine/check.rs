@@ -7,13 +7,16 @@ use dixmgr_engine::inspect;
 
 use super::export::unusable;
 use crate::error::RunError;
+use crate::progress::Progress;
 
 /// Reads all of `file`, and prints what it holds and what is wrong with it.
 ///
 /// # Errors
 /// Something is wrong with it, or it cannot be looked into.
 pub(super) fn check(file: &Path) -> Result<(), RunError> {
-    let report = inspect::check(file).map_err(|error| unusable(&error))?;
+    let mut progress = Progress::of("runs");
+    let report = inspect::check(file, |done, all| progress.is(done, all)).map_err(|error| unusable(&error))?;
+    drop(progress);
     for finding in &report.findings {
         println!("{finding}");
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 use temporalio_common::protos::temporal::api::history::v1::History;
 
 use crate::error::RunError;
+use crate::progress::Progress;
 use crate::protojson::{Malformed, Schema};
 
 /// Name of the list of what was written, one run a line.
@@ -25,10 +26,16 @@ const HISTORIES: &str = "histories";
 /// The file cannot be opened, or the directory not be written. Not that the file is damaged: what is lost is said.
 pub(super) fn export(file: &Path, to: &Path, namespace: Option<&str>) -> Result<(), RunError> {
     let mut export = Export::begin(to)?;
-    let lost = inspect::runs(file, |run| match namespace {
-        Some(wanted) if run.namespace != wanted => Ok(()),
-        _ => export.write(&run),
+    let (mut progress, mut seen) = (Progress::of("runs"), 0);
+    let lost = inspect::runs(file, |run, all| {
+        seen += 1;
+        progress.is(seen, all);
+        match namespace {
+            Some(wanted) if run.namespace != wanted => Ok(()),
+            _ => export.write(&run),
+        }
     });
+    drop(progress);
     let lost = lost.map_err(Failure::explain)?;
     export.end(lost)
 }

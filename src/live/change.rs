@@ -147,7 +147,7 @@ impl Live {
         let notifier = if old.alerts.channels == new.alerts.channels {
             Arc::clone(&self.inner.in_force.borrow().notifier)
         } else {
-            notifier(new, &self.inner.http, metrics)
+            notifier(new, &self.inner.http, &self.inner.breakers, metrics)
         };
         self.inner.in_force.send_replace(Arc::new(in_force(new, notifier)));
         let stay: HashSet<String> = new.plan.names().collect();

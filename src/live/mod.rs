@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use dixmgr_activities::breakers::CircuitBreakers;
 use dixmgr_activities::history::History;
 use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::in_force::InForce;
@@ -61,6 +62,7 @@ struct Inner {
     room: usize,
     metrics: Metrics,
     http: HttpChecker,
+    breakers: CircuitBreakers,
     history: Option<History>,
     in_force: watch::Sender<Arc<InForce>>,
     doorkeeper: Doorkeeper,
@@ -92,6 +94,8 @@ pub(crate) struct Beginning {
     pub(crate) metrics: Metrics,
     /// What messages are sent by.
     pub(crate) http: HttpChecker,
+    /// What leaves channels alone that fail.
+    pub(crate) breakers: CircuitBreakers,
     /// What is told how long to keep what.
     pub(crate) history: Option<History>,
 }
@@ -121,7 +125,7 @@ impl Live {
     /// # Errors
     /// The journal cannot be opened, or a secret of the API is not there.
     pub(crate) fn begin(beginning: Beginning, data: &Path) -> Result<Self, RunError> {
-        let Beginning { request, document, room, metrics, http, history } = beginning;
+        let Beginning { request, document, room, metrics, http, breakers, history } = beginning;
         let directory = data.join(if request.mode == Mode::Watch { WATCH_JOURNAL } else { JOURNAL });
         let unusable = |detail| RunError::Directory { directory: directory.clone(), flag: "-data-dir", detail };
         let mut journal = Journal::open(directory.clone()).map_err(unusable)?;
@@ -131,11 +135,12 @@ impl Live {
         let (revision, entry) = (journal.revision(), journal.last_applied());
         let author = entry.map_or_else(|| Author::local("start"), |entry| entry.author.clone());
         let since = entry.map_or_else(timestamp, |entry| entry.time.clone());
-        let notifier = notifier(&meaning, &http, &metrics);
+        let notifier = notifier(&meaning, &http, &breakers, &metrics);
         let in_force = watch::Sender::new(Arc::new(in_force(&meaning, notifier)));
         let state = State { document, meaning: meaning.clone(), revision, since, author, journal, refused: None };
         let state = Mutex::new(state);
-        let inner = Inner { request, started: meaning, room, metrics, http, history, in_force, doorkeeper, state };
+        let inner =
+            Inner { request, started: meaning, room, metrics, http, breakers, history, in_force, doorkeeper, state };
         let live = Self { inner: Arc::new(inner) };
         live.announce_series();
         Ok(live)
@@ -221,8 +226,9 @@ impl Live {
 }
 
 /// What sends messages. Series of the channels exist from now on.
-fn notifier(meaning: &Meaning, http: &HttpChecker, metrics: &Metrics) -> Arc<Notifier> {
-    Arc::new(Notifier::new(meaning.alerts.channels.clone(), http.clone(), metrics))
+fn notifier(meaning: &Meaning, http: &HttpChecker, breakers: &CircuitBreakers, metrics: &Metrics) -> Arc<Notifier> {
+    let notifier = Notifier::new(meaning.alerts.channels.clone(), http.clone(), metrics);
+    Arc::new(notifier.guarded(breakers.clone()))
 }
 
 /// What activities and pages go by.

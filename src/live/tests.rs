@@ -24,8 +24,15 @@ fn begun(directory: &Path) -> Live {
     let Invocation::Run(request) = parse(line).unwrap() else { panic!("it is a run") };
     let document = Document::read(&conf, &request.load_options()).unwrap();
     let metrics = Metrics::new("dixmgr").unwrap();
-    let beginning =
-        Beginning { request: *request, document, room: 10, metrics, http: HttpChecker::new(), history: None };
+    let beginning = Beginning {
+        request: *request,
+        document,
+        room: 10,
+        metrics,
+        http: HttpChecker::new(),
+        breakers: CircuitBreakers::default(),
+        history: None,
+    };
     Live::begin(beginning, directory).unwrap()
 }
 

@@ -14,7 +14,8 @@ use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
-use super::{Page, Scope, class, render};
+use super::alerts::AlertsCache;
+use super::{Page, Scope, class, render, resting};
 use crate::api::{Api, ApiError, Service, describe};
 
 /// Listeners at a time.
@@ -26,11 +27,25 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Services in one message; when more have changed, listeners look anew.
 const MOST: usize = 500;
 
+/// What an event says that has nothing more to say: browsers drop one without data.
+const CHANGED: &str = "changed";
+
 /// Tells listeners.
 #[derive(Clone)]
 pub(super) struct Events {
-    messages: broadcast::Sender<Arc<str>>,
+    messages: broadcast::Sender<Message>,
     places: Arc<Semaphore>,
+}
+
+/// What listeners are told.
+#[derive(Debug, Clone)]
+enum Message {
+    /// These services have changed, as JSON.
+    Services(Arc<str>),
+    /// Alerts have changed, or circuit breakers.
+    Alerts,
+    /// It is better to look anew.
+    Resync,
 }
 
 /// What the script needs to bring a card up to date: words as the page has them.
@@ -76,21 +91,41 @@ impl Events {
                 let newest = api.board.version();
                 if messages.receiver_count() > 0 {
                     // Nobody listens any more: nothing is lost.
-                    let text = if anew { String::new() } else { message(&api, &scope, told) };
-                    let _ = messages.send(text.into());
+                    let news = if anew { Message::Resync } else { message(&api, &scope, told) };
+                    let _ = messages.send(news);
                 }
                 told = newest;
             }
         });
         Self { messages, places: Arc::new(Semaphore::new(LISTENERS)) }
     }
+
+    /// Tells of alerts too, from a task that ends with the last handle. They are asked only while anybody listens.
+    pub(super) fn follow(&self, api: Api, alerts: AlertsCache) {
+        let publisher = self.messages.downgrade();
+        tokio::spawn(async move {
+            let mut told = (Arc::default(), Vec::new());
+            loop {
+                tokio::time::sleep(alerts.pace()).await;
+                let Some(messages) = publisher.upgrade() else { return };
+                if messages.receiver_count() == 0 {
+                    continue;
+                }
+                let now = (alerts.get(&api).await, resting(&api));
+                if now != told {
+                    let _ = messages.send(Message::Alerts);
+                }
+                told = now;
+            }
+        });
+    }
 }
 
-/// The services that have changed since, as JSON; empty when there are too many.
-fn message(api: &Api, scope: &Scope, since: u64) -> String {
+/// The services that have changed since; too many are none to be told one by one.
+fn message(api: &Api, scope: &Scope, since: u64) -> Message {
     let changed = api.board.newer_than(since);
     if changed.len() > MOST {
-        return String::new();
+        return Message::Resync;
     }
     let names: HashSet<&str> = changed.iter().map(|(name, _)| &**name).collect();
     let plan = Arc::clone(&api.in_force.borrow().plan);
@@ -102,7 +137,7 @@ fn message(api: &Api, scope: &Scope, since: u64) -> String {
     let services: Vec<Service> =
         affected.filter(|spec| scope.shows(&spec.name)).map(|spec| scope.veil(describe(spec, api))).collect();
     let changed: Vec<Changed<'_>> = services.iter().map(|service| Changed::of(service, scope)).collect();
-    serde_json::to_string(&changed).unwrap_or_default()
+    serde_json::to_string(&changed).map_or(Message::Resync, |changed| Message::Services(changed.into()))
 }
 
 impl<'s> Changed<'s> {
@@ -124,7 +159,7 @@ impl<'s> Changed<'s> {
 
 /// The stream of one listener.
 struct Listener {
-    messages: broadcast::Receiver<Arc<str>>,
+    messages: broadcast::Receiver<Message>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -137,9 +172,9 @@ pub(super) async fn stream(
     let listener = Listener { messages: page.events.messages.subscribe(), _place: place };
     let events = unfold(listener, |mut listener| async move {
         let event = match listener.messages.recv().await {
-            Ok(message) if message.is_empty() => Event::default().event("resync").data(""),
-            Ok(message) => Event::default().event("services").data(&*message),
-            Err(RecvError::Lagged(_)) => Event::default().event("resync").data(""),
+            Ok(Message::Services(changed)) => Event::default().event("services").data(&*changed),
+            Ok(Message::Alerts) => Event::default().event("alerts").data(CHANGED),
+            Ok(Message::Resync) | Err(RecvError::Lagged(_)) => Event::default().event("resync").data(CHANGED),
             Err(RecvError::Closed) => return None,
         };
         Some((Ok(event), listener))

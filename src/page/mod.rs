@@ -2,9 +2,10 @@
 //! server-sent events. No build step, nothing from elsewhere, and a policy (CSP) that lets nothing else run.
 //!
 //! [`render`] turns what is known into markup, with [`svg`] for the pictures; [`past`] is what the history has for it, read anew now and
-//! then; [`events`] tells browsers of changes. The public form (`[status] public`) is the same page of fewer services
+//! then; [`alerts`] are those that fire, and what can be done about them; [`events`] tells browsers of changes. The public form (`[status] public`) is the same page of fewer services
 //! with fewer words, under a path of its own.
 
+mod alerts;
 mod events;
 mod past;
 mod render;
@@ -15,19 +16,25 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::http::{HeaderName, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use dixmgr_alerting::circuit_breaker::State as BreakerState;
 use dixmgr_model::{Condition, ServiceSpec};
 use serde::Deserialize;
 
+use self::alerts::{Active, AlertsCache};
 use self::events::Events;
 use self::past::{Past, PastCache};
-use crate::api::{Api, ApiError, Params, Service, describe};
+pub(crate) use self::render::{bytes, percent_of_core, response, word};
+use crate::api::{Api, ApiError, Breaker, Params, Service, describe};
 use crate::settings::StatusSettings;
 
 /// Services on one page; further ones are on the next.
 const PAGE: usize = 100;
+
+/// Circuit breakers on the page.
+const MOST_BREAKERS: usize = 20;
 
 const STYLE: &str = include_str!("status.css");
 const SCRIPT: &str = include_str!("status.js");
@@ -39,6 +46,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 pub(crate) struct Page {
     api: Api,
     past: Arc<PastCache>,
+    alerts: AlertsCache,
     events: Events,
     scope: Scope,
 }
@@ -80,13 +88,17 @@ struct Card {
 
 /// The page for those who may ask the API.
 pub(crate) fn routes(api: Api) -> Router {
+    let alerts = AlertsCache::default();
     let events = Events::start(api.clone(), Scope::Operators);
-    let past = Arc::new(PastCache::default());
-    let page = Page { api, past, events, scope: Scope::Operators };
+    events.follow(api.clone(), alerts.clone());
+    let page = Page { api, past: Arc::default(), alerts, events, scope: Scope::Operators };
     Router::new()
         .route("/", get(show))
         .route("/status.css", get(style))
         .route("/status.js", get(script))
+        .route("/alerts/{fingerprint}/ack", post(alerts::acknowledge))
+        .route("/alerts/{fingerprint}/silence", post(alerts::silence))
+        .route("/alerts/{fingerprint}/unsilence", post(alerts::unsilence))
         .route("/api/v1/events", get(events::stream))
         .with_state(page)
 }
@@ -94,7 +106,8 @@ pub(crate) fn routes(api: Api) -> Router {
 /// The page for anyone, which stands before no guard.
 pub(crate) fn public_routes(api: Api, settings: &StatusSettings) -> Router {
     let scope = Scope::Public(Arc::new(settings.clone()));
-    let page = Page { events: Events::start(api.clone(), scope.clone()), api, past: Arc::default(), scope };
+    let events = Events::start(api.clone(), scope.clone());
+    let page = Page { api, past: Arc::default(), alerts: AlertsCache::default(), events, scope };
     Router::new()
         .route("/public", get(show))
         .route("/public/status.css", get(style))
@@ -121,7 +134,7 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 }
 
 async fn show(State(page): State<Page>, Params(view): Params<View>) -> Result<Response, ApiError> {
-    let past = page.past.get(&page.api).await;
+    let (past, alerts) = tokio::join!(page.past.get(&page.api), page.firing());
     let plan = Arc::clone(&page.api.in_force.borrow().plan);
     let specs: Vec<&ServiceSpec> = plan.services.iter().filter(|spec| page.scope.shows(&spec.name)).collect();
     let all: Vec<Service> = specs.iter().map(|spec| page.scope.veil(describe(spec, &page.api))).collect();
@@ -141,26 +154,64 @@ async fn show(State(page): State<Page>, Params(view): Params<View>) -> Result<Re
         view: &view,
         cards: &cards,
         past: &past,
+        alerts: alerts.as_deref(),
+        breakers: &page.resting(),
         scope: &page.scope,
         graph,
     });
-    let mut response = document.into_response();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    Ok((safe_headers(), Html(document)).into_response())
+}
+
+/// What keeps a document from being used for anything else. A form's request names its own origin, for the guard.
+fn safe_headers() -> [(HeaderName, &'static str); 4] {
+    [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    ]
+}
+
+impl Page {
+    /// Circuit breakers that are not closed, for those who may see them.
+    fn resting(&self) -> Vec<Breaker> {
+        match self.scope {
+            Scope::Operators => resting(&self.api),
+            Scope::Public(_) => Vec::new(),
+        }
     }
-    Ok(response)
+
+    /// The alerts that fire, for those who may see them.
+    async fn firing(&self) -> Option<Arc<Active>> {
+        match self.scope {
+            Scope::Operators => Some(self.alerts.get(&self.api).await),
+            Scope::Public(_) => None,
+        }
+    }
+}
+
+/// Circuit breakers that are not closed.
+fn resting(api: &Api) -> Vec<Breaker> {
+    let all = api.breakers.list().into_iter();
+    all.take_while(|breaker| breaker.state != BreakerState::Closed).take(MOST_BREAKERS).map(Breaker::from).collect()
 }
 
 impl View {
     fn wants(&self, service: &Service) -> bool {
         let named = service.name.to_lowercase().contains(&self.q.trim().to_lowercase());
         named && (self.state.is_empty() || class(service.state) == self.state)
+    }
+
+    /// The query of a URL that shows the same.
+    fn query(&self) -> String {
+        self.query_of(self.page)
+    }
+
+    /// The same of another page.
+    fn query_of(&self, page: usize) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("q", &self.q).append_pair("state", &self.state);
+        query.append_pair("page", &page.to_string()).finish()
     }
 }
 
@@ -181,6 +232,7 @@ impl Scope {
                 unit: None,
                 health: None,
                 sync: None,
+                restarts: 0,
                 cpu_percent: None,
                 memory_bytes: None,
                 needs: service.needs.into_iter().filter(|need| self.shows(need)).collect(),

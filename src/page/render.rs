@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use dixmgr_model::{Condition, ServiceSpec};
 
+use super::alerts::{Active, section};
 use super::past::Past;
 use super::svg::{self, MOST_NODES, Node};
 use super::{Card, PAGE, Scope, View, class, escape};
-use crate::api::{Action, Incident, PastAlert, Service};
+use crate::api::{Action, Breaker, Incident, PastAlert, Service};
 
-/// The shapes: a check, a triangle, a cross in a square, a question mark.
+/// The shapes: a check, a triangle, a cross in a square, a question mark, an i.
 const SHAPES: &str = r#"<svg class="visually-hidden" aria-hidden="true"><defs>
 <symbol id="i-ok" viewBox="0 0 20 20"><circle cx="10" cy="10" r="9" fill="currentColor"/><path d="M5.5 10.4l3 3 6-6.4" fill="none" stroke="var(--card)" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"/></symbol>
 <symbol id="i-warn" viewBox="0 0 20 20"><path d="M10 1.8L19 17.6a.8.8 0 0 1-.7 1.2H1.7a.8.8 0 0 1-.7-1.2z" fill="currentColor"/><path d="M10 7.4v5M10 15.4v.2" stroke="var(--card)" stroke-width="2.2" stroke-linecap="round"/></symbol>
 <symbol id="i-bad" viewBox="0 0 20 20"><rect x="1" y="1" width="18" height="18" rx="4" fill="currentColor"/><path d="M6.3 6.3l7.4 7.4M13.7 6.3l-7.4 7.4" stroke="var(--card)" stroke-width="2.4" stroke-linecap="round"/></symbol>
+<symbol id="i-info" viewBox="0 0 20 20"><circle cx="10" cy="10" r="8.2" fill="none" stroke="currentColor" stroke-width="1.8"/><path d="M10 9v5M10 6v.2" stroke="currentColor" stroke-width="2.2" stroke-linecap="round"/></symbol>
 <symbol id="i-none" viewBox="0 0 20 20"><circle cx="10" cy="10" r="8.2" fill="none" stroke="currentColor" stroke-width="1.8" stroke-dasharray="3 2.2"/><path d="M7.6 8a2.4 2.4 0 1 1 3.4 2.3c-.7.4-1 .8-1 1.6M10 14.4v.2" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round"/></symbol>
 </defs></svg>"#;
 
@@ -27,6 +29,10 @@ pub(super) struct Content<'p> {
     pub(super) view: &'p View,
     pub(super) cards: &'p [Card],
     pub(super) past: &'p Past,
+    /// Alerts that fire; none for the public.
+    pub(super) alerts: Option<&'p Active>,
+    /// Circuit breakers that are not closed; none for the public.
+    pub(super) breakers: &'p [Breaker],
     pub(super) scope: &'p Scope,
     pub(super) graph: String,
 }
@@ -48,6 +54,10 @@ pub(super) fn document(content: &Content<'_>) -> String {
         summary(&content.counts)
     );
     incidents_now(&mut html, content);
+    if let Some(active) = content.alerts {
+        section(&mut html, active, content.view);
+    }
+    resting(&mut html, content);
     filter(&mut html, content);
     html.push_str("<h2 id=\"services\" tabindex=\"-1\">Services</h2>");
     if content.cards.is_empty() {
@@ -105,6 +115,27 @@ fn incidents_now(html: &mut String, content: &Content<'_>) {
         html.push_str("<h2>Open incidents</h2><div class=\"panel\"><ul class=\"story\">");
         for incident in open {
             self::incident(html, incident, content.public);
+        }
+        html.push_str("</ul></div>");
+    }
+    html.push_str("</div>");
+}
+
+/// Targets that are left alone for a while, and since when.
+fn resting(html: &mut String, content: &Content<'_>) {
+    html.push_str("<div id=\"breakers\" data-refresh>");
+    if !content.breakers.is_empty() {
+        html.push_str("<h2>Circuit breakers</h2><div class=\"panel\"><ul class=\"story\">");
+        for Breaker { target, state, since, .. } in content.breakers {
+            let said = if *state == "open" { "is left alone for a while" } else { "is tried again" };
+            let _ = write!(
+                html,
+                "<li><span class=\"state warn\">{} <span>{} {said}</span></span><time datetime=\"{}\">since {}</time></li>",
+                shape("warn"),
+                escape(target),
+                since.as_deref().unwrap_or_default(),
+                clock(since.as_deref())
+            );
         }
         html.push_str("</ul></div>");
     }
@@ -202,11 +233,7 @@ fn pages(html: &mut String, content: &Content<'_>) {
         return;
     }
     let page = content.view.page;
-    let query = |page: usize| {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("q", &content.view.q).append_pair("state", &content.view.state);
-        escape(&query.append_pair("page", &page.to_string()).finish())
-    };
+    let query = |page: usize| escape(&content.view.query_of(page));
     html.push_str("<nav class=\"pages\" aria-label=\"Pages\">");
     if page > 0 {
         let _ = write!(html, "<a rel=\"prev\" href=\"?{}\">Previous</a>", query(page - 1));
@@ -234,7 +261,7 @@ fn stories(html: &mut String, content: &Content<'_>) {
     if !content.public {
         html.push_str("<section><h2>What dixmgr did</h2><div class=\"panel\">");
         list(html, past.actions.iter(), "Nothing yet.", action);
-        html.push_str("</div></section><section><h2>Alerts</h2><div class=\"panel\">");
+        html.push_str("</div></section><section><h2>Past alerts</h2><div class=\"panel\">");
         list(html, past.alerts.iter(), "No alert has fired.", alert);
         html.push_str("</div></section>");
     }
@@ -315,12 +342,12 @@ pub(super) fn graph(specs: &[&ServiceSpec], services: &[Service]) -> String {
     svg::graph(&nodes)
 }
 
-fn shape(class: &str) -> String {
+pub(super) fn shape(class: &str) -> String {
     format!("<svg class=\"icon {class}\" aria-hidden=\"true\"><use href=\"#i-{class}\"/></svg>")
 }
 
 /// The state as people say it.
-pub(super) fn word(state: Condition) -> &'static str {
+pub(crate) fn word(state: Condition) -> &'static str {
     match state {
         Condition::Up => "Up",
         Condition::Syncing => "Syncing",
@@ -356,19 +383,19 @@ pub(super) fn detail(service: &Service) -> String {
 }
 
 /// Percent of a core.
-pub(super) fn percent_of_core(percent: Option<f64>) -> String {
+pub(crate) fn percent_of_core(percent: Option<f64>) -> String {
     percent.map_or_else(|| "–".to_owned(), |percent| format!("{percent:.1} %"))
 }
 
 /// Bytes as people read them.
-pub(super) fn bytes(bytes: Option<u64>) -> String {
+pub(crate) fn bytes(bytes: Option<u64>) -> String {
     let Some(bytes) = bytes else { return "–".to_owned() };
     let mebibytes = bytes as f64 / f64::from(1 << 20);
     if mebibytes >= 1024.0 { format!("{:.2} GiB", mebibytes / 1024.0) } else { format!("{mebibytes:.1} MiB") }
 }
 
 /// Time until an answer.
-pub(super) fn response(seconds: Option<f64>) -> String {
+pub(crate) fn response(seconds: Option<f64>) -> String {
     match seconds {
         None => "–".to_owned(),
         Some(seconds) if seconds < 1.0 => format!("{:.0} ms", seconds * 1000.0),
@@ -383,7 +410,7 @@ fn length(seconds: f64) -> String {
 }
 
 /// An RFC 3339 time as `Nov 21, 15:04:05`.
-fn clock(time: Option<&str>) -> String {
+pub(super) fn clock(time: Option<&str>) -> String {
     let time = time.and_then(|time| time.parse::<jiff::Timestamp>().ok());
     time.map_or_else(String::new, |time| time.strftime("%b %-d, %H:%M:%S").to_string())
 }

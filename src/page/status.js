@@ -28,6 +28,25 @@
     for (const part of ["word", "since", "detail", "cpu", "memory", "response"]) set(card, part, service[part]);
   };
 
+  // What somebody has opened and typed stays as it is when a part is shown anew.
+  const keep = (part, other) => {
+    for (const open of part.querySelectorAll("details[open]")) {
+      const fresh = other.querySelector(`#${CSS.escape(open.id)}`);
+      if (!fresh) continue;
+      fresh.open = true;
+      for (const field of open.querySelectorAll("input, select")) {
+        const same = fresh.querySelector(`[name="${field.name}"]`);
+        if (same) same.value = field.value;
+      }
+    }
+  };
+
+  // How to find again what has the focus; nothing while somebody types or chooses there, which is not to be disturbed.
+  const place = (element) => {
+    if (element.matches("summary")) return `#${CSS.escape(element.parentNode.id)} > summary`;
+    return element.id ? `#${CSS.escape(element.id)}` : null;
+  };
+
   // Banner, incidents, actions, alerts and the picture come from the server as it would show them now.
   const refresh = async () => {
     refreshing = null;
@@ -36,7 +55,12 @@
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of document.querySelectorAll("[data-refresh]")) {
       const other = fresh.getElementById(part.id);
-      if (other && other.innerHTML !== part.innerHTML && !part.contains(document.activeElement)) part.replaceWith(other);
+      const focused = part.contains(document.activeElement) ? document.activeElement : null;
+      const again = focused && place(focused);
+      if (!other || other.innerHTML === part.innerHTML || (focused && !again)) continue;
+      keep(part, other);
+      part.replaceWith(other);
+      if (again) document.querySelector(again)?.focus({ preventScroll: true });
     }
     // Other services than a moment ago.
     const names = (root) => [...root.querySelectorAll("[data-service]")].map((card) => card.dataset.service).sort().join();
@@ -62,6 +86,41 @@
   };
   if (form) form.addEventListener("input", filter);
 
+  // Forms about alerts: as without the script, but the page stays. Who one is has to be typed once.
+  const NAME = "dixmgr-name";
+  const remembered = () => { try { return localStorage.getItem(NAME) ?? ""; } catch { return ""; } };
+  const remember = (name) => { try { localStorage.setItem(NAME, name); } catch { /* then it is typed again */ } };
+  document.addEventListener("toggle", (event) => {
+    const by = event.target.querySelector?.("form.act [name=by]");
+    if (event.target.open && by && !by.value) by.value = remembered();
+  }, true);
+  document.addEventListener("submit", async (event) => {
+    const act = event.target;
+    if (!act.matches("form.act")) return;
+    event.preventDefault();
+    const buttons = act.querySelectorAll("button");
+    const problem = act.querySelector(".problem");
+    for (const button of buttons) button.disabled = true;
+    problem.hidden = true;
+    const said = new URLSearchParams(new FormData(act));
+    const answer = await fetch(event.submitter.formAction, { method: "POST", body: said, redirect: "manual" }).catch(() => null);
+    for (const button of buttons) button.disabled = false;
+    if (answer?.type !== "opaqueredirect") {
+      const type = answer?.headers.get("content-type") ?? "";
+      const text = await answer?.text() ?? "";
+      if (type.startsWith("text/html")) problem.textContent = new DOMParser().parseFromString(text, "text/html").getElementById("problem")?.textContent ?? "It was refused.";
+      else problem.textContent = text ? JSON.parse(text).error.message : "dixmgr cannot be reached.";
+      problem.hidden = false;
+      return;
+    }
+    remember(act.elements.by.value);
+    const id = act.closest("li").id;
+    act.closest("details").open = false;
+    document.activeElement.blur();
+    await refresh();
+    document.getElementById(id)?.focus();
+  });
+
   const events = new EventSource(source);
   events.addEventListener("open", () => { live.textContent = "live"; live.classList.add("on"); });
   events.addEventListener("error", () => { live.textContent = "not connected, trying again"; live.classList.remove("on"); });
@@ -76,6 +135,7 @@
     filter();
     if (changed) twice();
   });
+  events.addEventListener("alerts", () => soon(0));
   events.addEventListener("resync", () => soon(0));
   setInterval(() => { if (!document.hidden) soon(0); }, 60000);
 })();

@@ -10,6 +10,9 @@ use super::text;
 /// Width of a terminal that does not say how wide it is.
 const USUAL_WIDTH: usize = 120;
 
+/// What claims to be narrower does not know its width.
+const NARROWEST: usize = 40;
+
 /// Standard output.
 pub(crate) struct Output {
     json: bool,
@@ -21,8 +24,9 @@ impl Output {
     pub(crate) fn new(json: bool) -> Self {
         let stdout = std::io::stdout();
         let width = stdout.is_terminal().then(|| {
-            let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-            columns.filter(|columns| *columns >= 40).unwrap_or(USUAL_WIDTH)
+            let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+            let is = || crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns));
+            said.or_else(is).filter(|columns| *columns >= NARROWEST).unwrap_or(USUAL_WIDTH)
         });
         Self { json, width, out: BufWriter::new(stdout) }
     }

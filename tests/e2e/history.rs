@@ -6,6 +6,7 @@ use std::time::Duration;
 use dixmgr_testkit::{CountedUnit, Daemon, Namespace, SystemdNamespace, eventually};
 use serde_json::Value;
 
+use crate::described;
 use crate::support::{BINARY, SOON, await_health, config, dixmgr};
 
 fn get(daemon: &Daemon, path: &str) -> Value {
@@ -52,7 +53,7 @@ fn incidents_and_actions_survive_a_kill_and_are_told() {
     assert_eq!((&restart["verb"], &restart["outcome"]), (&"restart".into(), &"done".into()), "{actions}");
     assert!(!restart["reason"].as_str().unwrap().is_empty(), "{actions}");
 
-    answers_are_as_described(&daemon);
+    described::answers_fit(&daemon);
 
     daemon.kill();
     daemon.start();
@@ -115,63 +116,4 @@ fn a_full_disk_loses_history_and_nothing_else() {
     assert!(daemon.log().contains("the health history cannot be written"));
     inside(&systemd, &["rm", &format!("{small}/filler")]);
     eventually("it is written again", SOON, || (writing() > 0.5).then_some(()));
-}
-
-/// Every request of the API's description, and its answer held against it.
-fn answers_are_as_described(daemon: &Daemon) {
-    let document = get(daemon, "/api/v1/openapi.json");
-    let paths = document["paths"].as_object().unwrap();
-    assert!(paths.len() > 5, "{paths:?}");
-    for path in paths.keys().filter(|path| !path.ends_with("/events")) {
-        let schema = &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
-        check(&get(daemon, &path.replace("{name}", "web")), schema, &document, path);
-    }
-    let (status, error) = daemon.api("/api/v1/services/nobody/history").unwrap();
-    assert_eq!(status, 404);
-    let error = serde_json::from_str(&error).unwrap();
-    check(&error, &document["components"]["schemas"]["Error"], &document, "an error");
-}
-
-/// Whether an answer is what the description says: no key more, none less that has to be there, all of their types.
-fn check(value: &Value, schema: &Value, document: &Value, at: &str) {
-    if let Some(reference) = schema["$ref"].as_str() {
-        return check(value, &document.pointer(&reference[1..]).unwrap().clone(), document, at);
-    }
-    if let Some(any) = schema["anyOf"].as_array() {
-        let null = value.is_null() && any.iter().any(|one| one["type"] == "null");
-        if !null {
-            check(value, &any[0], document, at);
-        }
-        return;
-    }
-    let types: Vec<&str> = match &schema["type"] {
-        Value::Array(types) => types.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect(),
-    };
-    let fits = |name: &&str| match *name {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "integer" => value.is_u64() || value.is_i64(),
-        "number" => value.is_number(),
-        "boolean" => value.is_boolean(),
-        "null" => value.is_null(),
-        other => panic!("{at}: a type {other}"),
-    };
-    assert!(types.iter().any(fits), "{at}: {value} is none of {types:?}");
-    if let Some(allowed) = schema["enum"].as_array() {
-        assert!(allowed.contains(value), "{at}: {value} is none of {allowed:?}");
-    }
-    for item in value.as_array().into_iter().flatten() {
-        check(item, &schema["items"], document, &format!("{at}[]"));
-    }
-    if let (Some(object), Some(properties)) = (value.as_object(), schema["properties"].as_object()) {
-        for key in schema["required"].as_array().unwrap() {
-            assert!(object.contains_key(key.as_str().unwrap()), "{at} lacks {key}");
-        }
-        for (key, value) in object {
-            let schema = properties.get(key).unwrap_or_else(|| panic!("{at}.{key} is not described"));
-            check(value, schema, document, &format!("{at}.{key}"));
-        }
-    }
 }

@@ -41,6 +41,11 @@ fn make_install_puts_everything_in_its_place_and_keeps_what_people_wrote() {
         "doc/dixmgr/examples/example.toml",
         "dixmgr/prometheus/rules/dixmgr.yml",
         "dixmgr/grafana/dashboards/overview.json",
+        "man/man1/dixmgr.1",
+        "man/man1/dixmgr-engine-backup.1",
+        "bash-completion/completions/dixmgr",
+        "zsh/site-functions/_dixmgr",
+        "fish/vendor_completions.d/dixmgr.fish",
     ] {
         assert!(at("opt/dixmgr/share").join(path).is_file(), "{path}");
     }
@@ -50,6 +55,7 @@ fn make_install_puts_everything_in_its_place_and_keeps_what_people_wrote() {
     make("uninstall");
     assert_eq!(fs::read_to_string(at("etc/dixmgr/dixmgr.toml")).unwrap(), "# mine");
     assert!(!at("opt/dixmgr/bin/dixmgr").exists() && !at("opt/dixmgr/share/dixmgr").exists());
+    assert!(!at("opt/dixmgr/share/man/man1/dixmgr.1").exists());
 }
 
 #[test]
@@ -116,6 +122,7 @@ impl Debian {
 /// The package, with the binary that is tested in it.
 fn package(to: &Path) -> PathBuf {
     let file = to.join("dixmgr.deb");
+    run(Command::new("packaging/generate").arg(BINARY));
     let target = Path::new(BINARY).parent().and_then(Path::parent).expect("a target directory");
     let mut cargo = Command::new("cargo");
     let quick = ["--no-build", "--profile", "dev", "--strip", "--fast"];
@@ -137,9 +144,13 @@ fn the_package_installs_upgrades_and_goes_without_a_trace_when_purged() {
     assert!(said.contains("write services into /etc/dixmgr/dixmgr.toml"), "{said}");
     let state = |debian: &Debian| debian.dpkg(&["-s", "dixmgr"]);
     assert!(state(&debian).contains("Status: install ok installed"), "{}", state(&debian));
-    for path in
-        ["usr/bin/dixmgr", "lib/systemd/system/dixmgr.service", "usr/share/dixmgr/grafana/dashboards/service.json"]
-    {
+    for path in [
+        "usr/bin/dixmgr",
+        "lib/systemd/system/dixmgr.service",
+        "usr/share/dixmgr/grafana/dashboards/service.json",
+        "usr/share/man/man1/dixmgr-top.1.gz",
+        "usr/share/bash-completion/completions/dixmgr",
+    ] {
         let usr = format!("usr/{path}");
         assert!(debian.at(path).is_file() || debian.at(&usr).is_file(), "{path} is not installed");
     }

@@ -8,6 +8,7 @@ use dixmgr_testkit::{
 use serde_json::Value;
 
 use crate::alerts::{await_messages, messages, told_to};
+use crate::described::Description;
 use crate::support::{BINARY, SOON, assert_stays, await_health, config, dixmgr};
 
 /// `amtool` at a daemon's API.
@@ -144,13 +145,29 @@ fn amtool_sees_alerts_their_groups_and_who_is_told() {
     assert_eq!((&all["total"], &all["alerts"][0]["state"]), (&1.into(), &"silenced".into()));
     let fingerprint = all["alerts"][0]["fingerprint"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/alerts/{fingerprint}");
-    let ack = http_post(daemon.api_port(), &format!("{path}/ack"), r#"{ "by": "ann", "comment": "on it" }"#);
-    assert_eq!(ack.expect("an answer").0, 200);
+    let post =
+        |verb: &str, body: &str| http_post(daemon.api_port(), &format!("{path}/{verb}"), body).expect("an answer");
+    let (status, taken) = post("ack", r#"{ "by": "ann", "comment": "on it" }"#);
+    assert_eq!(status, 200, "{taken}");
     let story = eventually("the acknowledgement is told", SOON, || {
         Some(json(&daemon, &path)).filter(|story| story["acknowledged"]["by"] == "ann")
     });
     assert!(story["ledger"].as_array().is_some_and(|ledger| ledger[0]["what"] == "fired"), "{story}");
     assert!(story["delivery"][0].as_str().is_some_and(|line| line.starts_with("log: ")), "{story}");
+    let (status, silenced) = post("silence", r#"{ "by": "ann", "duration": "2h" }"#);
+    assert_eq!(status, 200, "{silenced}");
+    eventually("its own silence is told", SOON, || {
+        Some(json(&daemon, &path)).filter(|story| story["silenced"]["note"]["by"] == "ann")
+    });
+    let description = Description::of(&daemon);
+    let asked = |path: &str| daemon.api(path).expect("an answer").1;
+    description.fits("get", "/api/v1/alerts/{fingerprint}", &asked(&path));
+    description.fits("post", "/api/v1/alerts/{fingerprint}/ack", &taken);
+    description.fits("post", "/api/v1/alerts/{fingerprint}/silence", &silenced);
+    for path in ["/api/v1/alerts", "/api/v2/alerts", "/api/v2/alerts/groups", "/api/v2/silences"] {
+        description.fits("get", path, &asked(path));
+    }
+    assert_eq!(post("silence", r#"{ "by": " ", "duration": "0s" }"#).0, 400);
     for (wrong, status) in [("/api/v1/alerts/0000000000000000", 404), ("/api/v1/alerts/x", 400)] {
         assert_eq!(daemon.api(wrong).expect("an answer").0, status, "{wrong}");
     }

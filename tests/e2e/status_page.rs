@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use dixmgr_testkit::{Browser, CountedUnit, Daemon, HttpFixture, Looks, Reply, SystemdNamespace, eventually};
+use dixmgr_testkit::{
+    Browser, CountedUnit, Daemon, HttpFixture, Looks, Reply, SystemdNamespace, eventually, http_post, wait_until,
+};
 
 use crate::support::{SOON, dixmgr};
 
@@ -17,6 +19,9 @@ fn config(port: u16) -> String {
 [defaults]
 interval = "500ms"
 restart = {{ max_restarts = 100, initial_backoff = "100ms" }}
+
+[alerts]
+group_wait = "0s"
 
 [status]
 public = true
@@ -152,6 +157,92 @@ fn the_page_reads_in_every_way() {
     assert!(page.contains("Availability in the last 90 days"));
     assert_eq!(browser.faults(), [""; 0], "scripts throw, or the policy refuses something");
     public_page(&world);
+}
+
+/// The list item of a service's alert.
+const ALERT: &str = "#alerts [data-of=web]";
+
+#[test]
+fn alerts_are_acknowledged_and_silenced_on_the_page() {
+    let Some(world) = World::start("-watch") else { return };
+    let (browser, port) = (&world.browser, world.daemon.api_port());
+    browser.open(port, "/");
+    eventually("the page is live", SOON, || (world.text("#live") == "live").then_some(()));
+    assert_eq!(world.text("#alerts"), "", "nothing fires");
+    world.systemd.kill_unit("web.service");
+    eventually("the alert is shown without a reload", SOON, || {
+        let script = format!("return document.querySelector('{ALERT}') !== null");
+        (browser.run(&script) == true).then_some(())
+    });
+    let mut told = String::new();
+    let seen = wait_until(SOON, || {
+        told = world.text(ALERT);
+        told.contains("log: told at")
+    });
+    assert!(seen, "who was told is not shown: {told}");
+    assert!(told.contains("Critical: web is down") && told.contains("nobody has acknowledged it"), "{told}");
+    let fingerprint = browser.run(&format!("return document.querySelector('{ALERT}').id")).as_str().unwrap().to_owned();
+    let fingerprint = fingerprint.strip_prefix("alert-").unwrap();
+
+    // With the script: the page stays, and somebody else's is told of it too.
+    fill(browser, "ann", "on it");
+    let _ = browser.run(&format!("window.stays = true; document.querySelector('{ALERT} button').click()"));
+    eventually("the acknowledgement is shown", SOON, || {
+        world.text(ALERT).contains("acknowledged by ann: on it").then_some(())
+    });
+    assert_eq!(browser.run("return window.stays"), true, "the page was loaded anew");
+    let path = format!("/api/v1/alerts/{fingerprint}/silence");
+    let body = r#"{ "by": "bob", "comment": "disk", "duration": "2h" }"#;
+    assert_eq!(http_post(port, &path, body).expect("an answer").0, 200);
+    eventually("a silence of somebody else is shown", SOON, || {
+        let text = world.text(ALERT);
+        (text.contains("silenced until") && text.contains("by bob: disk")).then_some(())
+    });
+    for (name, looks) in [("status-alerts", DESK), ("status-alerts-phone", PHONE)] {
+        browser.looks(looks);
+        let _ = browser.run(&format!("document.querySelector('{ALERT} details').open = true"));
+        let wide = browser.run("return document.documentElement.scrollWidth").as_u64().unwrap();
+        assert!(wide <= u64::from(looks.width), "{name} is {wide} pixels wide");
+        browser.screenshot(name);
+    }
+    browser.looks(DESK);
+    assert_eq!(browser.faults(), [""; 0], "scripts throw, or the policy refuses something");
+
+    // Without: a form that leads back to the page.
+    browser.without_scripts();
+    browser.open(port, "/?q=w");
+    fill(browser, "eve", "");
+    let _ = browser.run(&format!("document.querySelector('{ALERT} button[formaction*=unsilence]').click()"));
+    eventually("the end of the silence is shown", SOON, || {
+        let at = browser.run("return location.search + location.hash");
+        (at == "?q=w&state=&page=0#alerts" && !world.text(ALERT).contains("silenced until")).then_some(())
+    });
+
+    // A page of another origin has the same form, and changes nothing.
+    let form = format!(
+        "<form method=\"post\" action=\"http://127.0.0.1:{port}/alerts/{fingerprint}/ack\">\
+         <input name=\"by\" value=\"mallory\"><input name=\"duration\" value=\"1h\"><button>x</button></form>"
+    );
+    let foreign = HttpFixture::always(Reply::status(200).header("content-type", "text/html").body(form));
+    browser.open(foreign.port(), "/");
+    let _ = browser.run("document.querySelector('button').click()");
+    eventually("it is refused", SOON, || {
+        browser.run("return document.body.innerText").as_str().unwrap().contains("another origin").then_some(())
+    });
+    let (_, story) = world.daemon.api(&format!("/api/v1/alerts/{fingerprint}")).expect("an answer");
+    assert!(story.contains("by ann: on it") && !story.contains("mallory"), "{story}");
+    let (_, public) = world.daemon.api("/public").expect("an answer");
+    for secret in ["acknowledge", "by ann", "data-alert", "method=\"post\""] {
+        assert!(!public.contains(secret), "{secret} is on the public page");
+    }
+}
+
+/// Opens the form of the alert and says who does something, and why.
+fn fill(browser: &Browser, by: &str, comment: &str) {
+    let _ = browser.run(&format!(
+        "const alert = document.querySelector('{ALERT}'); alert.querySelector('details').open = true;
+         alert.querySelector('[name=by]').value = '{by}'; alert.querySelector('[name=comment]').value = '{comment}'"
+    ));
 }
 
 /// Anyone sees what was chosen, and nothing of how it is made.

@@ -12,6 +12,7 @@ mod open;
 mod past;
 pub mod read;
 mod retention;
+mod rows;
 mod schema;
 mod store;
 mod writer;

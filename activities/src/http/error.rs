@@ -163,6 +163,23 @@ pub enum Unhealthy {
     },
 }
 
+impl HttpError {
+    /// What it says about reaching the target: `Some(false)` when nothing came from there, or nothing that makes sense; nothing when
+    /// the fault is ours. A refused connection is an answer, as a bad status is.
+    pub(crate) fn reached(&self) -> Option<bool> {
+        match self {
+            Self::BadCheck(_) | Self::Client(_) => None,
+            Self::Dns { .. } | Self::Timeout { .. } | Self::Tls { .. } | Self::Transport { .. } => Some(false),
+            Self::Refused { .. }
+            | Self::Untrusted { .. }
+            | Self::RedirectLoop { .. }
+            | Self::BadRedirect { .. }
+            | Self::TooLarge
+            | Self::Unhealthy(_) => Some(true),
+        }
+    }
+}
+
 impl From<BadCheck> for HttpError {
     fn from(bad: BadCheck) -> Self {
         Self::BadCheck(bad)

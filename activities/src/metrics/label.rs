@@ -8,7 +8,7 @@ pub(super) const MAX_CHARS: usize = 128;
 
 /// `value` if it is short enough; otherwise its beginning and a hash of the whole, so that two long values that begin
 /// alike stay two series (one series twice would make Prometheus refuse the page).
-pub(super) fn bounded(value: &str) -> Cow<'_, str> {
+pub(crate) fn bounded(value: &str) -> Cow<'_, str> {
     // Bytes are never fewer than characters, and most values are short ASCII.
     if value.len() <= MAX_CHARS || value.chars().count() <= MAX_CHARS {
         return Cow::Borrowed(value);

@@ -14,7 +14,7 @@ mod alerts;
 mod checks;
 mod executions;
 mod fired;
-mod label;
+pub(crate) mod label;
 mod own;
 mod registry;
 mod service;
@@ -32,6 +32,7 @@ use dixmgr_model::{AlertPolicy, ServiceSpec};
 use prometheus::core::Collector;
 use prometheus::{Gauge, IntGaugeVec, Opts, Registry};
 
+use crate::breakers::BreakerMetrics;
 pub use alerts::{AlertMetrics, ChannelMetrics};
 pub use executions::{ActivityMetrics, ActivityStatus, ErrorType, WorkflowMetrics, WorkflowStatus};
 use executions::{ActivityVecs, WorkflowVecs};
@@ -76,6 +77,7 @@ struct Inner {
     /// Alerts about dixmgr itself that fired.
     own_alerts: Fired,
     watching: Arc<WatchMetrics>,
+    breakers: Arc<BreakerMetrics>,
     /// Since when all of this counts, in seconds since the epoch.
     created: OnceLock<f64>,
     data_dir: OnceLock<PathBuf>,
@@ -127,6 +129,7 @@ impl Metrics {
                 alerts: Arc::new(AlertMetrics::register(namespace, &registry)?),
                 own_alerts: Fired::default(),
                 watching: Arc::new(WatchMetrics::register(namespace, &registry)?),
+                breakers: Arc::new(BreakerMetrics::register(namespace, &registry)?),
                 created: OnceLock::new(),
                 data_dir: OnceLock::new(),
                 page_bytes: AtomicUsize::new(0),
@@ -219,6 +222,11 @@ impl Metrics {
         Arc::clone(&self.inner.watching)
     }
 
+    /// The series of circuit breakers.
+    pub fn breakers(&self) -> Arc<BreakerMetrics> {
+        Arc::clone(&self.inner.breakers)
+    }
+
     /// Says once when counting began, in time since the epoch: what OpenMetrics calls the creation of every counter.
     pub fn began(&self, now: Duration) {
         let _ = self.inner.created.set(now.as_secs_f64());
@@ -285,7 +293,7 @@ impl<V, H> Named<V, H> {
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: &C) -> Result<(), MetricsError> {
+pub(crate) fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: &C) -> Result<(), MetricsError> {
     Ok(registry.register(Box::new(collector.clone()))?)
 }
 

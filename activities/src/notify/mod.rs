@@ -17,6 +17,7 @@ use secrecy::ExposeSecret as _;
 
 pub use self::email::{Email, EmailTls, check_mailbox};
 use self::streak::Streak;
+use crate::breakers::{CircuitBreakers, Refused, Target};
 use crate::http::HttpChecker;
 use crate::metrics::{ChannelMetrics, Metrics};
 use crate::secret::{self, SecretError};
@@ -26,6 +27,9 @@ pub const LOG: &str = "log";
 
 /// Longest time for one message; a program has a limit of its own.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Least wait before a message that was held back is tried again.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
 
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +148,7 @@ struct Line {
 pub struct Notifier {
     channels: Vec<Line>,
     http: HttpChecker,
+    breakers: CircuitBreakers,
 }
 
 impl Notifier {
@@ -155,7 +160,17 @@ impl Notifier {
             let metrics = alerts.channel(&channel.name);
             Line { channel, metrics, streak: Streak::new(Instant::now()) }
         });
-        Self { channels: channels.collect(), http }
+        Self { channels: channels.collect(), http, breakers: CircuitBreakers::default() }
+    }
+
+    /// Leaves channels alone for a while after they failed several times in a row. What is not sent then is to be tried again,
+    /// as after any other failure.
+    #[must_use]
+    pub fn guarded(mut self, breakers: CircuitBreakers) -> Self {
+        let outside = self.channels.iter().filter(|line| line.channel.kind != ChannelKind::Log);
+        breakers.expect(outside.map(|line| Target::Channel(line.channel.name.clone())));
+        self.breakers = breakers;
+        self
     }
 
     /// Sends a message. Answers with what the receiver said, in a few words.
@@ -166,10 +181,17 @@ impl Notifier {
         let Some(Line { channel, metrics, streak }) = self.line(channel) else {
             return Err(NotifyError::Unknown(channel.to_owned()));
         };
+        let call = match channel.kind {
+            ChannelKind::Log => None,
+            _ => Some(self.breakers.admit(&Target::Channel(channel.name.clone())).map_err(resting)?),
+        };
         let limit = channel.kind.limit();
         let sent = tokio::time::timeout(limit, self.dispatch(channel, message)).await;
         let sent = sent.unwrap_or_else(|_| Err(later(format!("no answer within {} s", limit.as_secs()))));
         metrics.attempt(sent.is_ok());
+        if let Some(call) = call {
+            call.ended(reached(&sent));
+        }
         streak.note(sent.as_ref().err(), Instant::now());
         sent
     }
@@ -257,6 +279,22 @@ impl From<SecretError> for NotifyError {
     /// An operator may mend it.
     fn from(error: SecretError) -> Self {
         later(error.to_string())
+    }
+}
+
+/// The message is tried again when the breaker lets it through.
+fn resting(refused: Refused) -> NotifyError {
+    let wait = dixmgr_model::duration::format(refused.retry_in);
+    let detail = format!("the channel failed several times in a row and is tried again in {wait} (circuit breaker)");
+    NotifyError::Later { detail, retry_after: Some(refused.retry_in.max(LEAST_WAIT)) }
+}
+
+/// What became of a message says whether its receiver takes any: one that refuses this message, or asks us to wait, is there.
+fn reached(sent: &Result<String, NotifyError>) -> Option<bool> {
+    match sent {
+        Ok(_) | Err(NotifyError::Refused(_) | NotifyError::Later { retry_after: Some(_), .. }) => Some(true),
+        Err(NotifyError::Later { retry_after: None, .. }) => Some(false),
+        Err(NotifyError::Unknown(_)) => None,
     }
 }
 

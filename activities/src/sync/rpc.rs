@@ -85,6 +85,16 @@ pub enum SyncError {
 }
 
 impl SyncError {
+    /// As [`HttpError::reached`].
+    pub(crate) fn reached(&self) -> Option<bool> {
+        match self {
+            Self::BadEndpoint(_) => None,
+            Self::Http(error) => error.reached(),
+            Self::Timeout { .. } | Self::Garbage { .. } => Some(false),
+            Self::Status { .. } | Self::TooLarge { .. } | Self::Rpc { .. } => Some(true),
+        }
+    }
+
     /// Whether the node merely does not know the method (it is old, or keeps it from strangers).
     pub(super) fn is_unknown_method(&self) -> bool {
         matches!(self, Self::Rpc { code: METHOD_NOT_FOUND, .. })

@@ -60,6 +60,8 @@ pub struct Live {
     pub response_time: Option<Duration>,
     /// Peers of a node.
     pub peers: Option<u64>,
+    /// Runs that took the place of another since it is watched by this dixmgr.
+    pub restarts: u64,
     /// Number of the last change of any of the above but `seen`; see [`Board::changes`].
     pub version: u64,
 }
@@ -141,6 +143,13 @@ impl Slot {
             live.since = now;
         }
         live.state = Some(state);
+        self.changed(live);
+    }
+
+    /// A new run took the place of another.
+    pub(super) fn restarted(&self) {
+        let mut live = self.live();
+        live.restarts += 1;
         self.changed(live);
     }
 

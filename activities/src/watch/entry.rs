@@ -202,6 +202,7 @@ impl Entry {
         let mut check = false;
         if self.replaces_run(&status) {
             self.alerts.restarted(now);
+            self.telling.restarted();
         }
         if changed {
             let first = self.unit.phase == UnitPhase::Unknown;
@@ -252,6 +253,27 @@ impl Entry {
         self.judged(looked, now);
         self.tell_progress();
         next
+    }
+
+    /// The interval of a check that may be spared; nothing of one whose result is waited for.
+    pub(super) fn settled(&self, id: ProbeId) -> Option<Duration> {
+        self.readiness.settled(id)
+    }
+
+    /// A check was not made, since what it asks is left alone for a while. The verdict of those before stands, also for rules.
+    pub(super) fn spared(&mut self, id: ProbeId, now: Duration) {
+        let looked = match id {
+            ProbeId::Http(_) => {
+                let health = self.readiness.health().status;
+                self.alerts.health(&self.spec, health, None, &self.metrics, now)
+            }
+            ProbeId::Sync => {
+                let sync = self.readiness.sync().map(|sync| sync.status);
+                self.alerts.sync(&self.spec, sync, None, &self.metrics, now)
+            }
+        };
+        self.judged(looked, now);
+        self.tell_progress();
     }
 
     fn record_check(&self, id: ProbeId, result: &ProbeResult) {

@@ -342,7 +342,7 @@ impl State {
     /// The manager could not be asked. That is no change of any service: watches go on.
     fn look_failed(&mut self, ids: Vec<Id>, error: &ManagerError) {
         self.errors.error(match error {
-            ManagerError::Unreachable { .. } => ErrorType::Unreachable,
+            ManagerError::Unreachable { .. } | ManagerError::Resting { .. } => ErrorType::Unreachable,
             ManagerError::Timeout { .. } => ErrorType::Timeout,
         });
         self.watching.blind();

@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::board::Board;
 use crate::api::WatchReport;
+use crate::breakers::CircuitBreakers;
 use crate::history::History;
 use crate::http::HttpChecker;
 use crate::in_force::InForce;
@@ -50,6 +51,8 @@ pub struct HubOptions {
     pub http: HttpChecker,
     /// Carries out sync checks.
     pub sync: SyncChecker,
+    /// What is left alone for a while.
+    pub breakers: CircuitBreakers,
     /// The configuration: its rules are what looks are judged by, and a service that is not in its plan any more is forgotten.
     pub in_force: watch::Receiver<Arc<InForce>>,
     /// Where others read how services are.

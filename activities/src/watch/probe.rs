@@ -152,6 +152,12 @@ impl Readiness {
         self.sync.as_ref().filter(|_| self.sync_judged).map(SyncRule::verdict)
     }
 
+    /// The interval of a check that has failed so often in a row that its verdict is there, and one failure more is no news.
+    pub(super) fn settled(&self, id: ProbeId) -> Option<Duration> {
+        let probe = self.probes.iter().find(|probe| probe.id == id)?;
+        (probe.failures >= self.failure_threshold).then_some(probe.interval)
+    }
+
     /// Takes in a result at `now` (since the epoch), and answers the wait until the check's next run.
     pub(super) fn fold(&mut self, id: ProbeId, result: ProbeResult, now: Duration) -> Option<Duration> {
         let probe = self.probes.iter_mut().find(|probe| probe.id == id)?;
@@ -270,6 +276,7 @@ mod tests {
         let begin = now;
         let mut tries = 0;
         while readiness.health().status == HealthStatus::Unknown {
+            assert_eq!(readiness.settled(ProbeId::Http(0)), None, "what is not judged yet is not spared");
             now += readiness.fold(ProbeId::Http(0), failed(), now).unwrap();
             tries += 1;
         }
@@ -278,8 +285,10 @@ mod tests {
         assert!(taken >= 2 * INTERVAL, "judged after {taken:?}");
         assert!(tries > 6, "{tries} tries");
         assert_eq!(readiness.unhealthy_since(), Some(begin));
+        assert_eq!(readiness.settled(ProbeId::Http(0)), Some(INTERVAL), "it may be spared");
         readiness.fold(ProbeId::Http(0), passed(), now);
         assert_eq!(readiness.health().status, HealthStatus::Healthy);
+        assert_eq!(readiness.settled(ProbeId::Http(0)), None);
     }
 
     #[test]

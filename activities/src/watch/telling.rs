@@ -38,6 +38,11 @@ impl Telling {
         self.slot.seen(state, now);
     }
 
+    /// A new run took the place of another.
+    pub(super) fn restarted(&self) {
+        self.slot.restarted();
+    }
+
     /// It could not be looked at.
     pub(super) fn unseen(&mut self, now: Duration) {
         if self.told.take().is_some() {

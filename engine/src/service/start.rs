@@ -359,7 +359,6 @@ pub(crate) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInpu
     }
     start.input.namespace_id = core.namespace_id(&start.namespace);
     start.input.namespace = start.namespace;
-    let run_id = start.input.attributes.original_execution_run_id.clone();
     start.eager = start.eager.filter(|_| begins_at_once(&start.input.attributes));
     start.input.attributes.eager_execution_accepted = start.eager.is_some();
     let key = core.start_execution(start.input);
@@ -371,9 +370,7 @@ pub(crate) fn begin(core: &mut Core, mut start: Start, signal: Option<SignalInpu
         e.schedule_workflow_task(now);
         eager.and_then(|eager| e.start_workflow_task(now, &eager))
     });
-    let link = core.info(key).ok().map(|info| started_link(&info));
-    let eager = task.flatten().map(|task| (key, task));
-    Ok(Started { first_run_id: run_id.clone(), run_id, new: true, link, eager })
+    Ok(Started { eager: task.flatten().map(|task| (key, task)), ..existing(&core.info(key)?, true) })
 }
 
 /// Whether nothing holds the first workflow task back.

@@ -29,7 +29,7 @@ use crate::{
 
 fn runs(path: &Path) -> (Vec<Run>, Option<String>) {
     let mut found = Vec::new();
-    let lost = inspect::runs(path, |run| {
+    let lost = inspect::runs(path, |run, _| {
         found.push(run);
         Ok::<(), StoreError>(())
     });
@@ -67,11 +67,11 @@ async fn a_sound_file_is_called_sound_and_gives_every_history() {
     some_runs(&home).await;
     let expected = [home.history("fresh").await, home.history("busy").await, home.history("ended").await];
     let file = home.embedded().file().to_owned();
-    assert!(matches!(inspect::check(&file), Err(StoreError::Locked { .. })), "an engine has it");
+    assert!(matches!(inspect::check(&file, |_, _| ()), Err(StoreError::Locked { .. })), "an engine has it");
     home.embedded().handle().shutdown().await;
 
     let before = fs::read(&file).unwrap();
-    let report = inspect::check(&file).unwrap();
+    let report = inspect::check(&file, |_, _| ()).unwrap();
     assert_eq!(report.findings, [] as [String; 0]);
     assert_eq!((report.runs, report.open), (3, 2));
     assert_eq!(report.events, expected.iter().map(Vec::len).sum::<usize>() as u64);
@@ -115,7 +115,7 @@ async fn a_backup_is_made_while_work_goes_on_and_is_a_whole_store() {
 
     assert_eq!(bytes, fs::metadata(&copy).unwrap().len());
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left behind");
-    assert_eq!(inspect::check(&copy).unwrap().findings, [] as [String; 0]);
+    assert_eq!(inspect::check(&copy, |_, _| ()).unwrap().findings, [] as [String; 0]);
     let (found, _) = runs(&copy);
     let there: Vec<_> = signals(&found[0]).into_iter().filter(|name| name != "ballast").collect();
     let expected: Vec<_> = (0..there.len()).map(|number| format!("signal-{number}")).collect();
@@ -146,7 +146,7 @@ async fn a_damaged_file_is_called_damaged_and_gives_what_it_still_holds() {
     }
     drop(damaged);
 
-    let report = inspect::check(&file).unwrap();
+    let report = inspect::check(&file, |_, _| ()).unwrap();
     assert!(!report.is_sound());
     let (found, _) = runs(&file);
     let whole = found.iter().filter(|run| run.fault.is_none() && signals(run) == ["big"]).count();
@@ -160,9 +160,9 @@ async fn a_damaged_file_is_called_damaged_and_gives_what_it_still_holds() {
 fn what_is_no_store_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing.db");
-    assert!(matches!(inspect::check(&missing), Err(StoreError::Io { .. })));
+    assert!(matches!(inspect::check(&missing, |_, _| ()), Err(StoreError::Io { .. })));
     assert!(!missing.exists(), "looking makes nothing");
     let text = directory.path().join("text.db");
     fs::write(&text, "not a database at all. ".repeat(100)).unwrap();
-    assert!(matches!(inspect::check(&text), Err(StoreError::Corrupt { .. })));
+    assert!(matches!(inspect::check(&text, |_, _| ()), Err(StoreError::Corrupt { .. })));
 }

@@ -188,7 +188,7 @@ async fn operation_by_workflow(dies_after: Option<usize>) {
     assert_eq!(home.describe("handler").await.callbacks[0].state(), CallbackState::Succeeded);
     home.finish("caller").await;
     home.embedded().handle().shutdown().await;
-    assert_eq!(inspect::check(home.embedded().file()).unwrap().findings, [] as [String; 0]);
+    assert_eq!(inspect::check(home.embedded().file(), |_, _| ()).unwrap().findings, [] as [String; 0]);
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ pub enum Component {
     Prometheus,
     /// `cargo deb`, which makes the Debian package, and dpkg.
     CargoDeb,
+    /// `zsh`, `fish` and `groff`, for which there are completions and manual pages.
+    Shells,
 }
 
 impl fmt::Display for Component {
@@ -50,6 +52,7 @@ impl fmt::Display for Component {
             Self::Smtp => "the SMTP server aiosmtpd",
             Self::Prometheus => "prometheus",
             Self::CargoDeb => "cargo deb and dpkg",
+            Self::Shells => "zsh, fish and groff",
         })
     }
 }
@@ -80,6 +83,7 @@ impl Component {
             }
             Self::Prometheus => missing_programs(&["prometheus"]),
             Self::CargoDeb => missing_programs(&["cargo-deb", "dpkg", "dpkg-deb"]),
+            Self::Shells => missing_programs(&["zsh", "fish", "groff"]),
         }
     }
 }

@@ -1,12 +1,16 @@
 //! The work that the hub starts: looks, samples and checks, each a task that sends its [`Event`] when it is done.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
+use dixmgr_model::ServiceSpec;
 use tokio::time::Instant;
 
 use super::super::probe::{ProbeId, ProbeResult};
 use super::super::sampling::{Wanted, sample};
 use super::{Event, Id, Lane, State};
+use crate::breakers::Target;
+use crate::sync::SyncError;
 
 impl State {
     /// Starts a look in each lane that is free and has something to look at.
@@ -58,10 +62,20 @@ impl State {
         });
     }
 
-    /// Starts one check of a service that was due at `at`, if it still belongs to this run.
-    pub(super) fn start_check(&self, at: Instant, id: Id, epoch: u64, probe: ProbeId) {
-        let Some(entry) = self.entries.get(&id).filter(|entry| entry.epoch == epoch && entry.is_running()) else {
+    /// Starts one check of a service that was due at `at`, if it still belongs to this run and its target is not left alone.
+    pub(super) fn start_check(&mut self, at: Instant, id: Id, epoch: u64, probe: ProbeId) {
+        let now = self.clock.now();
+        let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.epoch == epoch && entry.is_running()) else {
             return;
+        };
+        let call = match self.options.breakers.check(target(&entry.spec, probe), entry.settled(probe)) {
+            Ok(call) => call,
+            Err(wait) => {
+                entry.spared(probe, now);
+                entry.report();
+                self.checks.push(Reverse((Instant::now() + wait, id, epoch, probe)));
+                return;
+            }
         };
         let (spec, slots, events) = (Arc::clone(&entry.spec), Arc::clone(&self.check_slots), self.events.clone());
         let (http, sync) = (self.options.http.clone(), self.options.sync.clone());
@@ -69,19 +83,31 @@ impl State {
         tokio::spawn(async move {
             let Ok(_slot) = slots.acquire().await else { return };
             watching.check_begins(at.elapsed());
-            let result = match probe {
+            let (result, reached) = match probe {
                 ProbeId::Http(index) => {
                     let Some(check) = spec.probes.http.get(index) else { return };
-                    let result = http.check(check).await;
+                    let (result, outcome) = http.examine(check).await;
                     let answered_in = result.status.map(|_| result.response_time);
-                    ProbeResult::Http { verdict: result.verdict(), answered_in }
+                    let reached = outcome.map_or_else(|error| error.reached(), |()| Some(true));
+                    (ProbeResult::Http { verdict: result.verdict(), answered_in }, reached)
                 }
                 ProbeId::Sync => {
                     let Some(check) = &spec.probes.sync else { return };
-                    ProbeResult::Sync(sync.check(check).await.map_err(|error| error.to_string()))
+                    let answer = sync.check(check).await;
+                    let reached = answer.as_ref().map_or_else(SyncError::reached, |_| Some(true));
+                    (ProbeResult::Sync(answer.map_err(|error| error.to_string())), reached)
                 }
             };
+            call.ended(reached);
             let _ = events.send(Event::Checked { id, epoch, probe, result }).await;
         });
+    }
+}
+
+/// What a check asks.
+fn target(spec: &ServiceSpec, probe: ProbeId) -> Option<Target> {
+    match probe {
+        ProbeId::Http(index) => Target::http(&spec.probes.http.get(index)?.url),
+        ProbeId::Sync => Target::rpc(&spec.probes.sync.as_ref()?.endpoint),
     }
 }
