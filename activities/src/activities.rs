@@ -26,9 +26,9 @@ use crate::history::event::{bounded, outcome as outcome_name};
 use crate::history::{Act, History};
 use crate::http::{CheckResult, HttpChecker, HttpError};
 use crate::in_force::InForce;
+use crate::log;
 use crate::manager::{Action, ManagerError, TrackedUnit, UnitManager, Verb};
 use crate::metrics::Metrics;
-use crate::notify::NotifyError;
 use crate::notify::dead_man::check as check_looks;
 use crate::own::{OwnWatch, Sources};
 use crate::resources::{ResourceReport, resources};
@@ -145,17 +145,17 @@ impl Activities {
                 let unit = TrackedUnit { unit: unit.clone(), target };
                 let action = Action { unit, verb, replaces: replaces.clone(), timeout };
                 manager.act(&action).await.map_err(|error| {
-                    log_attempt(attempt, verb, &service, &reason, &error);
+                    log::attempt(attempt, verb, &service, &reason, &error);
                     error::manager(error)
                 })?
             }
         };
         self.count(verb, &service, &kind, &replaces, report.outcome);
-        log(verb, &service, &unit, &reason, &report);
+        log::carried_out(verb, &service, &unit, &reason, &report);
         if let Some(history) = &self.options.history {
             let (outcome, detail) = (outcome_name(report.outcome), bounded(&report.detail));
             // What finds no room is counted there.
-            let _ = history.acted(&service, Act { verb: word(verb), reason, outcome, detail });
+            let _ = history.acted(&service, Act { verb: log::word(verb), reason, outcome, detail });
         }
         Ok(report)
     }
@@ -267,7 +267,7 @@ impl Activities {
     ) -> Result<String, ActivityError> {
         let NotifyRequest { channel, message } = request;
         self.in_force().notifier.send(&channel, &message).await.map_err(|failure| {
-            log_unsent(context.info().attempt, &channel, &message.group, &failure);
+            log::unsent(context.info().attempt, &channel, &message.group, &failure);
             error::notify(failure)
         })
     }
@@ -434,41 +434,6 @@ fn page(plan: &Plan, from: usize) -> Result<PlanPage, ActivityError> {
         services: plan.services[from..to].to_vec(),
         next: (to < plan.services.len()).then_some(to),
     })
-}
-
-fn word(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Start => "start",
-        Verb::Stop => "stop",
-        Verb::Restart => "restart",
-    }
-}
-
-/// An action that could not be tried; it is attempted again. Told of fewer and fewer attempts, since there is no end to them.
-fn log_attempt(attempt: u32, verb: Verb, service: &str, reason: &str, error: &ManagerError) {
-    if attempt.is_power_of_two() {
-        tracing::warn!(service, reason, attempt, %error, "{} of {service} not possible yet: {error}", word(verb));
-    }
-}
-
-/// A message that was not sent. Told of fewer and fewer attempts: they go on for days.
-fn log_unsent(attempt: u32, channel: &str, group: &str, error: &NotifyError) {
-    if attempt.is_power_of_two() {
-        tracing::warn!(channel, group, attempt, %error, "a message over {channel} was not sent: {error}");
-    }
-}
-
-/// One line for each action.
-fn log(verb: Verb, service: &str, unit: &str, reason: &str, report: &ActionReport) {
-    let verb = word(verb);
-    let (phase, detail) = (report.unit.phase.name(), report.detail.as_str());
-    match report.outcome {
-        ActionOutcome::WouldDo => tracing::info!(service, unit, reason, phase, "would {verb}"),
-        ActionOutcome::Done => tracing::info!(service, unit, reason, phase, "{verb} done"),
-        ActionOutcome::AlreadyDone => tracing::info!(service, unit, reason, phase, detail, "{verb} was done already"),
-        ActionOutcome::Failed => tracing::warn!(service, unit, reason, phase, detail, "{verb} failed"),
-        ActionOutcome::Refused => tracing::warn!(service, unit, reason, phase, detail, "{verb} refused"),
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod history;
 pub mod http;
 pub mod in_force;
 pub mod interceptor;
+mod log;
 pub mod manager;
 pub mod metrics;
 pub mod notify;

@@ -1,11 +1,12 @@
 //! One service, as the hub knows it. Time is an argument.
 
+mod checks;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dixmgr_alerting::fold::Looked;
-use dixmgr_alerting::health::CheckVerdict;
 use dixmgr_model::{
     AlertKind, AlertPolicy, HealthStatus, ServiceSpec, ServiceState, Signal, SyncState, SyncStatus, UnitPhase,
     UnitStatus,
@@ -13,22 +14,17 @@ use dixmgr_model::{
 use tokio::sync::{oneshot, watch};
 
 use super::alerts::Alerts;
+use super::chatter::Chatter;
 use super::downtime::Downtime;
-use super::probe::{Facts, ProbeId, ProbeResult, Readiness, health_of_stopped};
+use super::probe::{Readiness, health_of_stopped};
 use super::telling::Telling;
 use super::{Known, Registration, WatchProgress};
 use crate::api::WatchReport;
 use crate::metrics::ServiceMetrics;
 use crate::proc::usage::{Meter, Usage};
 
-/// How long signals about a unit that talks without changing (a status text that it sets all the time) are gathered.
-pub(super) const CHATTER: Duration = Duration::from_millis(100);
-
 /// How long a dead service's alerts wait for news of what it needs. They may have died of one cause, and are seen one by one.
 const CAUSE_WAIT: Duration = Duration::from_millis(900);
-
-/// Signals that may change nothing before a unit counts as such a one; a start or a death comes with two or three.
-const IDLE_SIGNALS: u8 = 5;
 
 /// A service. It outlives its watches, so that downtime and totals count on while a workflow acts.
 #[derive(Debug)]
@@ -60,16 +56,6 @@ pub(super) struct Entry {
     telling: Telling,
     /// Something that decides may have changed since it was last told.
     moved: bool,
-}
-
-/// Signals about a unit that changed nothing.
-#[derive(Debug, Default)]
-pub(super) struct Chatter {
-    /// A signal has come that no look has answered yet.
-    signalled: bool,
-    /// Signals in a row that changed nothing.
-    idle: u8,
-    quiet_until: Option<Duration>,
 }
 
 /// Who waits for a change.
@@ -232,67 +218,6 @@ impl Entry {
         Seen { changed, check }
     }
 
-    /// Takes in the result of a check, and answers the wait until its next run.
-    pub(super) fn checked(&mut self, id: ProbeId, result: ProbeResult, now: Duration) -> Option<Duration> {
-        self.record_check(id, &result);
-        let facts = Facts::of(&result);
-        self.telling.answered(&facts, now);
-        let next = self.readiness.fold(id, result, now);
-        self.moved = true;
-        self.record(now);
-        let looked = match facts {
-            Facts::Http(time) => {
-                let health = self.readiness.health().status;
-                self.alerts.health(&self.spec, health, time, &self.metrics, now)
-            }
-            Facts::Sync(peers) => {
-                let sync = self.readiness.sync().map(|sync| sync.status);
-                self.alerts.sync(&self.spec, sync, peers, &self.metrics, now)
-            }
-        };
-        self.judged(looked, now);
-        self.tell_progress();
-        next
-    }
-
-    /// The interval of a check that may be spared; nothing of one whose result is waited for.
-    pub(super) fn settled(&self, id: ProbeId) -> Option<Duration> {
-        self.readiness.settled(id)
-    }
-
-    /// A check was not made, since what it asks is left alone for a while. The verdict of those before stands, also for rules.
-    pub(super) fn spared(&mut self, id: ProbeId, now: Duration) {
-        let looked = match id {
-            ProbeId::Http(_) => {
-                let health = self.readiness.health().status;
-                self.alerts.health(&self.spec, health, None, &self.metrics, now)
-            }
-            ProbeId::Sync => {
-                let sync = self.readiness.sync().map(|sync| sync.status);
-                self.alerts.sync(&self.spec, sync, None, &self.metrics, now)
-            }
-        };
-        self.judged(looked, now);
-        self.tell_progress();
-    }
-
-    fn record_check(&self, id: ProbeId, result: &ProbeResult) {
-        let check = match id {
-            ProbeId::Http(index) => index,
-            ProbeId::Sync => self.spec.probes.http.len(),
-        };
-        match result {
-            ProbeResult::Http { verdict, answered_in } => {
-                self.metrics.check_ran(check, *verdict == CheckVerdict::Passed, *answered_in);
-            }
-            ProbeResult::Sync(answer) => self.metrics.check_ran(check, answer.is_ok(), None),
-        }
-        if let ProbeResult::Sync(Ok(reading)) = result {
-            self.metrics.set_peers(reading.peers);
-            self.metrics.set_blocks([reading.best, reading.finalized, reading.highest]);
-        }
-    }
-
     /// Takes in what its processes used, and records it.
     pub(super) fn used(&mut self, usage: &Usage, now: Duration) {
         self.metrics.set_cpu_percent(usage.cpu_percent);
@@ -344,11 +269,6 @@ impl Entry {
     pub(super) fn forgotten(&mut self, now: Duration) {
         self.telling.alerts(self.alerts.all_over(), now);
         self.telling.forgotten(now);
-    }
-
-    /// The checks of this run.
-    pub(super) fn probes(&self) -> Vec<ProbeId> {
-        self.readiness.probes().collect()
     }
 
     /// Tells who waits, if there is something to decide.
@@ -480,24 +400,6 @@ impl Entry {
             main_pid = status.main_pid,
             "unit changed"
         );
-    }
-}
-
-impl Chatter {
-    /// A signal has come at `now`. Whether it is to be answered at once.
-    pub(super) fn signal(&mut self, now: Duration) -> bool {
-        self.signalled = true;
-        self.quiet_until.is_none_or(|until| now >= until)
-    }
-
-    /// A look has answered what has come until `now`.
-    fn answered(&mut self, changed: bool, now: Duration) {
-        if changed {
-            *self = Self::default();
-        } else if std::mem::take(&mut self.signalled) {
-            self.idle = self.idle.saturating_add(1);
-            self.quiet_until = (self.idle >= IDLE_SIGNALS).then_some(now + CHATTER);
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::in_force::InForce;
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::watch::board::Board;
+use crate::watch::probe::{ProbeId, ProbeResult};
 
 /// A service named `name`, of the unit `<name>.service`, without checks.
 pub(crate) fn spec(name: &str) -> ServiceSpec {

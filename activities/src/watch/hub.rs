@@ -22,7 +22,8 @@ use tokio::time::{Instant, sleep_until};
 
 use self::due::interval;
 use super::alerts::Alerts;
-use super::entry::{CHATTER, Entry};
+use super::chatter::CHATTER;
+use super::entry::Entry;
 use super::probe::{ProbeId, ProbeResult};
 use super::sampling::Sampled;
 use super::telling::Telling;

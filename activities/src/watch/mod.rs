@@ -11,6 +11,7 @@
 pub(crate) mod activity;
 mod alerts;
 pub mod board;
+mod chatter;
 mod downtime;
 mod entry;
 mod hub;
