@@ -122,11 +122,13 @@ class Nexus:
         operations = (await self.described(id)).pending_nexus_operations
         return [told(operation) for operation in sorted(operations, key=lambda operation: operation.scheduled_event_id)]
 
-    async def after(self, id: str, was: int) -> dict:
-        """What has become of an operation, once that is there to see: a server takes an answer and looks at it later."""
+    async def after(self, id: str, was: int, attempts: bool = True) -> dict:
+        """What has become of an operation, once that is there to see: a server takes an answer and looks at it later.
+
+        That is an event, or with `attempts` also an attempt that failed."""
         for _ in range(100):
             events, pending = await self.events(id), await self.pending(id)
-            if len(events) > was or any(operation.get("attempt") for operation in pending):
+            if len(events) > was or (attempts and any(operation.get("attempt") for operation in pending)):
                 break
             await asyncio.sleep(0.05)
         return {"events": events[was:], "pending": pending}
@@ -210,7 +212,7 @@ async def requests(server):
     task = await it.poll()
     found["cancel"] = shown(task)
     found["cancel is taken"] = await it.done(task, nexus.Response(cancel_operation=nexus.CancelOperationResponse()))
-    found["at last"] = await it.after(id, 3)
+    found["at last"] = await it.after(id, 3, attempts=False)
     return found
 
 

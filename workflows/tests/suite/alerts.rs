@@ -133,7 +133,8 @@ pub async fn alerts_of_one_group_are_told_together(harness: Harness) {
     db.until("ready", |status| status.ready).await;
     let alerts = ["a", "b", "c"].map(|service| {
         let mut raised = raised(&harness, service, Severity::Warning);
-        raised.delivery.group_wait = Duration::from_secs(2);
+        // All three report within it, also on a server that is slow.
+        raised.delivery.group_wait = Duration::from_secs(8);
         raised
     });
     harness.world.set_alerts("db.service", alerts.to_vec());
