@@ -283,7 +283,8 @@ async fn an_unchanged_service_makes_no_history(harness: Harness) {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(db.events().await, before);
-    assert!(before <= 12, "{before} events until ready");
+    // Twelve, and three of a workflow task that a busy server lets time out.
+    assert!(before <= 15, "{before} events until ready");
 }
 
 async fn a_new_specification_is_followed(harness: Harness) {
