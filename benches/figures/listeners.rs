@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use dixmgr_activities::http::client_builder;
 use dixmgr_testkit::Daemon;
 use dixmgr_testkit::usage::Usage;
 use tokio::runtime::Runtime;
@@ -73,5 +74,5 @@ pub(crate) fn asking(daemon: &Daemon, clients: usize) -> Vec<Duration> {
 
 /// A client with connections of its own.
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().expect("a client")
+    client_builder().build().expect("a client")
 }

@@ -10,17 +10,20 @@ use std::time::Duration;
 use dixmgr_alerting::baseline::HOUR;
 use dixmgr_alerting::beyond::{self, Expected, HORIZON, Judgement, Means};
 use dixmgr_model::ServiceSpec;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{Event, Id, State};
 use crate::history::HistoryError;
 use crate::history::event::millis;
-use crate::history::read::{Period, Query, Step};
+use crate::history::read::{Period, Query, Reader, Step};
 
 /// Time between two questions.
 const EVERY: Duration = Duration::from_mins(5);
 /// The first question: what was written before dixmgr ended is there, and all services are.
 const FIRST: Duration = Duration::from_secs(15);
+/// Services that are asked about at a time, and the pause after them.
+const AT_A_TIME: usize = 10;
+const PAUSE: Duration = Duration::from_millis(20);
 /// What is judged: the mean of the last half hour, if this many of its minutes are known.
 const RECENT: u64 = 30 * 60_000;
 const RECENT_MOST: u32 = 30;
@@ -49,6 +52,7 @@ pub(super) struct Asking {
 }
 
 /// A service that is asked about.
+#[derive(Debug, Clone)]
 struct Asked {
     id: Id,
     spec: Arc<ServiceSpec>,
@@ -83,17 +87,10 @@ impl State {
                 Asked { id: *id, limit: beyond::memory_limit(policy, &spec), spec }
             })
             .collect();
-        let Some(mut known) = self.asking.known.take() else { return };
+        let Some(known) = self.asking.known.take() else { return };
         let (reader, events, at) = (history.reader(), self.events.clone(), millis(self.clock.now()));
         tokio::spawn(async move {
-            let answer = reader.ask(move |query| {
-                let services = judge(query, &asked, &mut known, at)?;
-                Ok(Judged { services, expectations: known })
-            });
-            let judged = answer.await.unwrap_or_else(|error| {
-                tracing::debug!(%error, "what is usual is not known: {error}");
-                Judged { services: Vec::new(), expectations: Expectations::default() }
-            });
+            let judged = ask(&reader, &asked, known, at).await;
             // Nobody to tell: the hub has ended.
             let _ = events.send(Event::Judged(judged)).await;
         });
@@ -111,6 +108,27 @@ impl State {
             }
         }
     }
+}
+
+/// What the history says of all services at `at`, a few at a time: restarts do not wait for a machine that is busy with this.
+async fn ask(reader: &Reader, asked: &[Asked], mut known: Expectations, at: u64) -> Judged {
+    let mut services = Vec::with_capacity(asked.len());
+    for some in asked.chunks(AT_A_TIME) {
+        let (some, mut before) = (some.to_vec(), std::mem::take(&mut known));
+        let answer = reader.ask(move |query| Ok((judge(query, &some, &mut before, at)?, before)));
+        match answer.await {
+            Ok((judged, after)) => {
+                services.extend(judged);
+                known = after;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "what is usual is not known: {error}");
+                return Judged { services: Vec::new(), expectations: Expectations::default() };
+            }
+        }
+        sleep(PAUSE).await;
+    }
+    Judged { services, expectations: known }
 }
 
 /// What the history says of each service at `at`.
