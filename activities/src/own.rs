@@ -3,7 +3,6 @@
 //! What is seen is judged by the alert rules, as the hub judges services. There is one such look for a daemon; a second watch
 //! waits until the first is over.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -192,12 +191,11 @@ struct Readings {
 impl Readings {
     fn take(sources: &Sources, began: Instant) -> Self {
         let plan = Arc::clone(&sources.in_force.borrow().plan);
-        let intervals: BTreeSet<Duration> = plan.services.iter().map(|spec| spec.probes.interval).collect();
         let last = now().saturating_sub(sources.board.last_look()).min(began.elapsed());
         Self {
             engine: *sources.engine.borrow(),
             disk_free: sources.metrics.disk_free_percent(),
-            look_delay: intervals.first().map(|interval| last.saturating_sub(*interval + SLACK)),
+            look_delay: plan.shortest_interval().map(|interval| last.saturating_sub(interval + SLACK)),
         }
     }
 

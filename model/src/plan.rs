@@ -1,5 +1,7 @@
 //! What a configuration means, once resolved.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ServiceSpec;
@@ -14,6 +16,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The shortest time between two routine looks at a service; nothing when there is none to look at.
+    #[must_use]
+    pub fn shortest_interval(&self) -> Option<Duration> {
+        self.services.iter().map(|spec| spec.probes.interval).min()
+    }
+
     /// Names of all services, and of their replicas.
     pub fn names(&self) -> impl Iterator<Item = String> + '_ {
         self.services.iter().flat_map(ServiceSpec::names)

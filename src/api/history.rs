@@ -1,7 +1,7 @@
 //! What happened: `/api/v1/services/{name}/history`, `/api/v1/uptime`, `/api/v1/incidents`, `/api/v1/actions` and
 //! `/api/v1/history/alerts`. Pages go from the newest back; `next_before` of one is `before` of the next.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::routing::get;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::view::{Actions, Alerts, Incidents, ServiceHistory, Uptimes};
 use super::{Api, ApiError, Params, services, view};
+use crate::silences::now;
 
 /// Rows of a page unless another number is asked for, and the most that may be.
 const LIMIT: u32 = 100;
@@ -189,11 +190,6 @@ fn window(text: Option<&str>, usual: Duration) -> Result<Duration, ApiError> {
         Ok(_) => Err(ApiError::invalid("a window is longer than nothing and at most ten years")),
         Err(error) => Err(ApiError::invalid(format!("window: {error}"))),
     }
-}
-
-pub(crate) fn now() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The beginning of a window that ends at `now`.

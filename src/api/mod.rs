@@ -41,7 +41,7 @@ pub(crate) use self::breakers::Breaker;
 pub(crate) use self::error::ApiError;
 pub(crate) use self::extract::{Body, Params};
 pub(crate) use self::guard::Doorkeeper;
-pub(crate) use self::history::{ask as ask_history, fitting, now as now_millis, of_service, uptimes};
+pub(crate) use self::history::{ask as ask_history, fitting, of_service, uptimes};
 pub(crate) use self::services::{Service, describe, rfc3339};
 pub(crate) use self::view::{Action, Alert as PastAlert, Incident, Uptime};
 use crate::live::Live;

@@ -9,7 +9,8 @@ use dixmgr_activities::history::read::{self, Query, Step};
 use tokio::sync::Mutex;
 
 use super::Day;
-use crate::api::{Action, Api, Incident, PastAlert, ask_history, now_millis};
+use crate::api::{Action, Api, Incident, PastAlert, ask_history};
+use crate::silences;
 
 /// How old it may be.
 const FRESH: Duration = Duration::from_secs(2);
@@ -69,7 +70,7 @@ impl PastCache {
 }
 
 fn read(query: &Query) -> Result<Past, HistoryError> {
-    let now = now_millis();
+    let now = silences::now();
     let begin = now - now % MINUTE - (MINUTES as u64 - 1) * MINUTE;
     let percents = |from: u64| -> Result<HashMap<String, Option<f64>>, HistoryError> {
         Ok(query.uptime(from)?.into_iter().map(|one| (one.service.clone(), one.percent())).collect())
@@ -106,7 +107,7 @@ impl Curves {
 
 /// The last days of these services, the oldest first.
 pub(super) async fn days(api: &Api, names: Vec<String>) -> BTreeMap<String, Vec<Day>> {
-    let now = now_millis();
+    let now = silences::now();
     let first = now - now % DAY - (DAYS as u64 - 1) * DAY;
     let read = move |query: &Query| {
         let mut all = BTreeMap::new();

@@ -84,7 +84,7 @@ pub(super) fn document(content: &Content<'_>) -> String {
 }
 
 fn now_text() -> Option<String> {
-    crate::api::rfc3339(Duration::from_millis(crate::api::now_millis()))
+    crate::api::rfc3339(Duration::from_millis(crate::silences::now()))
 }
 
 /// One sentence for everything, and the shape that goes with it.

@@ -30,7 +30,7 @@ pub(super) fn body() -> Value {
 /// # Errors
 /// None was.
 pub(crate) fn check(board: &Board, plan: &Plan, interval: Duration) -> Result<(), NotifyError> {
-    let shortest = plan.services.iter().map(|spec| spec.probes.interval).min().unwrap_or(interval);
+    let shortest = plan.shortest_interval().unwrap_or(interval);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     judge(since_epoch.saturating_sub(board.last_look()), interval.max(shortest) + SLACK)
 }

@@ -9,6 +9,7 @@ use dixmgr_model::{
     AlertChanges, AlertPolicy, HealthStatus, KnownAlerts, ServiceSpec, ServiceState, Signal, SyncStatus, UnitPhase,
 };
 
+use crate::history::event::millis;
 use crate::metrics::{AlertMetrics, ServiceMetrics};
 use crate::proc::usage::Usage;
 
@@ -303,8 +304,4 @@ fn longest_interval(spec: &ServiceSpec) -> Duration {
     let http = spec.probes.http.iter().filter_map(|check| check.interval);
     let sync = spec.probes.sync.iter().filter_map(|check| check.interval);
     http.chain(sync).fold(spec.probes.interval, Duration::max)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
