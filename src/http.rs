@@ -1,6 +1,7 @@
 //! `/metrics`, `/healthz`, `/readyz`. Bound before anything is started, so that a taken port costs nothing.
 //! An engine that runs alone has the first two.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,10 @@ use crate::home;
 /// Longest time that a health question may take; a probe that waits longer has given up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often an address that is in use is tried before that is told, and the time between.
+const TAKES: u32 = 5;
+const BETWEEN_TAKES: Duration = Duration::from_millis(200);
+
 /// Said when a health question gets no answer.
 const SILENT: &str = "durable execution does not answer";
 
@@ -48,12 +53,24 @@ pub(crate) struct Surfaces {
 
 /// Takes the port.
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address).await.map_err(|detail| RunError::Listen { address, detail })
+    take(address).await.map_err(|detail| RunError::Listen { address, detail })
 }
 
 /// Takes the API's port.
 pub(crate) async fn bind_api(address: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address).await.map_err(|detail| RunError::ListenApi { address, detail })
+    take(address).await.map_err(|detail| RunError::ListenApi { address, detail })
+}
+
+/// Listens on an address. Who holds it may be on the way out, as a predecessor that was killed: it is given a moment, as nginx
+/// gives it (`ngx_open_listening_sockets`).
+async fn take(address: SocketAddr) -> io::Result<TcpListener> {
+    for _ in 0..TAKES {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => tokio::time::sleep(BETWEEN_TAKES).await,
+            taken => return taken,
+        }
+    }
+    TcpListener::bind(address).await
 }
 
 /// Serves a daemon's pages until the task is dropped.

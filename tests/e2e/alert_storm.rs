@@ -111,8 +111,24 @@ fn await_end(daemon: &Daemon, heard: &Heard) {
             seen = (requests, Instant::now());
         }
         let over = last_of_each(heard).values().all(|status| status == "resolved");
-        (over && seen.1.elapsed() > 2 * A_WHILE).then_some(())
+        (over && nothing_is_refused(heard) && seen.1.elapsed() > 2 * A_WHILE).then_some(())
     });
+}
+
+/// Whether no group's last message was refused: that one comes again, however long it waits for that.
+fn nothing_is_refused(heard: &Heard) -> bool {
+    let heard = heard.lock().unwrap();
+    let last: BTreeMap<&str, bool> = heard.iter().map(|(request, taken)| (group(key(request)), *taken)).collect();
+    last.values().all(|taken| *taken)
+}
+
+fn key(request: &Request) -> &str {
+    request.header("idempotency-key").expect("a key")
+}
+
+/// The group that a message is about.
+fn group(key: &str) -> &str {
+    key.split('-').next().expect("a group")
 }
 
 /// The messages that were taken, without those that came again by the same key: service and status.
@@ -120,7 +136,7 @@ fn taken(heard: &Heard) -> Vec<(String, String)> {
     let mut keys = Vec::new();
     let mut messages = Vec::new();
     for (request, _) in heard.lock().unwrap().iter().filter(|(_, taken)| *taken) {
-        let key = request.header("idempotency-key").expect("a key").to_owned();
+        let key = key(request).to_owned();
         if !keys.contains(&key) {
             keys.push(key);
             let body: Value = serde_json::from_slice(&request.body).expect("JSON");
@@ -145,13 +161,12 @@ fn assert_in_order(heard: &Heard) {
     }
     let heard = heard.lock().unwrap();
     let mut bodies: BTreeMap<&str, &[u8]> = BTreeMap::new();
-    let mut current: BTreeMap<String, &str> = BTreeMap::new();
+    let mut current: BTreeMap<&str, &str> = BTreeMap::new();
     for (request, _) in heard.iter() {
-        let key = request.header("idempotency-key").expect("a key");
-        let group = key.split('-').next().expect("a group").to_owned();
+        let key = key(request);
         let known = bodies.insert(key, &request.body);
         assert!(known.is_none_or(|body| body == request.body), "two bodies have the key {key}");
-        let last = current.insert(group, key);
+        let last = current.insert(group(key), key);
         assert!(known.is_none() || last == Some(key), "{key} came again after {last:?}");
     }
 }
