@@ -1,11 +1,10 @@
 //! `dixmgr alerts backtest`: the rules of a configuration over the stored health history, and when they would have fired.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dixmgr_activities::history::HistoryError;
 use dixmgr_activities::history::read::{Page, Period, Query, Step};
+use dixmgr_activities::history::{HistoryError, Place};
 use dixmgr_alerting::backtest::{PastFiring, PastLook, judge};
 use dixmgr_alerting::beyond;
 use dixmgr_alerting::channel::rfc3339;
@@ -34,7 +33,7 @@ const HOUR: u64 = 60 * MINUTE;
 ///
 /// # Errors
 /// The history cannot be read.
-pub(crate) fn run(config: &Config, history: &Path, since: Duration, json: bool) -> Result<(), WorkflowError> {
+pub(crate) fn run(config: &Config, history: &Place, since: Duration, json: bool) -> Result<(), WorkflowError> {
     let failed = |error: HistoryError| WorkflowError::Failed(error.to_string());
     let query = Query::open(history).map_err(failed)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -27,7 +27,7 @@ use crate::health::{Milestone, Progress};
 use crate::home::{Home, Identity};
 use crate::http::{self, Pages, Surfaces};
 use crate::live::{Author, Beginning, Live, Request, watcher};
-use crate::settings::{HISTORY, HistorySettings, Settings};
+use crate::settings::Settings;
 use crate::signals::{Signals, hangups};
 use crate::units::Units;
 use crate::{control, notify, pulse, reclaim, root, silences, worker};
@@ -287,9 +287,9 @@ impl Daemon {
 /// The health history. What keeps it from being written may pass and keeps no service from being watched, unless it is another
 /// file that has to be chosen.
 fn open_history(settings: &Settings, data: &DataDir, metrics: &Metrics) -> Result<Option<History>, RunError> {
-    let Some(HistorySettings { path, retention }) = &settings.history else { return Ok(None) };
-    let path = path.clone().unwrap_or_else(|| data.path().join(HISTORY));
-    match History::start(HistoryOptions { path, retention: *retention }, metrics) {
+    let Some(history) = &settings.history else { return Ok(None) };
+    let (place, retention) = (history.place(data.path()), history.retention);
+    match History::start(HistoryOptions { place, retention }, metrics) {
         Ok(history) => Ok(Some(history)),
         Err(error) if error.is_a_wrong_choice() => Err(RunError::History(error)),
         Err(error) => {

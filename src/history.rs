@@ -1,13 +1,18 @@
-//! `dixmgr history` and `dixmgr uptime`: the health history as text or JSON. The file is only read, also while a dixmgr writes it.
+//! `dixmgr history` and `dixmgr uptime`: the health history as text or JSON. It is only read, also while a dixmgr writes it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use dixmgr_activities::history::read::Query;
+use dixmgr_activities::history::{HistoryError, Place};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::api::{Incident, Uptime, fitting, of_service, uptimes};
-use crate::cli::{HistoryArgs, HistoryPlace, UptimeArgs};
+use crate::cli::{HistoryArgs, HistoryPlace, StoreArgs, UptimeArgs};
+use crate::config::FileSettings;
 use crate::data_dir::DataDir;
-use crate::settings::HISTORY;
+use crate::settings::HistorySettings;
 use crate::workflow::WorkflowError;
 use crate::workflow::output::Output;
 use crate::workflow::{table, text};
@@ -18,14 +23,13 @@ use crate::workflow::{table, text};
 /// The history cannot be read, or does not know the service.
 pub fn history(args: &HistoryArgs) -> Result<(), WorkflowError> {
     let query = open(&args.place)?;
-    let failed = |error: dixmgr_activities::history::HistoryError| WorkflowError::Failed(error.to_string());
     let found = of_service(&query, &args.service, args.since, fitting(args.since)).map_err(failed)?;
     let Some(found) = found else {
         return Err(WorkflowError::Wrong(format!("the history knows no service called {:?}", args.service)));
     };
     let mut out = Output::new(args.place.json);
     if out.is_json() {
-        out.value(&serde_json::to_value(&found).map_err(|error| WorkflowError::Failed(error.to_string()))?)?;
+        out.value(&as_json(&found)?)?;
         return out.flush();
     }
     if let Some(uptime) = &found.uptime {
@@ -49,31 +53,94 @@ pub fn history(args: &HistoryArgs) -> Result<(), WorkflowError> {
 /// # Errors
 /// The history cannot be read.
 pub fn uptime(args: &UptimeArgs) -> Result<(), WorkflowError> {
-    let found = uptimes(&open(&args.place)?, args.window).map_err(|error| WorkflowError::Failed(error.to_string()))?;
+    let place = place(&args.place.store, None, args.place.data_dir.as_deref())?;
+    if args.all_hosts && matches!(place, Place::File(_)) {
+        return Err(no_database());
+    }
+    let mut query = Query::open(&place).map_err(failed)?;
+    if args.all_hosts {
+        return uptime_of_all(&mut query, args);
+    }
+    let found = uptimes(&query, args.window).map_err(failed)?;
     let mut out = Output::new(args.place.json);
     if out.is_json() {
-        out.value(&serde_json::to_value(&found).map_err(|error| WorkflowError::Failed(error.to_string()))?)?;
+        out.value(&as_json(&found)?)?;
         return out.flush();
     }
     let head = [("SERVICE", true), ("UPTIME", false), ("UP", false), ("DOWN", false), ("UNKNOWN", false)];
-    let rows: Vec<[String; 5]> = found
-        .services
-        .iter()
-        .map(|one| {
-            let [up, down, unknown] = [one.up_seconds, one.down_seconds, one.unknown_seconds].map(length);
-            [one.service.clone(), percent(one.percent), up, down, unknown]
-        })
-        .collect();
+    let rows: Vec<[String; 5]> = found.services.iter().map(row).collect();
     for line in table::lines(head, &rows, out.width()) {
         out.line(&line)?;
     }
     out.flush()
 }
 
+/// One table of all hosts, each with its own dixmgr's word for it.
+fn uptime_of_all(query: &mut Query, args: &UptimeArgs) -> Result<(), WorkflowError> {
+    let mut out = Output::new(args.place.json);
+    let (mut rows, mut values) = (Vec::new(), Vec::new());
+    for host in query.hosts().map_err(failed)?.unwrap_or_default() {
+        query.turn_to(&host);
+        let found = uptimes(query, args.window).map_err(failed)?;
+        rows.extend(found.services.iter().map(|one| {
+            let [service, uptime, up, down, unknown] = row(one);
+            [host.clone(), service, uptime, up, down, unknown]
+        }));
+        let mut value = as_json(&found)?;
+        value["host"] = host.into();
+        values.push(value);
+    }
+    if out.is_json() {
+        out.value(&serde_json::json!({ "hosts": values }))?;
+        return out.flush();
+    }
+    let head =
+        [("HOST", true), ("SERVICE", true), ("UPTIME", false), ("UP", false), ("DOWN", false), ("UNKNOWN", false)];
+    for line in table::lines(head, &rows, out.width()) {
+        out.line(&line)?;
+    }
+    out.flush()
+}
+
+fn row(one: &Uptime) -> [String; 5] {
+    let [up, down, unknown] = [one.up_seconds, one.down_seconds, one.unknown_seconds].map(length);
+    [one.service.clone(), percent(one.percent), up, down, unknown]
+}
+
+/// Where the history is that flags, or else a configuration, name.
+///
+/// # Errors
+/// A host is named, and no database.
+pub(crate) fn place(
+    store: &StoreArgs,
+    file: Option<&FileSettings>,
+    data_dir: Option<&Path>,
+) -> Result<Place, WorkflowError> {
+    let of_file = FileSettings::default();
+    let mut file = file.unwrap_or(&of_file).clone();
+    file.history_host = store.host.clone().or(file.history_host);
+    let settings = HistorySettings::of(store.health_history_db.as_ref(), store.health_history_postgres.as_ref(), &file);
+    let place = settings.place(&DataDir::existing(data_dir));
+    if store.host.is_some() && matches!(place, Place::File(_)) {
+        return Err(no_database());
+    }
+    Ok(place)
+}
+
+fn no_database() -> WorkflowError {
+    WorkflowError::Wrong("a file has one host's history; name a database with -health-history-postgres".to_owned())
+}
+
 fn open(place: &HistoryPlace) -> Result<Query, WorkflowError> {
-    let path = place.health_history_db.clone();
-    let path = path.unwrap_or_else(|| DataDir::existing(place.data_dir.as_deref()).join(HISTORY));
-    Query::open(&path).map_err(|error| WorkflowError::Failed(error.to_string()))
+    Query::open(&self::place(&place.store, None, place.data_dir.as_deref())?).map_err(failed)
+}
+
+fn failed(error: HistoryError) -> WorkflowError {
+    WorkflowError::Failed(error.to_string())
+}
+
+fn as_json(value: &impl Serialize) -> Result<Value, WorkflowError> {
+    serde_json::to_value(value).map_err(|error| WorkflowError::Failed(error.to_string()))
 }
 
 fn section<T>(

@@ -1,9 +1,9 @@
 //! How the daemon itself runs: flags and environment over the file over the defaults, resolved once at start-up.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use dixmgr_activities::history::Retention;
+use dixmgr_activities::history::{Place, Postgres, Retention};
 use dixmgr_alerting::circuit_breaker::Settings as BreakerSettings;
 use dixmgr_model::Mode;
 
@@ -95,6 +95,8 @@ pub struct StatusSettings {
 pub struct HistorySettings {
     /// The file that was asked for; one in the data directory when absent.
     pub path: Option<PathBuf>,
+    /// The database instead of a file.
+    pub postgres: Option<Postgres>,
     /// How long what is kept.
     pub retention: Retention,
 }
@@ -130,9 +132,9 @@ impl Settings {
             metrics: args.metrics.then_some(listen),
             api: args.dynamic_config.then_some(api),
             dynamic_config: args.dynamic_config,
-            history: args
-                .health_history
-                .then(|| HistorySettings { path: args.health_history_db.clone(), retention: file.retention }),
+            history: args.health_history.then(|| {
+                HistorySettings::of(args.health_history_db.as_ref(), args.health_history_postgres.as_ref(), file)
+            }),
             metrics_namespace: pick(None, file.metrics_namespace.as_ref(), METRICS_NAMESPACE),
             synchronous: file.synchronous.unwrap_or(Synchronous::Full),
             listen: file.engine_listen.clone(),
@@ -155,6 +157,24 @@ impl Settings {
         match self.mode {
             Mode::Exec => EXEC_DATABASE,
             Mode::Watch => WATCH_DATABASE,
+        }
+    }
+}
+
+impl HistorySettings {
+    /// A file or a database that a flag names wins over the database that the file names.
+    pub(crate) fn of(path: Option<&PathBuf>, postgres: Option<&String>, file: &FileSettings) -> Self {
+        let address = postgres.or(file.history_postgres.as_ref()).filter(|_| path.is_none());
+        // Both were checked where they were read.
+        let postgres = address.and_then(|address| Postgres::new(address, file.history_host.as_deref()).ok());
+        Self { path: path.cloned(), postgres, retention: file.retention }
+    }
+
+    /// Where it is, for a data directory.
+    pub(crate) fn place(&self, data: &Path) -> Place {
+        match &self.postgres {
+            Some(postgres) => Place::Postgres(postgres.clone()),
+            None => Place::File(self.path.clone().unwrap_or_else(|| data.join(HISTORY))),
         }
     }
 }
@@ -203,6 +223,23 @@ mod tests {
         assert_eq!(from_flags.metrics, Some("127.0.0.1:9200".parse().unwrap()), "the address stays the file's");
         assert_eq!(settings(&["-exec", "-temporal-host="], &file).temporal_host, None);
         assert_eq!(settings(&["-exec", "-metrics=false"], &file).metrics, None);
+    }
+
+    #[test]
+    fn a_history_is_in_a_file_unless_a_database_is_named() {
+        let place = |args: &[&str], file: &FileSettings| settings(args, file).history.unwrap().place(Path::new("/d"));
+        let of = |address: &str, host| Place::Postgres(Postgres::new(address, host).unwrap());
+        let none = FileSettings::default();
+        assert_eq!(place(&["-exec"], &none), Place::File("/d/health.db".into()));
+        assert_eq!(place(&["-exec", "-health-history-postgres", "env:H"], &none), of("env:H", None));
+        let file = FileSettings {
+            history_postgres: Some("file:/h".to_owned()),
+            history_host: Some("web-1".to_owned()),
+            ..FileSettings::default()
+        };
+        assert_eq!(place(&["-exec"], &file), of("file:/h", Some("web-1")));
+        assert_eq!(place(&["-exec", "-health-history-postgres=env:H"], &file), of("env:H", Some("web-1")));
+        assert_eq!(place(&["-exec", "-health-history-db", "/h.db"], &file), Place::File("/h.db".into()));
     }
 
     #[test]

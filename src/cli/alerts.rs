@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::PlaceArgs;
+use super::{PlaceArgs, StoreArgs};
 
 /// What `dixmgr alerts -help` says after the flags.
 const AFTER_HELP: &str = "\
@@ -83,9 +83,9 @@ pub enum AlertAction {
         /// How far back.
         #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
         since: Duration,
-        /// The history [default: health.db in the data directory, -data-dir].
-        #[arg(long, value_name = "FILE", env = "DIXMGR_HEALTH_HISTORY_DB", hide_env_values = true)]
-        health_history_db: Option<PathBuf>,
+        /// The history; without it that of the configuration's `[history]`, else health.db in the data directory.
+        #[command(flatten)]
+        store: StoreArgs,
     },
     /// Send a message that is marked as a test over a channel of the configuration (-conf). No dixmgr has to run.
     Test {

@@ -125,6 +125,9 @@ pub struct RunArgs {
     /// File of that history [default: health.db in the data directory].
     #[arg(long, value_name = "FILE", env = "DIXMGR_HEALTH_HISTORY_DB", hide_env_values = true)]
     pub health_history_db: Option<PathBuf>,
+    /// Keep it in PostgreSQL instead, for many hosts: a connection string, or `env:NAME`, `file:/path`, `credential:NAME`.
+    #[arg(long, value_name = "REFERENCE", env = "DIXMGR_HEALTH_HISTORY_POSTGRES", hide_env_values = true)]
+    pub health_history_postgres: Option<String>,
     /// Serve the API and the status page, and follow changes of the configuration file.
     #[arg(long, env = "DIXMGR_DYNAMIC_CONFIG", default_value = "true", default_missing_value = "true", num_args = 0..=1,
           require_equals = true, value_name = "BOOL", value_parser = BoolishValueParser::new(), hide_env_values = true)]

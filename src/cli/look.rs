@@ -68,15 +68,29 @@ Keys:
 
 NO_COLOR=1 does without colours.";
 
+/// What the history is in.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// The file itself [default: health.db in the data directory].
+    #[arg(long, value_name = "FILE", env = "DIXMGR_HEALTH_HISTORY_DB", hide_env_values = true)]
+    pub health_history_db: Option<PathBuf>,
+    /// The database instead: a connection string without a password, or `env:NAME`, `file:/path`, `credential:NAME`.
+    #[arg(long, value_name = "REFERENCE", env = "DIXMGR_HEALTH_HISTORY_POSTGRES", hide_env_values = true)]
+    pub health_history_postgres: Option<String>,
+    /// Whose history, of those in the database [default: this machine's].
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+}
+
 /// Where the history is.
 #[derive(Debug, Args)]
 pub struct HistoryPlace {
     /// Data directory of the dixmgr that writes it [default: /var/lib/dixmgr, or ./dixmgr-data].
     #[arg(long, value_name = "DIR", env = "DIXMGR_DATA_DIR", hide_env_values = true)]
     pub data_dir: Option<PathBuf>,
-    /// The file itself [default: health.db in the data directory].
-    #[arg(long, value_name = "FILE", env = "DIXMGR_HEALTH_HISTORY_DB", hide_env_values = true)]
-    pub health_history_db: Option<PathBuf>,
+    /// The file, or the database.
+    #[command(flatten)]
+    pub store: StoreArgs,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -104,6 +118,9 @@ pub struct UptimeArgs {
     /// How far back.
     #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = window)]
     pub window: Duration,
+    /// Of all hosts that have a history in the database.
+    #[arg(long, conflicts_with = "host")]
+    pub all_hosts: bool,
     /// Where the history is.
     #[command(flatten)]
     pub place: HistoryPlace,

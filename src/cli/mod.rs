@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use dixmgr_activities::history::Postgres;
 use dixmgr_model::Mode;
 
 pub use alerts::{AlertAction, AlertsArgs, NoteArgs};
@@ -28,7 +29,7 @@ pub use args::{CheckArgs, CommandLine, DemoServerArgs, RunArgs, Sub};
 pub use breakers::{BreakerAction, BreakersArgs};
 pub use completion::{CompletionArgs, Shell, print as print_completion};
 pub use engine::{BackupArgs, EngineArgs, EngineCommand, ExportArgs, FileArgs};
-pub use look::{ApiArgs, HistoryArgs, HistoryPlace, StatusArgs, TopArgs, UptimeArgs};
+pub use look::{ApiArgs, HistoryArgs, HistoryPlace, StatusArgs, StoreArgs, TopArgs, UptimeArgs};
 pub use man::{ManArgs, write as write_man};
 pub use silences::{SilenceAction, SilencesArgs};
 pub use table::flags_table;
@@ -121,6 +122,9 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
         }
         Some(Sub::Alerts(alerts)) => {
             check_secret(alerts.place.api_key.as_deref())?;
+            if let AlertAction::Backtest { store, .. } = &alerts.action {
+                check_store(store)?;
+            }
             Ok(Invocation::Alerts(alerts))
         }
         Some(Sub::Status(status)) => {
@@ -131,8 +135,14 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
             check_secret(top.api.token.as_deref())?;
             Ok(Invocation::Top(top))
         }
-        Some(Sub::History(history)) => Ok(Invocation::History(history)),
-        Some(Sub::Uptime(uptime)) => Ok(Invocation::Uptime(uptime)),
+        Some(Sub::History(history)) => {
+            check_store(&history.place.store)?;
+            Ok(Invocation::History(history))
+        }
+        Some(Sub::Uptime(uptime)) => {
+            check_store(&uptime.place.store)?;
+            Ok(Invocation::Uptime(uptime))
+        }
         Some(Sub::Silences(silences)) => {
             check_secret(silences.place.api_key.as_deref())?;
             Ok(Invocation::Silences(silences))
@@ -157,6 +167,22 @@ fn check_secret(api_key: Option<&str>) -> Result<(), clap::Error> {
     Err(CommandLine::command().error(clap::error::ErrorKind::ValueValidation, text))
 }
 
+/// Checks what leads to a database, in the same way: it may hold a password.
+fn check_store(store: &StoreArgs) -> Result<(), clap::Error> {
+    check_postgres(store.health_history_postgres.as_deref(), store.host.as_deref())
+}
+
+fn check_postgres(address: Option<&str>, host: Option<&str>) -> Result<(), clap::Error> {
+    let wrong = |text: String| CommandLine::command().error(clap::error::ErrorKind::ValueValidation, text);
+    for (flag, address, host) in [("-health-history-postgres", address, None), ("-host", None, host)] {
+        if address.or(host).is_some() {
+            let checked = Postgres::new(address.unwrap_or("env:ANY"), host);
+            checked.map_err(|error| wrong(format!("{flag}: {error}\n")))?;
+        }
+    }
+    Ok(())
+}
+
 fn run_request(matches: &ArgMatches, args: RunArgs) -> Result<RunRequest, clap::Error> {
     let usage =
         |text: &str| CommandLine::command().error(clap::error::ErrorKind::MissingRequiredArgument, format!("{text}\n"));
@@ -164,6 +190,7 @@ fn run_request(matches: &ArgMatches, args: RunArgs) -> Result<RunRequest, clap::
     let Some(conf) = args.conf.clone() else {
         return Err(usage("a configuration is required: -conf FILE"));
     };
+    check_postgres(args.health_history_postgres.as_deref(), None)?;
     Ok(RunRequest { conf, mode, args })
 }
 

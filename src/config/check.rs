@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use dixmgr_activities::history::Postgres;
+
 /// What is wrong, and what to write instead.
 pub(super) type Wrong = (String, String);
 
@@ -181,6 +183,23 @@ pub(super) fn secret_reference(text: &str) -> Result<String, Wrong> {
     } else {
         // The text may be the secret: it is not repeated.
         wrong("is not a reference to a secret", "write \"env:NAME\", \"file:/path\" or \"credential:NAME\"")
+    }
+}
+
+/// What leads to a PostgreSQL database: a reference to a secret, or a connection string that holds none.
+pub(super) fn postgres(text: &str) -> Result<String, Wrong> {
+    match Postgres::new(text, None) {
+        Ok(_) => Ok(text.to_owned()),
+        // The text may be the secret: it is not repeated.
+        Err(error) => wrong("does not lead to a database", error.to_string()),
+    }
+}
+
+/// A host's name in such a database.
+pub(super) fn host(text: &str) -> Result<String, Wrong> {
+    match Postgres::new("env:ANY", Some(text)) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => wrong(format!("{text:?} cannot be a host's name"), error.to_string()),
     }
 }
 

@@ -89,6 +89,10 @@ pub struct FileSettings {
     pub api_hosts: Vec<String>,
     /// The public form of the status page.
     pub public_status: Option<StatusSettings>,
+    /// What leads to a database of health histories, instead of a file.
+    pub history_postgres: Option<String>,
+    /// Under which name this host is in it.
+    pub history_host: Option<String>,
     /// How long the health history is kept.
     pub retention: Retention,
     /// Whether circuit breakers are on.
@@ -224,6 +228,11 @@ impl FileSettings {
         }
         if let Some(table) = root.table("history") {
             settings.retention = retention(&table);
+            settings.history_postgres = value(table.parsed("postgres", check::postgres));
+            settings.history_host = value(table.parsed("host", check::host));
+            if settings.history_host.is_some() && !table.has("postgres") {
+                lacks(&table, "postgres", "a file is the history of one host; name a database, or leave `host` out");
+            }
             finish(table);
         }
         if let Some(table) = root.table("circuit_breaker") {

@@ -37,6 +37,7 @@ pub(super) fn needs_restart(started: &Settings, wanted: &Settings) -> Vec<String
         Some(shown) if shown.services.is_empty() => "public, all services".to_owned(),
         Some(shown) => format!("public, {}", shown.services.join(", ")),
     };
+    let history = |settings: &Settings| settings.history.as_ref().and_then(|history| history.postgres.clone());
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let named = |value: Option<String>| value.unwrap_or_default();
     let lower = |value: String| value.to_lowercase();
@@ -49,6 +50,8 @@ pub(super) fn needs_restart(started: &Settings, wanted: &Settings) -> Vec<String
             ("metrics.namespace", settings.metrics_namespace.clone()),
             ("api.listen", api(settings, |api| api.listen.to_string())),
             ("status", settings.api.as_ref().map(public).unwrap_or_default()),
+            ("history.postgres", named(history(settings).map(|own| own.address().to_owned()))),
+            ("history.host", named(history(settings).map(|own| own.host().to_owned()))),
             ("engine.synchronous", lower(format!("{:?}", settings.synchronous))),
             ("engine.listen", named(settings.listen.as_ref().map(|engine| engine.listen.to_string()))),
             ("log.format", named(settings.log_format.map(|format| lower(format!("{format:?}"))))),

@@ -18,12 +18,10 @@ use super::error::WorkflowError;
 use super::output::Output;
 use super::place::read_config;
 use super::{Session, table};
-use crate::backtest;
 use crate::cli::{AlertAction, AlertsArgs, NoteArgs};
-use crate::data_dir::DataDir;
 use crate::incidents::{self, ID_PREFIX, IncidentError};
-use crate::settings::HISTORY;
 use crate::silences::now;
+use crate::{backtest, history};
 
 /// Longest note.
 const MAX_NOTE: usize = 500;
@@ -39,10 +37,11 @@ pub async fn run(args: &AlertsArgs) -> Result<(), WorkflowError> {
     if let AlertAction::Test { channel } = &args.action {
         return test(args, channel).await;
     }
-    if let AlertAction::Backtest { rules, since, health_history_db } = &args.action {
-        let data_dir = || DataDir::existing(args.place.data_dir.as_deref()).join(HISTORY);
-        let history = health_history_db.clone().unwrap_or_else(data_dir);
-        return backtest::run(&read_config(rules)?, &history, *since, args.json);
+    if let AlertAction::Backtest { rules, since, store } = &args.action {
+        let config = read_config(rules)?;
+        let history = history::place(store, Some(&config.settings), args.place.data_dir.as_deref())?;
+        // Reading it waits, for a disk or a server, and there is nobody else to serve.
+        return tokio::task::block_in_place(|| backtest::run(&config, &history, *since, args.json));
     }
     let (mut session, home) = Session::open(&args.place, args.json).await?;
     let outcome = session.alerts(&args.action).await;

@@ -21,6 +21,7 @@ mod engine_file;
 mod engine_storm;
 mod exec;
 mod history;
+mod history_postgres;
 mod installed;
 mod life;
 mod live;

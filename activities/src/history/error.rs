@@ -43,6 +43,12 @@ pub enum HistoryError {
         /// What the system or the database said.
         detail: String,
     },
+    /// A database that cannot be used now: not reached, in use by another for this host, without a history, or of a later release.
+    #[error("cannot use the health history in PostgreSQL: {detail}")]
+    Database {
+        /// What is wrong, and what to do.
+        detail: String,
+    },
 }
 
 impl HistoryError {

@@ -117,10 +117,8 @@ fn cause(state: &ServiceState) -> &'static str {
     }
 }
 
-/// Whether an incident's first cause says less than what is seen afterwards.
-pub(super) fn is_passing(cause: &str) -> bool {
-    matches!(cause, "starting" | "stopping" | "restarting" | "unknown")
-}
+/// Causes that say less of an incident than what is seen afterwards.
+pub(super) const PASSING: [&str; 4] = ["starting", "stopping", "restarting", "unknown"];
 
 /// The name of an outcome, as in the serialised form.
 pub(crate) fn outcome(outcome: ActionOutcome) -> &'static str {

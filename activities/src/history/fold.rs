@@ -11,8 +11,8 @@ use dixmgr_model::Availability;
 /// Length of a minute.
 pub(super) const MINUTE: u64 = 60_000;
 
-/// A service's number in the file.
-pub(super) type ServiceId = i64;
+/// A service's number in this process; the store has its own.
+pub(super) type ServiceId = usize;
 
 /// What happened to a service within one minute, or is to be added to what is known of it.
 #[derive(Debug, Clone, PartialEq)]

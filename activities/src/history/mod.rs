@@ -1,23 +1,30 @@
-//! The health history: what happened to services, in a SQLite file that outlives dixmgr and that people may read with their own SQL.
+//! The health history: what happened to services, in a SQLite file or a PostgreSQL database that outlives dixmgr and that people may
+//! read with their own SQL.
 //!
 //! Whoever has something to tell calls [`History::record`], which never waits: a bounded queue leads to a thread of its own.
 //! That thread folds steady looks into minutes ([`fold`], pure), keeps incidents, and writes in batches ([`writer`], [`store`]); it
-//! throws away what is too old in small steps ([`retention`]). [`read`] answers questions, in this process and in others.
+//! throws away what is too old in small steps ([`retention`]). [`read`] answers questions, in this process and in others. All of
+//! them speak to [`database`], which is either store; only [`open`] and [`schema`], and [`postgres`], know which.
 //! What happened while no dixmgr looked is *unknown*, neither up nor down.
 
+mod database;
 mod error;
 pub(crate) mod event;
 mod fold;
+mod ids;
 mod open;
 mod past;
+mod place;
+mod postgres;
 pub mod read;
+mod reader;
 mod retention;
 mod rows;
 mod schema;
+mod session;
 mod store;
 mod writer;
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
@@ -25,25 +32,30 @@ use std::time::{Duration, Instant, SystemTime};
 use prometheus::{IntCounter, IntGauge, Opts};
 use tokio::sync::oneshot;
 
+use self::database::{Database, Fault};
 pub use self::error::HistoryError;
 pub use self::event::Act;
 pub(crate) use self::event::Event;
+pub use self::place::{Place, Postgres, PostgresError};
 pub use self::read::Reader;
 pub use self::retention::Retention;
+use self::writer::{Given, Writer};
 use crate::metrics::{Metrics, MetricsError};
 
 /// Events that may wait for the thread; further ones are lost, and counted.
 const QUEUE: usize = 32_768;
 /// Part of the queue that single samples may fill: changes of state are worth more.
 const QUEUE_FOR_SAMPLES: usize = QUEUE / 2;
+/// Memory for the thread's stack.
+const STACK: usize = 1 << 20;
 /// Longest time for the last batch.
 const LAST_BATCH: Duration = Duration::from_secs(1);
 
 /// Where the history is kept, and for how long.
 #[derive(Debug, Clone)]
 pub struct HistoryOptions {
-    /// The file.
-    pub path: PathBuf,
+    /// The file, or the database.
+    pub place: Place,
     /// How long what is kept.
     pub retention: Retention,
 }
@@ -59,7 +71,7 @@ struct Inner {
     sender: mpsc::Sender<Message>,
     waiting: Arc<AtomicUsize>,
     metrics: HistoryMetrics,
-    path: PathBuf,
+    place: Place,
     clock: Clock,
 }
 
@@ -119,23 +131,35 @@ impl Clock {
 }
 
 impl History {
-    /// Opens the file, takes up what the last dixmgr left, and starts the thread.
+    /// Opens the file, takes up what the last dixmgr left, and starts the thread. A database is opened by the thread: nothing waits
+    /// for one that is away.
     ///
     /// # Errors
     /// The file cannot be used.
     pub fn start(options: HistoryOptions, metrics: &Metrics) -> Result<Self, HistoryError> {
-        let HistoryOptions { path, retention } = options;
-        let unusable = |detail: String| HistoryError::Unusable { path: path.clone(), detail };
-        let opened = open::for_writing(&path)?;
-        let metrics = HistoryMetrics::register(metrics).map_err(|error| unusable(error.to_string()))?;
-        let (sender, receiver) = mpsc::channel();
+        let HistoryOptions { place, retention } = options;
+        let opened = match &place {
+            Place::File(path) => Some((path, open::for_writing(path)?)),
+            Place::Postgres(_) => None,
+        };
+        let metrics = HistoryMetrics::register(metrics).map_err(|error| place.unusable(error))?;
+        let (sender, messages) = mpsc::channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let clock = Clock::start();
-        let writer = writer::Writer::begin(opened, retention, receiver, Arc::clone(&waiting), metrics.clone(), clock)
-            .map_err(|error| error::explain(&path, &error))?;
-        let thread = std::thread::Builder::new().name("history".to_owned()).stack_size(512 << 10);
-        thread.spawn(move || writer.run()).map_err(|error| unusable(error.to_string()))?;
-        Ok(Self { inner: Arc::new(Inner { sender, waiting, metrics, path, clock }) })
+        let away = if let Place::Postgres(own) = &place { Some(own.clone()) } else { None };
+        let given = Given { away, retention, messages, waiting: Arc::clone(&waiting), metrics: metrics.clone(), clock };
+        let mut writer = Writer::new(given);
+        if let Some((path, opened)) = opened {
+            let taken_up = writer.take_up(Database::Sqlite(opened));
+            taken_up.map_err(|fault| match fault {
+                Fault::Sqlite(error) => error::explain(path, &error),
+                fault => place.unusable(fault),
+            })?;
+            metrics.writing.set(1);
+        }
+        let thread = std::thread::Builder::new().name("history".to_owned()).stack_size(STACK);
+        thread.spawn(move || writer.run()).map_err(|error| place.unusable(error))?;
+        Ok(Self { inner: Arc::new(Inner { sender, waiting, metrics, place, clock }) })
     }
 
     /// Tells the history. Never waits; what finds no room is lost and counted. Whether it was taken.
@@ -166,16 +190,10 @@ impl History {
         let _ = self.inner.sender.send(Message::Retention(retention));
     }
 
-    /// Reads the file.
+    /// Reads what it has.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::new(&self.inner.path)
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.inner.path
+        Reader::new(&self.inner.place)
     }
 
     /// Writes what waits, and notes that this end was orderly.

@@ -20,11 +20,12 @@ const READER_CACHE_KIB: i64 = 1024;
 /// What the log keeps on the disk after a checkpoint.
 const LOG_BYTES_KEPT: i64 = 8 << 20;
 
-/// The connection that writes, and the lock that keeps others from doing so.
+/// A connection, and the lock that keeps others from writing.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
-    pub(super) lock: File,
+    /// Absent where it is only read.
+    pub(super) _lock: Option<File>,
 }
 
 /// Opens the file for writing, and brings it to this release's schema.
@@ -46,7 +47,7 @@ pub(super) fn for_writing(path: &Path) -> Result<Opened, HistoryError> {
     let mut connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| explain(path, &error))?;
     prepare(&mut connection, path)?;
-    Ok(Opened { connection, lock })
+    Ok(Opened { connection, _lock: Some(lock) })
 }
 
 fn prepare(connection: &mut Connection, path: &Path) -> Result<(), HistoryError> {

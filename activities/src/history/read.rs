@@ -1,93 +1,83 @@
-//! Questions to the history. Each is bounded, reads one consistent state of the file, and never keeps the writer waiting.
+//! Questions to the history. Each is bounded, reads one consistent state, and never keeps the writer waiting.
 //! Times are milliseconds since the epoch.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use tokio::sync::Semaphore;
-
+use super::database::{Database, Fault, Row, Value};
 use super::error::{HistoryError, explain};
-use super::open;
+use super::place::Place;
+pub use super::reader::Reader;
 pub use super::rows::{Action, Change, Incident, Page, PastAlert, Period, Step, Uptime};
 use super::rows::{DAY, HOUR};
-use super::store::{self, signed, unsigned};
-
-/// Questions at a time, and connections kept for them.
-const AT_A_TIME: usize = 4;
-
-/// Asks without keeping the caller's thread. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Reader {
-    path: PathBuf,
-    idle: Arc<Mutex<Vec<Query>>>,
-    places: Arc<Semaphore>,
-}
+use super::store;
 
 /// A connection to ask on.
 #[derive(Debug)]
 pub struct Query {
-    connection: Connection,
-    path: PathBuf,
-}
-
-impl Reader {
-    /// A reader of the file at `path`, which need not be there yet.
-    #[must_use]
-    pub fn new(path: &Path) -> Self {
-        let places = Arc::new(Semaphore::new(AT_A_TIME));
-        Self { path: path.to_owned(), idle: Arc::default(), places }
-    }
-
-    /// Asks on a thread for such work, with a connection that is kept for the next question.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub async fn ask<T: Send + 'static>(
-        &self,
-        question: impl FnOnce(&Query) -> Result<T, HistoryError> + Send + 'static,
-    ) -> Result<T, HistoryError> {
-        let ended = || HistoryError::Unusable { path: self.path.clone(), detail: "dixmgr is ending".to_owned() };
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| ended())?;
-        let (idle, path) = (Arc::clone(&self.idle), self.path.clone());
-        let asked = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let query = kept.map_or_else(|| Query::open(&path), Ok)?;
-            let answer = question(&query)?;
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(query);
-            Ok(answer)
-        });
-        asked.await.map_err(|_| ended())?
-    }
+    database: Database,
+    place: Arc<Place>,
 }
 
 impl Query {
-    /// Opens the file for reading, also while a dixmgr writes it.
+    /// Opens a history for reading, also while a dixmgr writes it.
     ///
     /// # Errors
     /// It is not there, not a history, or cannot be read.
-    pub fn open(path: &Path) -> Result<Self, HistoryError> {
-        Ok(Self { connection: open::for_reading(path)?, path: path.to_owned() })
+    pub fn open(place: &Place) -> Result<Self, HistoryError> {
+        Self::open_shared(Arc::new(place.clone()))
+    }
+
+    pub(super) fn open_shared(place: Arc<Place>) -> Result<Self, HistoryError> {
+        Ok(Self { database: Database::for_reading(&place)?, place })
+    }
+
+    /// The hosts that have a history here; nothing for a file, which is one host's.
+    ///
+    /// # Errors
+    /// The history cannot be read.
+    pub fn hosts(&self) -> Result<Option<Vec<String>>, HistoryError> {
+        match &self.database {
+            Database::Sqlite(_) => Ok(None),
+            Database::Postgres(_) => {
+                self.all("SELECT DISTINCT host FROM sessions ORDER BY host", &[], |row| row.get(0)).map(Some)
+            }
+        }
+    }
+
+    /// Asks for the rows of another host from now on. A file has but one.
+    pub fn turn_to(&mut self, host: &str) {
+        if let Database::Postgres(session) = &mut self.database {
+            session.turn_to(host);
+        }
+    }
+
+    /// Whether it still can be asked.
+    pub(super) fn is_there(&self) -> bool {
+        self.database.is_there()
     }
 
     fn all<T>(
         &self,
         sql: &str,
-        values: &[&dyn rusqlite::ToSql],
-        read: fn(&Row<'_>) -> rusqlite::Result<T>,
+        values: &[Value<'_>],
+        read: fn(&Row<'_>) -> Result<T, Fault>,
     ) -> Result<Vec<T>, HistoryError> {
-        let rows =
-            || self.connection.prepare_cached(sql)?.query_map(values, read)?.collect::<rusqlite::Result<Vec<T>>>();
-        rows().map_err(|error| explain(&self.path, &error))
+        self.database.query(sql, values, read).map_err(|fault| self.explain(&fault))
+    }
+
+    fn explain(&self, fault: &Fault) -> HistoryError {
+        match (&*self.place, fault) {
+            (Place::File(path), Fault::Sqlite(error)) => explain(path, error),
+            (place, fault) => place.unusable(fault),
+        }
     }
 
     /// How far the roll-ups have come: what came later is not in [`Query::uptime`] and [`Query::periods`].
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The history cannot be read.
     pub fn counted_until(&self) -> Result<u64, HistoryError> {
-        let progress = store::progress(&self.connection).map_err(|error| explain(&self.path, &error))?;
+        let progress = store::progress(&self.database).map_err(|fault| self.explain(&fault))?;
         Ok(progress.minutes)
     }
 
@@ -95,9 +85,9 @@ impl Query {
     /// hours) to the last minute that is counted.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The history cannot be read.
     pub fn uptime(&self, from: u64) -> Result<Vec<Uptime>, HistoryError> {
-        let progress = store::progress(&self.connection).map_err(|error| explain(&self.path, &error))?;
+        let progress = store::progress(&self.database).map_err(|fault| self.explain(&fault))?;
         let until = progress.minutes;
         let step = if from + 2 * HOUR > until { 60_000 } else { HOUR };
         let from = from - from % step;
@@ -106,20 +96,18 @@ impl Query {
         let days_end = progress.days.max(first_day);
         let hours_end = progress.hours.max(from);
         let sql = "
-            SELECT s.name, s.first_seen, ifnull(sum(r.up_ms), 0), ifnull(sum(r.down_ms), 0) FROM services s LEFT JOIN (
+            SELECT s.name, s.first_seen, CAST(coalesce(sum(r.up_ms), 0) AS bigint),
+                CAST(coalesce(sum(r.down_ms), 0) AS bigint) FROM services s LEFT JOIN (
                 SELECT service_id, up_ms, down_ms FROM days WHERE start >= ?1 AND start < ?2
                 UNION ALL
                 SELECT service_id, up_ms, down_ms FROM hours
-                WHERE (start >= ?3 AND start < ?1) OR (start >= max(?2, ?3) AND start < ?4)
+                WHERE (start >= ?3 AND start < ?1) OR (start >= ?2 AND start >= ?3 AND start < ?4)
                 UNION ALL
-                SELECT service_id, up_ms, down_ms FROM minutes WHERE start >= max(?4, ?3)
-            ) r ON r.service_id = s.id GROUP BY s.id ORDER BY s.name";
-        let values = params![signed(first_day.max(from)), signed(days_end), signed(from), signed(hours_end)];
-        let read = |row: &Row<'_>| -> rusqlite::Result<(String, u64, u64, u64)> {
-            let number = |index| row.get(index).map(unsigned);
-            Ok((row.get(0)?, number(1)?, number(2)?, number(3)?))
-        };
-        let rows = self.all(sql, values, read)?;
+                SELECT service_id, up_ms, down_ms FROM minutes WHERE start >= ?4 AND start >= ?3
+            ) r ON r.service_id = s.id /*[WHERE s.host = :host]*/ GROUP BY s.id, s.name, s.first_seen ORDER BY s.name";
+        let values = [first_day.max(from), days_end, from, hours_end].map(Value::from);
+        let read = |row: &Row<'_>| Ok((row.get::<String>(0)?, row.time(1)?, row.time(2)?, row.time(3)?));
+        let rows = self.all(sql, &values, read)?;
         let uptimes = rows.into_iter().map(|(service, first_seen, up_ms, down_ms)| {
             let seen = until.saturating_sub(from.max(first_seen));
             let unknown_ms = seen.saturating_sub(up_ms + down_ms);
@@ -131,7 +119,7 @@ impl Query {
     /// The periods of one service that begin from `from` on and before `to`, the oldest first, at most `limit`.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The history cannot be read.
     pub fn periods(
         &self,
         service: &str,
@@ -142,24 +130,25 @@ impl Query {
     ) -> Result<Vec<Period>, HistoryError> {
         let sql = format!(
             "SELECT start, up_ms, down_ms, cpu_avg, cpu_max, memory_avg, memory_max, response_avg, response_max
-             FROM {} WHERE service_id = (SELECT id FROM services WHERE name = ?1) AND start >= ?2 AND start < ?3
+             FROM {} WHERE service_id = (SELECT id FROM services WHERE name = ?1 /*[AND host = :host]*/) AND start >= ?2 AND start < ?3
              ORDER BY start LIMIT ?4",
             step.table()
         );
-        self.all(&sql, params![service, signed(from), signed(to), limit], |row| period(row, 0))
+        self.all(&sql, &[service.into(), from.into(), to.into(), limit.into()], |row| period(row, 0))
     }
 
     /// The periods of all services from `from` on, service by service, each with its oldest first: what a page shows of all.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The history cannot be read.
     pub fn all_periods(&self, step: Step, from: u64) -> Result<Vec<(String, Vec<Period>)>, HistoryError> {
         let sql = format!(
             "SELECT s.name, r.start, r.up_ms, r.down_ms, r.cpu_avg, r.cpu_max, r.memory_avg, r.memory_max, r.response_avg,
-             r.response_max FROM {} r JOIN services s ON s.id = r.service_id WHERE r.start >= ?1 ORDER BY s.name, r.start",
+             r.response_max FROM {} r JOIN services s ON s.id = r.service_id
+             WHERE r.start >= ?1 /*[AND s.host = :host]*/ ORDER BY s.name, r.start",
             step.table()
         );
-        let rows = self.all(&sql, params![signed(from)], |row| Ok((row.get::<_, String>(0)?, period(row, 1)?)))?;
+        let rows = self.all(&sql, &[from.into()], |row| Ok((row.get::<String>(0)?, period(row, 1)?)))?;
         let mut grouped: Vec<(String, Vec<Period>)> = Vec::new();
         for (service, period) in rows {
             match grouped.last_mut() {
@@ -173,17 +162,18 @@ impl Query {
     /// Changes, the newest first.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The history cannot be read.
     pub fn changes(&self, page: &Page) -> Result<Vec<Change>, HistoryError> {
         self.all(
-            "SELECT id, at, availability, condition, phase, result, detail FROM health_events
-             WHERE (?1 IS NULL OR service_id = (SELECT id FROM services WHERE name = ?1)) AND id < ?2 AND at >= ?3
-             ORDER BY id DESC LIMIT ?4",
-            params![page.service, page.before.unwrap_or(i64::MAX), signed(page.since), page.limit],
+            "SELECT e.id, e.at, e.availability, e.condition, e.phase, e.result, e.detail
+             FROM health_events e JOIN services s ON s.id = e.service_id
+             WHERE (?1 IS NULL OR s.name = ?1) AND e.id < ?2 AND e.at >= ?3 /*[AND s.host = :host]*/
+             ORDER BY e.id DESC LIMIT ?4",
+            &page.values::<4>(),
             |row| {
                 Ok(Change {
                     id: row.get(0)?,
-                    at: row.get(1).map(unsigned)?,
+                    at: row.time(1)?,
                     availability: row.get(2)?,
                     condition: row.get(3)?,
                     phase: row.get(4)?,
@@ -197,23 +187,23 @@ impl Query {
     /// Incidents, the newest first. One that began before `since` and reaches into the time counts.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The history cannot be read.
     pub fn incidents(&self, page: &Page) -> Result<Vec<Incident>, HistoryError> {
         self.all(
             "SELECT i.id, s.name, i.started_at, i.ended_at, i.cause, i.detail, i.unknown_ms
              FROM incidents i JOIN services s ON s.id = i.service_id
-             WHERE (?1 IS NULL OR s.name = ?1) AND i.id < ?2 AND ifnull(i.ended_at, 9e18) >= ?3
-             AND (NOT ?5 OR i.ended_at IS NULL) ORDER BY i.id DESC LIMIT ?4",
-            params![page.service, page.before.unwrap_or(i64::MAX), signed(page.since), page.limit, page.open],
+             WHERE (?1 IS NULL OR s.name = ?1) AND i.id < ?2 AND coalesce(i.ended_at, 9223372036854775807) >= ?3
+             AND (NOT ?5 OR i.ended_at IS NULL) /*[AND s.host = :host]*/ ORDER BY i.id DESC LIMIT ?4",
+            &page.values::<5>(),
             |row| {
                 Ok(Incident {
                     id: row.get(0)?,
                     service: row.get(1)?,
-                    started_at: row.get(2).map(unsigned)?,
-                    ended_at: row.get::<_, Option<i64>>(3)?.map(unsigned),
+                    started_at: row.time(2)?,
+                    ended_at: row.time_if_any(3)?,
                     cause: row.get(4)?,
                     detail: row.get(5)?,
-                    unknown_ms: row.get(6).map(unsigned)?,
+                    unknown_ms: row.time(6)?,
                 })
             },
         )
@@ -222,18 +212,19 @@ impl Query {
     /// What dixmgr did, the newest first.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The history cannot be read.
     pub fn actions(&self, page: &Page) -> Result<Vec<Action>, HistoryError> {
         self.all(
             "SELECT a.id, s.name, a.at, a.verb, a.reason, a.outcome, a.detail
              FROM actions a JOIN services s ON s.id = a.service_id
-             WHERE (?1 IS NULL OR s.name = ?1) AND a.id < ?2 AND a.at >= ?3 ORDER BY a.id DESC LIMIT ?4",
-            params![page.service, page.before.unwrap_or(i64::MAX), signed(page.since), page.limit],
+             WHERE (?1 IS NULL OR s.name = ?1) AND a.id < ?2 AND a.at >= ?3 /*[AND s.host = :host]*/
+             ORDER BY a.id DESC LIMIT ?4",
+            &page.values::<4>(),
             |row| {
                 Ok(Action {
                     id: row.get(0)?,
                     service: row.get(1)?,
-                    at: row.get(2).map(unsigned)?,
+                    at: row.time(2)?,
                     verb: row.get(3)?,
                     reason: row.get(4)?,
                     outcome: row.get(5)?,
@@ -246,14 +237,14 @@ impl Query {
     /// Alerts, the newest first.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The history cannot be read.
     pub fn alerts(&self, page: &Page) -> Result<Vec<PastAlert>, HistoryError> {
         self.all(
             "SELECT a.id, s.name, a.fingerprint, a.kind, a.severity, a.fired_at, a.resolved_at
              FROM alerts a JOIN services s ON s.id = a.service_id
-             WHERE (?1 IS NULL OR s.name = ?1) AND a.id < ?2 AND ifnull(a.resolved_at, 9e18) >= ?3
-             AND (NOT ?5 OR a.resolved_at IS NULL) ORDER BY a.id DESC LIMIT ?4",
-            params![page.service, page.before.unwrap_or(i64::MAX), signed(page.since), page.limit, page.open],
+             WHERE (?1 IS NULL OR s.name = ?1) AND a.id < ?2 AND coalesce(a.resolved_at, 9223372036854775807) >= ?3
+             AND (NOT ?5 OR a.resolved_at IS NULL) /*[AND s.host = :host]*/ ORDER BY a.id DESC LIMIT ?4",
+            &page.values::<5>(),
             |row| {
                 Ok(PastAlert {
                     id: row.get(0)?,
@@ -261,8 +252,8 @@ impl Query {
                     fingerprint: row.get(2)?,
                     kind: row.get(3)?,
                     severity: row.get(4)?,
-                    fired_at: row.get(5).map(unsigned)?,
-                    resolved_at: row.get::<_, Option<i64>>(6)?.map(unsigned),
+                    fired_at: row.time(5)?,
+                    resolved_at: row.time_if_any(6)?,
                 })
             },
         )
@@ -271,22 +262,18 @@ impl Query {
     /// Whether the history knows a service of this name.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The history cannot be read.
     pub fn knows(&self, service: &str) -> Result<bool, HistoryError> {
-        let found = self
-            .connection
-            .query_row("SELECT 1 FROM services WHERE name = ?1", [service], |_| Ok(()))
-            .optional()
-            .map_err(|error| explain(&self.path, &error))?;
-        Ok(found.is_some())
+        let sql = "SELECT id FROM services WHERE name = ?1 /*[AND host = :host]*/";
+        Ok(!self.all(sql, &[service.into()], |row| row.get::<i64>(0))?.is_empty())
     }
 }
 
-fn period(row: &Row<'_>, from: usize) -> rusqlite::Result<Period> {
+fn period(row: &Row<'_>, from: usize) -> Result<Period, Fault> {
     Ok(Period {
-        start: row.get(from).map(unsigned)?,
-        up_ms: row.get(from + 1).map(unsigned)?,
-        down_ms: row.get(from + 2).map(unsigned)?,
+        start: row.time(from)?,
+        up_ms: row.time(from + 1)?,
+        down_ms: row.time(from + 2)?,
         cpu_avg: row.get(from + 3)?,
         cpu_max: row.get(from + 4)?,
         memory_avg: row.get(from + 5)?,
@@ -294,4 +281,18 @@ fn period(row: &Row<'_>, from: usize) -> rusqlite::Result<Period> {
         response_avg: row.get(from + 7)?,
         response_max: row.get(from + 8)?,
     })
+}
+
+impl Page {
+    /// The values of a statement that asks for a page: whose, before and since when, how many, and whether only what is open.
+    fn values<const N: usize>(&self) -> [Value<'_>; N] {
+        let all = [
+            Value::Name(self.service.as_deref()),
+            self.before.unwrap_or(i64::MAX).into(),
+            self.since.into(),
+            self.limit.into(),
+            Value::Bool(self.open),
+        ];
+        std::array::from_fn(|index| all[index])
+    }
 }

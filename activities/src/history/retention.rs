@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
-
-use super::store::signed;
+use super::database::{Database, Fault, Value};
 
 /// Rows that one step throws away.
 const STEP: u32 = 2000;
@@ -47,45 +45,46 @@ impl Default for Retention {
     }
 }
 
-/// One step. Whether there is more to be thrown away.
-pub(super) fn prune(connection: &Connection, retention: &Retention, now: u64) -> rusqlite::Result<bool> {
-    let before = |kept: Duration| signed(now.saturating_sub(super::event::millis(kept)));
-    let steps = [
-        // The last change of each service says how it was ever since.
-        (
-            "DELETE FROM health_events WHERE id IN (SELECT id FROM health_events e WHERE at < ?1
-             AND EXISTS (SELECT 1 FROM health_events n WHERE n.service_id = e.service_id AND n.at > e.at) LIMIT ?2)",
-            retention.events,
-        ),
-        (
-            "DELETE FROM minutes WHERE (start, service_id) IN
-             (SELECT start, service_id FROM minutes WHERE start < ?1 ORDER BY start LIMIT ?2)",
-            retention.minutes,
-        ),
-        (
-            "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE ended_at < ?1 LIMIT ?2)",
-            retention.incidents,
-        ),
-        ("DELETE FROM actions WHERE id IN (SELECT id FROM actions WHERE at < ?1 LIMIT ?2)", retention.actions),
-    ];
+/// One step, of one's own host. Whether there is more to be thrown away.
+pub(super) fn prune(database: &Database, retention: &Retention, now: u64) -> Result<bool, Fault> {
+    let before = |kept: Duration| Value::from(now.saturating_sub(super::event::millis(kept)));
     let mut more = false;
-    for (sql, kept) in steps {
-        more |= connection.prepare_cached(sql)?.execute(params![before(kept), STEP])? == STEP as usize;
+    for (sql, kept) in [
+        (EVENTS, retention.events),
+        (MINUTES, retention.minutes),
+        (INCIDENTS, retention.incidents),
+        (ACTIONS, retention.actions),
+        (HOURS, retention.hours),
+        (DAYS, retention.days),
+    ] {
+        more |= database.execute(sql, &[before(kept), STEP.into()])? == u64::from(STEP);
     }
-    // Few rows, found service by service.
-    for (table, kept) in [("hours", retention.hours), ("days", retention.days)] {
-        let sql = format!(
-            "DELETE FROM {table} WHERE (service_id, start) IN
-             (SELECT r.service_id, r.start FROM services s JOIN {table} r ON r.service_id = s.id AND r.start < ?1 LIMIT ?2)"
-        );
-        more |= connection.prepare_cached(&sql)?.execute(params![before(kept), STEP])? == STEP as usize;
-    }
-    let alerts = "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE resolved_at < ?1
-         AND id <= (SELECT max(id) FROM alerts) - ?3 LIMIT ?2)";
-    more |= connection.prepare_cached(alerts)?.execute(params![before(retention.alerts), STEP, ALERTS_KEPT])?
-        == STEP as usize;
-    let old_sessions = "DELETE FROM sessions WHERE alive_at < ?1 AND id < (SELECT max(id) - 1 FROM sessions)";
-    connection.prepare_cached(old_sessions)?.execute(params![before(retention.days)])?;
-    connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let values = [before(retention.alerts), STEP.into(), ALERTS_KEPT.into()];
+    more |= database.execute(ALERTS, &values)? == u64::from(STEP);
+    database.execute(SESSIONS, &[before(retention.days)])?;
+    database.shrink(PAGES)?;
     Ok(more)
 }
+
+/// The last change of each service says how it was ever since.
+const EVENTS: &str = "DELETE FROM health_events WHERE id IN (SELECT id FROM health_events e WHERE at < ?1
+     AND EXISTS (SELECT 1 FROM health_events n WHERE n.service_id = e.service_id AND n.at > e.at)
+     /*[AND service_id IN (SELECT id FROM services WHERE host = :host)]*/ LIMIT ?2)";
+const MINUTES: &str = "DELETE FROM minutes WHERE (start, service_id) IN (SELECT start, service_id FROM minutes
+     WHERE start < ?1 /*[AND service_id IN (SELECT id FROM services WHERE host = :host)]*/ ORDER BY start LIMIT ?2)";
+const INCIDENTS: &str = "DELETE FROM incidents WHERE id IN (SELECT id FROM incidents WHERE ended_at < ?1
+     /*[AND service_id IN (SELECT id FROM services WHERE host = :host)]*/ LIMIT ?2)";
+const ACTIONS: &str = "DELETE FROM actions WHERE id IN (SELECT id FROM actions WHERE at < ?1
+     /*[AND service_id IN (SELECT id FROM services WHERE host = :host)]*/ LIMIT ?2)";
+// Few rows, found service by service.
+const HOURS: &str = "DELETE FROM hours WHERE (service_id, start) IN (SELECT r.service_id, r.start
+     FROM services s JOIN hours r ON r.service_id = s.id AND r.start < ?1 /*[WHERE s.host = :host]*/ LIMIT ?2)";
+const DAYS: &str = "DELETE FROM days WHERE (service_id, start) IN (SELECT r.service_id, r.start
+     FROM services s JOIN days r ON r.service_id = s.id AND r.start < ?1 /*[WHERE s.host = :host]*/ LIMIT ?2)";
+const ALERTS: &str = "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE resolved_at < ?1
+     /*[AND service_id IN (SELECT id FROM services WHERE host = :host)]*/
+     AND id <= coalesce((SELECT id FROM alerts /*[WHERE service_id IN (SELECT id FROM services WHERE host = :host)]*/
+         ORDER BY id DESC LIMIT 1 OFFSET ?3), 0) LIMIT ?2)";
+/// The last session and this one tell what nobody saw.
+const SESSIONS: &str = "DELETE FROM sessions WHERE alive_at < ?1 /*[AND host = :host]*/ AND id NOT IN
+     (SELECT id FROM sessions /*[WHERE host = :host]*/ ORDER BY id DESC LIMIT 2)";

@@ -1,22 +1,23 @@
 //! The thread that writes: takes events, folds them, and commits in batches. When nothing can be written it goes on folding,
 //! keeps what it has for a while, and says what is lost.
 
+mod take;
+
 use std::collections::HashMap;
-use std::fs::File;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use dixmgr_model::Availability;
-use rusqlite::{Connection, params};
-
-use super::event::{self, Told, What};
+use super::database::{Database, Fault};
 use super::fold::{Fold, MINUTE, Minute, ServiceId};
-use super::open::Opened;
+use super::ids::Ids;
+use super::place::Postgres;
+use super::postgres::Session;
 use super::retention::{self, Retention};
-use super::store::{self, HealthRow, Progress, Write, signed, unsigned};
-use super::{Clock, Event, HistoryMetrics, Message};
+use super::store::{self, Now, Progress, Write};
+use super::{Clock, Event, HistoryMetrics, Message, session};
+use take::Service;
 
 /// Longest time between two notes that dixmgr is alive: that much before a crash is unknown.
 const ALIVE: Duration = Duration::from_secs(5);
@@ -26,6 +27,8 @@ const GATHER: Duration = Duration::from_millis(20);
 const BATCH: usize = 8192;
 /// Wait before rows that could not be written are tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// The longest wait, where each is twice the one before: a database that is away is not helped by being asked.
+const MAX_RETRY: Duration = Duration::from_secs(5);
 /// Rows kept while nothing can be written.
 const KEPT: usize = 20_000;
 /// Pause between two steps of throwing away, when there is more to be thrown away.
@@ -33,92 +36,108 @@ const PRUNE_PAUSE: Duration = Duration::from_millis(250);
 /// The same when there is not.
 const PRUNE_EVERY: Duration = Duration::from_mins(5);
 
+/// What the thread is given.
+pub(super) struct Given {
+    /// Where the database is; absent for a file, which is open from the start.
+    pub(super) away: Option<Postgres>,
+    pub(super) retention: Retention,
+    pub(super) messages: Receiver<Message>,
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) metrics: HistoryMetrics,
+    pub(super) clock: Clock,
+}
+
 /// The thread's state.
 pub(super) struct Writer {
-    connection: Connection,
-    /// Held for as long as the file is written.
-    _lock: File,
-    retention: Retention,
-    messages: Receiver<Message>,
-    waiting: Arc<AtomicUsize>,
-    metrics: HistoryMetrics,
-    clock: Clock,
-    session: i64,
-    services: HashMap<Arc<str>, Service>,
+    given: Given,
+    /// Absent while it is away.
+    database: Option<Database>,
+    /// When this life of dixmgr began.
+    started: u64,
+    /// Its number, once it has one.
+    session: Option<i64>,
+    ids: Ids,
+    services: HashMap<ServiceId, Service>,
     fold: Fold,
     /// Minutes that are complete, for when all of that time are.
     minutes: Vec<Minute>,
     progress: Progress,
     pending: Vec<Write>,
-    /// When the rows that could not be written are tried again.
+    /// Batches of this session that are committed.
+    batches: i64,
+    /// Rows of the batch of which nobody has said what became of it.
+    unsure: usize,
+    /// When the rows that could not be written are tried again, and how long was waited for that.
     retry_at: Option<Instant>,
+    retry_after: Duration,
     lost: u64,
     alive_at: Instant,
     prune_at: Instant,
 }
 
-/// A service of this session.
-#[derive(Debug)]
-struct Service {
-    id: ServiceId,
-    availability: Availability,
-    /// Cause of the incident that is open.
-    incident: Option<&'static str>,
-    /// Up to when the last session saw the incident that it left open.
-    blind_since: Option<u64>,
-}
-
 impl Writer {
-    /// Takes up what the last session left, and begins one.
-    pub(super) fn begin(
-        opened: Opened,
-        retention: Retention,
-        messages: Receiver<Message>,
-        waiting: Arc<AtomicUsize>,
-        metrics: HistoryMetrics,
-        clock: Clock,
-    ) -> rusqlite::Result<Self> {
-        let Opened { mut connection, lock } = opened;
-        recover(&mut connection)?;
-        let now = signed(clock.now());
-        let sql = "INSERT INTO sessions (started_at, alive_at, version) VALUES (?1, ?1, ?2)";
-        connection.execute(sql, params![now, env!("CARGO_PKG_VERSION")])?;
-        let session = connection.last_insert_rowid();
-        store::write(&mut connection, &[Write::MinutesUntil(clock.now())], session, clock.now(), Progress::default())?;
-        let progress = store::progress(&connection)?;
-        metrics.writing.set(1);
-        Ok(Self {
-            progress: store::roll_up(&mut connection, progress)?,
-            connection,
-            _lock: lock,
-            retention,
-            messages,
-            waiting,
-            metrics,
-            clock,
-            session,
+    /// Nothing written yet.
+    pub(super) fn new(given: Given) -> Self {
+        let started = given.clock.now();
+        Self {
+            given,
+            database: None,
+            started,
+            session: None,
+            ids: Ids::default(),
             services: HashMap::new(),
             fold: Fold::default(),
             minutes: Vec::new(),
+            progress: Progress { minutes: started, ..Progress::default() },
             pending: Vec::new(),
+            batches: 0,
+            unsure: 0,
             retry_at: None,
+            retry_after: RETRY,
             lost: 0,
             alive_at: Instant::now(),
             prune_at: Instant::now() + ALIVE,
-        })
+        }
+    }
+
+    /// Begins a session in a store, or goes on with it in one that was away.
+    pub(super) fn take_up(&mut self, mut database: Database) -> Result<(), Fault> {
+        self.ids.unsettle();
+        match self.session.map(|session| session::batches(&database, session)).transpose()?.flatten() {
+            // The answer was lost, not the batch.
+            Some(batches) if batches > self.batches => {
+                self.pending.drain(..self.unsure.min(self.pending.len()));
+                self.given.metrics.written.inc_by(self.unsure as u64);
+                self.batches = batches;
+            }
+            Some(_) => {}
+            None => {
+                self.session = Some(session::begin(&mut database, &mut self.ids, self.started)?);
+                self.batches = 0;
+            }
+        }
+        self.unsure = 0;
+        let stored = store::progress(&database)?;
+        let stored = store::roll_up(&mut database, stored)?;
+        self.progress = Progress { minutes: stored.minutes.max(self.progress.minutes), ..stored };
+        self.database = Some(database);
+        Ok(())
     }
 
     /// Works until it is told to close, or nobody can tell it anything any more.
     pub(super) fn run(mut self) {
+        if self.database.is_none() {
+            self.commit();
+        }
         loop {
             let patience = self.next_wake().saturating_duration_since(Instant::now());
-            match self.messages.recv_timeout(patience) {
+            match self.given.messages.recv_timeout(patience) {
                 Ok(Message::Close(done)) => {
                     self.close();
                     let _ = done.send(());
                     return;
                 }
-                Ok(Message::Retention(retention)) => self.retention = retention,
+                Ok(Message::Retention(retention)) => self.given.retention = retention,
                 Ok(Message::Event(event)) => {
                     if let Some(done) = self.take_batch(event) {
                         self.close();
@@ -134,8 +153,8 @@ impl Writer {
     }
 
     fn next_wake(&self) -> Instant {
-        let minute_end = self.clock.now() / MINUTE * MINUTE + MINUTE;
-        let to_minute = Duration::from_millis(minute_end.saturating_sub(self.clock.now()) + 50);
+        let minute_end = self.given.clock.now() / MINUTE * MINUTE + MINUTE;
+        let to_minute = Duration::from_millis(minute_end.saturating_sub(self.given.clock.now()) + 50);
         let wakes = [self.alive_at + ALIVE, self.prune_at, Instant::now() + to_minute];
         let soonest = wakes.into_iter().chain(self.retry_at).min();
         soonest.unwrap_or_else(Instant::now)
@@ -148,9 +167,9 @@ impl Writer {
             std::thread::sleep(GATHER);
         }
         for _ in 0..BATCH {
-            match self.messages.try_recv() {
+            match self.given.messages.try_recv() {
                 Ok(Message::Event(event)) => self.take(event),
-                Ok(Message::Retention(retention)) => self.retention = retention,
+                Ok(Message::Retention(retention)) => self.given.retention = retention,
                 Ok(Message::Close(done)) => return Some(done),
                 Err(TryRecvError::Empty | mpsc::TryRecvError::Disconnected) => break,
             }
@@ -163,12 +182,11 @@ impl Writer {
         let now = Instant::now();
         self.fold_minutes();
         let alive = now >= self.alive_at + ALIVE;
-        let may_write = self.retry_at.is_none_or(|at| now >= at);
-        if may_write && (alive || !self.pending.is_empty()) {
+        if self.may_write() && (alive || !self.pending.is_empty()) {
             self.commit();
         }
-        if now >= self.prune_at && self.retry_at.is_none() {
-            let more = retention::prune(&self.connection, &self.retention, self.clock.now());
+        if let (Some(database), None, true) = (&self.database, self.retry_at, now >= self.prune_at) {
+            let more = retention::prune(database, &self.given.retention, self.given.clock.now());
             let more = more.unwrap_or_else(|error| {
                 tracing::debug!(%error, "old rows of the health history stay for now");
                 false
@@ -177,9 +195,13 @@ impl Writer {
         }
     }
 
+    fn may_write(&self) -> bool {
+        self.retry_at.is_none_or(|at| Instant::now() >= at)
+    }
+
     /// Hands over the minutes that are over, all services' at once: a crash in between would count some twice.
     fn fold_minutes(&mut self) {
-        let now = self.clock.now();
+        let now = self.given.clock.now();
         let until = now / MINUTE * MINUTE;
         let over = until > self.progress.minutes;
         if over {
@@ -193,33 +215,33 @@ impl Writer {
                 self.minutes.push(minute);
             }
         }
-        if over {
-            self.pending.extend(self.minutes.drain(..).map(Write::Minute));
-            self.pending.push(Write::MinutesUntil(until));
+        if !over {
+            return;
         }
-        if over && self.commit() {
-            match store::roll_up(&mut self.connection, Progress { minutes: until, ..self.progress }) {
+        self.pending.extend(self.minutes.drain(..).map(Write::Minute));
+        self.pending.push(Write::MinutesUntil(until));
+        let written = self.may_write() && self.commit();
+        if let (true, Some(database)) = (written, &mut self.database) {
+            match store::roll_up(database, Progress { minutes: until, ..self.progress }) {
                 Ok(progress) => self.progress = progress,
                 Err(error) => tracing::debug!(%error, "hours of the health history are added up later"),
             }
         }
-        if over {
-            self.progress.minutes = self.progress.minutes.max(until);
-        }
+        self.progress.minutes = self.progress.minutes.max(until);
     }
 
     /// Writes what waits. Whether it could.
     fn commit(&mut self) -> bool {
         self.alive_at = Instant::now();
-        let written = store::write(&mut self.connection, &self.pending, self.session, self.clock.now(), self.progress);
-        match written {
+        match self.write() {
             Ok(()) => {
-                self.metrics.written.inc_by(self.pending.len() as u64);
+                self.given.metrics.written.inc_by(self.pending.len() as u64);
                 self.pending.clear();
                 self.pending.shrink_to(1024);
+                (self.unsure, self.batches, self.retry_after) = (0, self.batches + 1, RETRY);
+                self.given.metrics.writing.set(1);
                 if self.retry_at.take().is_some() {
                     let lost = std::mem::take(&mut self.lost);
-                    self.metrics.writing.set(1);
                     tracing::info!(lost, "the health history is written again");
                 }
                 true
@@ -231,185 +253,75 @@ impl Writer {
         }
     }
 
-    fn failed(&mut self, error: &rusqlite::Error) {
-        if self.retry_at.replace(Instant::now() + RETRY).is_none() {
-            self.metrics.writing.set(0);
+    fn write(&mut self) -> Result<(), Fault> {
+        if let (None, Some(place)) = (&self.database, &self.given.away) {
+            let session = Session::for_writing(place)?;
+            self.take_up(Database::Postgres(Box::new(session)))?;
+        }
+        let (Some(database), Some(session)) = (&mut self.database, self.session) else { return Err(Fault::NoHistory) };
+        self.ids.settle(database)?;
+        self.unsure = self.pending.len();
+        let now = Now { session, at: self.given.clock.now(), progress: self.progress };
+        store::write(database, &self.pending, &self.ids, now)
+    }
+
+    fn failed(&mut self, error: &Fault) {
+        if self.given.away.is_some() {
+            // Whatever is wrong with a connection, a new one is sure of itself.
+            self.database = None;
+        }
+        if self.retry_at.replace(Instant::now() + self.retry_after).is_none() {
+            self.given.metrics.writing.set(0);
             tracing::error!(
                 %error,
                 "the health history cannot be written: {error}; services are watched all the same, what happens to them \
                  is kept in memory for a while and then lost"
             );
         }
+        if self.given.away.is_some() {
+            self.retry_after = (self.retry_after * 2).min(MAX_RETRY);
+        }
         if self.pending.len() > KEPT {
             let lost = (self.pending.len() - KEPT) as u64;
             self.pending.truncate(KEPT);
             self.lost += lost;
-            self.metrics.lost.inc_by(lost);
+            self.given.metrics.lost.inc_by(lost);
         }
-    }
-
-    fn take(&mut self, event: Event) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        let Event { service: name, at, what } = event;
-        let id = match self.service(&name, at) {
-            Ok(service) => service.id,
-            Err(error) => {
-                self.metrics.lost.inc();
-                return self.failed(&error);
-            }
-        };
-        match what {
-            What::State(told) => self.take_state(&name, id, at, *told),
-            What::Used { cpu_percent, memory_bytes } => self.fold.used(id, cpu_percent, memory_bytes, at),
-            What::Answered(seconds) => self.fold.answered(id, seconds, at),
-            What::Acted(act) => {
-                let event::Act { verb, reason, outcome, detail } = *act;
-                self.pending.push(Write::Action { service: id, at, verb, reason, outcome, detail });
-            }
-            What::Fires(alarm) => {
-                let event::Alarm { fingerprint, kind, severity } = *alarm;
-                let (kind, severity) = (kind.name(), severity.name());
-                self.pending.push(Write::Fires { service: id, at, fingerprint, kind, severity });
-            }
-            What::Resolved { fingerprint } => self.pending.push(Write::Resolved { at, fingerprint }),
-            What::Forgotten => {
-                self.fold.forget(id, at);
-                self.services.remove(&name);
-                self.pending.push(Write::EndIncident { service: id, at });
-            }
-        }
-    }
-
-    fn take_state(&mut self, name: &Arc<str>, id: ServiceId, at: u64, told: Told) {
-        let Told { availability, condition, phase, result, invocation, detail, cause } = told;
-        let Some(service) = self.services.get_mut(name) else { return };
-        service.availability = availability;
-        self.fold.state(id, availability, at);
-        if let (Some(since), true) = (service.blind_since, availability != Availability::Unknown) {
-            service.blind_since = None;
-            let unknown_ms = at.saturating_sub(since);
-            self.pending.push(Write::BlindIncident { service: id, unknown_ms });
-        }
-        match (availability, service.incident) {
-            (Availability::Down, None) => {
-                service.incident = Some(cause);
-                let detail = explanation(&result, &detail);
-                self.pending.push(Write::OpenIncident { service: id, at, cause, detail });
-            }
-            (Availability::Down, Some(first)) if event::is_passing(first) && !event::is_passing(cause) => {
-                service.incident = Some(cause);
-                let detail = explanation(&result, &detail);
-                self.pending.push(Write::ExplainIncident { service: id, cause, detail });
-            }
-            (Availability::Up, Some(_)) => {
-                service.incident = None;
-                self.pending.push(Write::EndIncident { service: id, at });
-            }
-            _ => {}
-        }
-        let availability = availability.name();
-        let row = HealthRow { service: id, at, availability, condition, phase, result, invocation, detail };
-        self.pending.push(Write::Health(row));
-    }
-
-    /// A service of this session, with the incident that the last one may have left open.
-    fn service(&mut self, name: &Arc<str>, now: u64) -> rusqlite::Result<&mut Service> {
-        if !self.services.contains_key(name) {
-            let id = store::service_id(&self.connection, name, now)?;
-            let open: bool = self
-                .connection
-                .prepare_cached("SELECT EXISTS (SELECT 1 FROM incidents WHERE service_id = ?1 AND ended_at IS NULL)")?
-                .query_row([id], |row| row.get(0))?;
-            let before = "SELECT max(alive_at) FROM sessions WHERE id < ?1";
-            let alive: Option<i64> = self.connection.query_row(before, [self.session], |row| row.get(0))?;
-            let blind_since = alive.map(unsigned).filter(|_| open);
-            let incident = open.then_some("failed");
-            let service = Service { id, availability: Availability::Unknown, incident, blind_since };
-            self.services.insert(Arc::clone(name), service);
-        }
-        self.services.get_mut(name).ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
     /// The orderly end: all is written up to now, also of the minute that has begun.
     fn close(&mut self) {
-        let now = self.clock.now();
+        let now = self.given.clock.now();
         self.fold_minutes();
         self.fold.advance(now);
         let rest = std::mem::take(&mut self.fold).finish();
         self.pending.extend(rest.into_iter().chain(self.minutes.drain(..)).map(Write::Minute));
         self.pending.push(Write::MinutesUntil(now));
-        if self.commit() {
-            let ended = "UPDATE sessions SET ended_at = ?2, alive_at = ?2 WHERE id = ?1";
-            if let Err(error) = self.connection.execute(ended, params![self.session, signed(now)]) {
-                tracing::debug!(%error, "the end of this session is not in the health history");
-            }
+        if let (true, Some(database), Some(session)) = (self.commit(), &self.database, self.session)
+            && let Err(error) = session::end(database, session, now)
+        {
+            tracing::debug!(%error, "the end of this session is not in the health history");
         }
     }
 }
 
 #[cfg(test)]
 impl Writer {
+    /// Writes an event to a database that is gone before it can say so.
+    pub(super) fn lose_the_answer(&mut self, event: Event) {
+        self.take(event);
+        let (rows, batches) = (self.pending.clone(), self.batches);
+        assert!(self.write().is_ok(), "the database is there");
+        (self.pending, self.batches, self.database) = (rows, batches, None);
+    }
+
     /// What the thread does when an event comes, or nothing does, at a time of the test's choosing.
     pub(super) fn at(&mut self, clock: Clock, event: Option<Event>) {
-        self.clock = clock;
+        self.given.clock = clock;
         if let Some(event) = event {
             self.take(event);
         }
         self.alive_at = Instant::now().checked_sub(ALIVE).unwrap_or_else(Instant::now);
         self.take_due();
     }
-}
-
-/// Why a service is down, in words.
-fn explanation(result: &str, detail: &str) -> String {
-    match (result, detail) {
-        ("" | "success", detail) => detail.to_owned(),
-        (result, "") => result.to_owned(),
-        (result, detail) => format!("{result}: {detail}"),
-    }
-}
-
-/// What the last session had not folded into minutes when it was killed follows from the changes that it wrote.
-fn recover(connection: &mut Connection) -> rusqlite::Result<()> {
-    let progress = store::progress(connection)?;
-    let last = "SELECT id, alive_at FROM sessions ORDER BY id DESC LIMIT 1";
-    let mut last = connection.prepare(last)?;
-    let session = last.query_map([], |row| Ok((row.get(0)?, row.get(1).map(unsigned)?)))?.next().transpose()?;
-    drop(last);
-    let Some((session, alive_at)): Option<(i64, u64)> = session else { return Ok(()) };
-    if alive_at <= progress.minutes {
-        return Ok(());
-    }
-    let mut fold = Fold::default();
-    replay(connection, session, progress.minutes, &mut fold)?;
-    fold.advance(alive_at);
-    let mut writes: Vec<Write> = fold.take_done().into_iter().map(Write::Minute).collect();
-    writes.extend(fold.finish().into_iter().map(Write::Minute));
-    writes.push(Write::MinutesUntil(alive_at));
-    store::write(connection, &writes, session, alive_at, progress)
-}
-
-/// Feeds the changes of a session into a fold that begins at `from`.
-fn replay(connection: &Connection, session: i64, from: u64, fold: &mut Fold) -> rusqlite::Result<()> {
-    let begun: i64 =
-        connection.query_row("SELECT started_at FROM sessions WHERE id = ?1", [session], |row| row.get(0))?;
-    // Of each service the last change before, then all that followed.
-    let mut changes = connection.prepare(
-        "SELECT service_id, max(at, ?1), availability FROM (
-             SELECT service_id, at, availability, id FROM health_events WHERE at > ?1
-             UNION ALL
-             SELECT service_id, at, availability, max(id) FROM health_events
-             WHERE at <= ?1 AND at >= ?2 GROUP BY service_id
-         ) ORDER BY service_id, at, id",
-    )?;
-    let mut rows = changes.query(params![signed(from), begun])?;
-    while let Some(row) = rows.next()? {
-        let availability = match row.get_ref(2)?.as_str().unwrap_or_default() {
-            "up" => Availability::Up,
-            "down" => Availability::Down,
-            _ => Availability::Unknown,
-        };
-        fold.state(row.get(0)?, availability, unsigned(row.get(1)?));
-    }
-    Ok(())
 }

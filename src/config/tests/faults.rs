@@ -51,6 +51,22 @@ http = [{ url = "localhost", expected_status = 99 }]
 }
 
 #[test]
+fn a_database_is_named_without_its_password() {
+    let service = "[[service]]\nname = 'a'\nunit = 'a.service'\n";
+    let history = |lines: &str| format!("{service}[history]\n{lines}\n");
+    let open = "postgres://dixmgr:s3cret@db.example/history";
+    let found = faults(&history(&format!("postgres = '{open}'")), &SYSTEMD);
+    assert!(found[0].contains("history.postgres") && found[0].contains("file:/path"), "{found:?}");
+    assert!(!found[0].contains("s3cret"), "{found:?}");
+    one_fault(&history("postgres = 'mysql://db/x'"), &["history.postgres", "postgres://user@host"]);
+    one_fault(&history("host = 'web-1'"), &["history", "no `postgres`"]);
+    one_fault(&history("postgres = 'env:H'\nhost = \"it's\""), &["history.host", "letters, digits"]);
+    let settings = parse(&history("postgres = 'env:H'\nhost = 'web-1'")).unwrap().settings;
+    assert_eq!(settings.history_postgres.as_deref(), Some("env:H"));
+    assert_eq!(settings.history_host.as_deref(), Some("web-1"));
+}
+
+#[test]
 fn the_api_is_not_open_to_other_machines() {
     let service = "[[service]]\nname = 'a'\nunit = 'a.service'\n";
     one_fault(&format!("{service}[api]\nlisten = '0.0.0.0:9091'\n"), &["api.listen", "no token"]);

@@ -32,6 +32,8 @@ pub enum Component {
     Smtp,
     /// `prometheus` itself.
     Prometheus,
+    /// PostgreSQL: the server, what makes its data, and `psql`.
+    Postgres,
     /// `cargo deb`, which makes the Debian package, and dpkg.
     CargoDeb,
     /// `zsh`, `fish` and `groff`, for which there are completions and manual pages.
@@ -51,6 +53,7 @@ impl fmt::Display for Component {
             Self::Amtool => "amtool",
             Self::Smtp => "the SMTP server aiosmtpd",
             Self::Prometheus => "prometheus",
+            Self::Postgres => "PostgreSQL",
             Self::CargoDeb => "cargo deb and dpkg",
             Self::Shells => "zsh, fish and groff",
         })
@@ -82,6 +85,11 @@ impl Component {
                 (!path.exists()).then(|| format!("{} does not exist", path.display()))
             }
             Self::Prometheus => missing_programs(&["prometheus"]),
+            Self::Postgres => {
+                let lacking = ["postgres", "initdb", "psql"].map(|program| postgres_programs().join(program));
+                let lacking = lacking.iter().find(|path| !path.exists());
+                lacking.map(|path| format!("{} does not exist", path.display()))
+            }
             Self::CargoDeb => missing_programs(&["cargo-deb", "dpkg", "dpkg-deb"]),
             Self::Shells => missing_programs(&["zsh", "fish", "groff"]),
         }
@@ -133,6 +141,16 @@ pub fn node_program() -> PathBuf {
 #[must_use]
 pub fn typescript() -> PathBuf {
     cache().join("typescript")
+}
+
+/// Where Debian keeps the programs of PostgreSQL: the newest release that is there.
+#[must_use]
+pub fn postgres_programs() -> PathBuf {
+    let releases = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let number =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok());
+    let newest = releases.map(|release| release.path()).max_by_key(number);
+    newest.unwrap_or_else(|| "/usr/lib/postgresql/15".into()).join("bin")
 }
 
 /// Programs of the virtual environment that `tests/setup.sh` makes.
