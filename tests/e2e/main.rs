@@ -10,6 +10,7 @@ mod api;
 mod beyond;
 mod breakers;
 mod cluster;
+mod configure;
 mod dead_man;
 mod demo;
 mod dependencies;
