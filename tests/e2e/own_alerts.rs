@@ -1,12 +1,40 @@
 //! Alerts about dixmgr itself, told over its own channels.
 
-use dixmgr_testkit::{CountedUnit, HttpFixture, Reply, SystemdNamespace, eventually};
+use std::fs;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dixmgr_testkit::{CountedUnit, Daemon, HttpFixture, Namespace, Reply, SystemdNamespace, eventually};
 
 use crate::alerts::{await_messages, messages, told_to};
-use crate::support::{SOON, config, exec};
+use crate::support::{SOON, config, dixmgr, exec};
 
 /// What stands where an alert names its service.
 const OWN: &str = "dixmgr";
+/// Size of the data directory's file system.
+pub(crate) const ROOM: u64 = 128 << 20;
+/// What fills the disk.
+const BALLAST: &str = "ballast";
+const HOUR: u64 = 3_600_000;
+
+/// Gives a dixmgr that does not run yet a data directory on a small file system of its own, of which so much is used, and a
+/// memory of three days in which it grew to that from a third. The directory, as seen from outside.
+pub(crate) fn fill_disk(systemd: &SystemdNamespace, daemon: &Daemon, used: u64) -> PathBuf {
+    let inside = daemon.data_directory();
+    let options = format!("size={ROOM},mode=700");
+    fs::create_dir_all(&inside).expect("a directory");
+    let mount = ["-t", "tmpfs", "-o", &options, "tmpfs"];
+    let mounted = systemd.command_inside("mount".as_ref()).args(mount).arg(&inside).status().expect("mount");
+    assert!(mounted.success(), "{mounted}");
+    let directory = systemd.root().join(inside.strip_prefix("/").expect("a whole path"));
+    fs::write(directory.join(BALLAST), vec![0u8; usize::try_from(used).expect("a size")]).expect("ballast");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch").as_millis();
+    let now = u64::try_from(now).expect("a time");
+    let grown = |hour: u64| used / 3 + used * 2 / 3 * hour / 72;
+    let kept: Vec<_> = (0..72).map(|hour| (now - (72 - hour) * HOUR, grown(hour))).collect();
+    fs::write(directory.join("disk.json"), serde_json::json!({ "used": kept }).to_string()).expect("a memory");
+    directory
+}
 
 #[test]
 fn a_channel_that_fails_is_told_of_over_the_others() {
@@ -41,6 +69,28 @@ fn a_channel_that_fails_is_told_of_over_the_others() {
         let last = messages(&broken, "web").last().cloned();
         (last == Some(("resolved".to_owned(), "service_down".to_owned()))).then_some(())
     });
+}
+
+#[test]
+fn a_disk_that_fills_is_foretold_until_there_is_room_again() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    let receiver = HttpFixture::always(Reply::status(200));
+    systemd.install(&[CountedUnit::new("web.service")]);
+    let rule = "[[alerts.rule]]\nname = \"disk_forecast\"\nfor = \"0s\"\n";
+    let text = told_to(&receiver, "") + rule + &config(&["web.service"]);
+    let mut daemon = dixmgr(&systemd, "-exec", &text);
+    let directory = fill_disk(&systemd, &daemon, ROOM * 3 / 4);
+    daemon.start();
+    daemon.await_ready();
+    await_messages(&daemon, &receiver, OWN, &[("firing", "limit_ahead")]);
+    let body: serde_json::Value = serde_json::from_slice(&receiver.requests()[0].body).expect("JSON");
+    let alert = &body["alerts"][0];
+    assert_eq!(alert["labels"]["severity"], "warning");
+    let said = |name: &str| alert["annotations"][name].as_str().expect("a text").to_owned();
+    assert!(said("summary").starts_with("the disk of dixmgr's data is full in 3"), "{alert}");
+    assert!(said("description").starts_with("full on "), "{alert}");
+    fs::remove_file(directory.join(BALLAST)).expect("room again");
+    await_messages(&daemon, &receiver, OWN, &[("firing", "limit_ahead"), ("resolved", "limit_ahead")]);
 }
 
 #[test]
