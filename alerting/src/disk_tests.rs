@@ -1,4 +1,4 @@
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 use super::*;
 
 const GB: f64 = 1e9;

@@ -21,6 +21,7 @@ mod email;
 mod engine_file;
 mod engine_storm;
 mod exec;
+mod faults;
 mod history;
 mod installed;
 mod life;
