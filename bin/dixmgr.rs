@@ -12,7 +12,7 @@ use dixmgr::cli::{Invocation, RunRequest};
 use dixmgr::config::{self, ConfigError, LoadOptions, LogFormat};
 use dixmgr::settings::Settings;
 use dixmgr::workflow::{self, WorkflowError};
-use dixmgr::{breakers, cli, daemon, demo, engine, history, logging, status, top, tree};
+use dixmgr::{breakers, cli, configure, daemon, demo, engine, history, logging, status, top, tree};
 
 /// Gives memory back after the burst of a start, which the C library's allocator does not: half as much stays resident.
 #[global_allocator]
@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Invocation::Status(args) => return look(status::run(&args)),
         Invocation::Top(args) => return look(top::run(&args)),
         Invocation::Breakers(args) => return look(breakers::run(&args)),
+        Invocation::Config(args) => return look(configure::run(&args)),
         Invocation::Completion(args) => written(cli::print_completion(&args, std::io::stdout().lock())),
         Invocation::Man(args) => written(cli::write_man(&args)),
         Invocation::History(args) => return look(std::future::ready(history::history(&args))),

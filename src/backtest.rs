@@ -79,16 +79,15 @@ fn of_service(
             "down" => Some(1.0),
             _ => None,
         };
-        looks.push(PastLook { at: change.at, signal: Signal::Down, value });
+        let longest_gap = MISSED * if change.at < fine_from { HOUR } else { MINUTE };
+        looks.push(PastLook { at: change.at, signal: Signal::Down, value, longest_gap });
     }
     let periods = hours.iter().map(|hour| (hour, HOUR)).chain(minutes.iter().map(|minute| (minute, MINUTE)));
     periods.for_each(|(period, length)| looks.extend(of_period(period, length)));
     looks.extend(beyond(config, query, spec, from, now)?);
     looks.sort_by_key(|look| look.at);
     let restarts = query.restarts(&page)?;
-    // Hours lie further apart than minutes: what is coarse is judged as it is there.
-    let gap = if hours.is_empty() { MINUTE * MISSED } else { HOUR * MISSED };
-    Ok(judge(&config.alerts.policy, spec, &looks, &restarts, gap))
+    Ok(judge(&config.alerts.policy, spec, &looks, &restarts))
 }
 
 /// What was unusual, or ahead, at the end of each hour, by what was known then.
@@ -108,7 +107,7 @@ fn beyond(
     let judged = past.hours.iter().filter(|(start, _)| *start >= from);
     let looks = judged.flat_map(|(start, means)| {
         let signals = past.expected(*start, limit).signals(*means);
-        signals.map(|(signal, value)| PastLook { at: start + HOUR, signal, value })
+        signals.map(|(signal, value)| PastLook { at: start + HOUR, signal, value, longest_gap: MISSED * HOUR })
     });
     Ok(looks.collect())
 }
@@ -126,8 +125,9 @@ fn of_period(period: &Period, length: u64) -> impl Iterator<Item = PastLook> {
         (Signal::Memory, period.memory_avg),
         (Signal::ResponseTime, period.response_avg),
     ];
-    let at = period.start + length;
-    values.into_iter().filter(|(_, value)| value.is_some()).map(move |(signal, value)| PastLook { at, signal, value })
+    let (at, longest_gap) = (period.start + length, MISSED * length);
+    let known = values.into_iter().filter(|(_, value)| value.is_some());
+    known.map(move |(signal, value)| PastLook { at, signal, value, longest_gap })
 }
 
 fn print(out: &mut Output, config: &Config, found: &[(&str, PastFiring)], judged: usize) -> Result<(), WorkflowError> {

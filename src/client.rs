@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use dixmgr_activities::http::client_builder;
 use dixmgr_activities::secret;
-use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, IF_MATCH};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -24,6 +25,15 @@ pub(crate) struct ApiClient {
     client: reqwest::Client,
     base: url::Url,
     token: Option<SecretString>,
+}
+
+/// What is sent.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// Media type.
+    pub(crate) kind: &'static str,
+    /// Bytes.
+    pub(crate) body: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -82,11 +92,16 @@ impl ApiClient {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<T, WorkflowError> {
-        let mut url = self.url(path)?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        self.ask(Method::GET, url).await
+        self.ask(self.request(Method::GET, path, query)?).await
+    }
+
+    /// The same as text.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub(crate) async fn text(&self, path: &[&str], query: &[(&str, &str)]) -> Result<String, WorkflowError> {
+        let body = self.send(self.request(Method::GET, path, query)?).await?;
+        String::from_utf8(body).map_err(|error| otherwise(&error))
     }
 
     /// The answer to a POST to this path.
@@ -94,35 +109,71 @@ impl ApiClient {
     /// # Errors
     /// The API does not answer, or refuses.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, WorkflowError> {
-        self.ask(Method::POST, self.url(path)?).await
+        self.ask(self.request(Method::POST, path, &[])?).await
     }
 
-    fn url(&self, path: &[&str]) -> Result<url::Url, WorkflowError> {
+    /// The answer to a POST to this path, with this query and these contents, if revision `only_if` is in force.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub(crate) async fn send_to<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        contents: Option<Contents>,
+        only_if: Option<u64>,
+    ) -> Result<T, WorkflowError> {
+        let mut request = self.request(Method::POST, path, query)?;
+        if let Some(Contents { kind, body }) = contents {
+            request = request.header(CONTENT_TYPE, kind).body(body);
+        }
+        if let Some(revision) = only_if {
+            request = request.header(IF_MATCH, format!("\"{revision}\""));
+        }
+        self.ask(request).await
+    }
+
+    fn request(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<RequestBuilder, WorkflowError> {
         let mut url = self.base.clone();
         let segments = url.path_segments_mut();
         segments.map_err(|()| WorkflowError::Wrong("-address is not HOST:PORT".to_owned()))?.extend(path);
-        Ok(url)
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.client.request(method, url);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        })
     }
 
-    async fn ask<T: DeserializeOwned>(&self, method: Method, url: url::Url) -> Result<T, WorkflowError> {
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, WorkflowError> {
+        serde_json::from_slice(&self.send(request).await?).map_err(|error| otherwise(&error))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, WorkflowError> {
         let failed = |error: reqwest::Error| {
             let advice = "is dixmgr running, and is -address that of its API?";
             WorkflowError::Failed(format!("{}; {advice}", crate::worker::chain(&error)))
         };
-        let mut request = self.client.request(method, url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose_secret());
-        }
         let answer = request.send().await.map_err(failed)?;
-        let refused = !answer.status().is_success();
+        let status = answer.status();
         let body = answer.bytes().await.map_err(failed)?;
-        if refused {
+        if !status.is_success() {
             let body: Value = serde_json::from_slice(&body).unwrap_or_default();
             let why =
                 body.pointer("/error/message").and_then(Value::as_str).unwrap_or("the API refuses without a word");
-            return Err(WorkflowError::Failed(why.to_owned()));
+            let wrong = status == StatusCode::BAD_REQUEST;
+            return Err(if wrong {
+                WorkflowError::Wrong(why.to_owned())
+            } else {
+                WorkflowError::Failed(why.to_owned())
+            });
         }
-        serde_json::from_slice(&body)
-            .map_err(|error| WorkflowError::Failed(format!("the API answers something else than was asked: {error}")))
+        Ok(body.into())
     }
+}
+
+fn otherwise(error: &dyn std::fmt::Display) -> WorkflowError {
+    WorkflowError::Failed(format!("the API answers something else than was asked: {error}"))
 }

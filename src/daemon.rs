@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dixmgr_activities::activities::{Activities, ActivitiesOptions};
 use dixmgr_activities::breakers::{CircuitBreakers, GuardedManager};
+use dixmgr_activities::disk::Disk;
 use dixmgr_activities::history::{History, HistoryOptions};
 use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::in_force::InForce;
@@ -94,6 +95,8 @@ struct Daemon {
     board: Board,
     /// How they were.
     history: Option<History>,
+    /// How full the disk of the data directory is, and was.
+    disk: Disk,
     /// Tasks beside the worker: the HTTP surface, the watchdog.
     tasks: JoinSet<()>,
 }
@@ -114,6 +117,7 @@ impl Daemon {
         };
         let metrics = metrics(&settings)?;
         metrics.watch_disk(data.path().to_owned());
+        let disk = Disk::of(data.path(), silences::now());
         let units = Units::open(&settings, &data)?;
         let home = Home::open(&settings, data.path(), &metrics).await?;
         let progress = Progress::default();
@@ -145,6 +149,7 @@ impl Daemon {
                 live: live.clone(),
                 client: client_seen,
                 history: reader,
+                disk: disk.clone(),
                 breakers: breakers.clone(),
                 alerting: Arc::new(Alerting { id_prefix, started: silences::now() }),
             };
@@ -175,6 +180,7 @@ impl Daemon {
             pulse,
             board,
             history,
+            disk,
             tasks,
         })
     }
@@ -262,6 +268,7 @@ impl Daemon {
             http: self.http.clone(),
             board: self.board.clone(),
             history: self.history.clone(),
+            disk: self.disk.clone(),
             engine: self.pulse.clone(),
         });
         worker::options(&self.settings.task_queue, self.room, activities, &self.metrics, self.home.is_cluster())

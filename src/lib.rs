@@ -6,6 +6,7 @@
 pub mod breakers;
 pub mod cli;
 pub mod config;
+pub mod configure;
 pub mod daemon;
 pub mod demo;
 pub mod engine;

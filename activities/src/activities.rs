@@ -21,6 +21,7 @@ use crate::api::{
     WatchReport, WatchRequest, definitions,
 };
 use crate::breakers::CircuitBreakers;
+use crate::disk::Disk;
 use crate::error::{self, Failure};
 use crate::history::event::{bounded, outcome as outcome_name};
 use crate::history::{Act, History};
@@ -61,6 +62,8 @@ pub struct ActivitiesOptions {
     pub board: Board,
     /// Where how they were, and what was done, is kept; absent when it is switched off.
     pub history: Option<History>,
+    /// Where its data is, and how full that was.
+    pub disk: Disk,
     /// How long the engine took for a commit lately, or a cluster for an answer.
     pub engine: watch::Receiver<Option<Duration>>,
 }
@@ -117,6 +120,7 @@ impl Activities {
             in_force: options.in_force.clone(),
             board: options.board.clone(),
             metrics: options.metrics.clone(),
+            disk: options.disk.clone(),
             engine: options.engine.clone(),
         };
         let own = OwnWatch::new(sources);

@@ -58,6 +58,7 @@ fn activities(mode: Mode, outcome: Result<ActionOutcome, ManagerError>) -> (Acti
         breakers: crate::breakers::CircuitBreakers::default(),
         board: Board::default(),
         history: None,
+        disk: crate::disk::Disk::default(),
         engine: tokio::sync::watch::channel(None).1,
     };
     (Activities::new(options), manager)

@@ -7,6 +7,7 @@ pub mod activities;
 pub mod api;
 pub mod breakers;
 pub mod direct;
+pub mod disk;
 pub mod error;
 pub mod history;
 pub mod http;

@@ -16,7 +16,7 @@ pub trait UnitManager: Send + Sync + 'static {
     async fn track(&self, target: &TrackedUnit) -> Result<(), ManagerError>;
 
     /// States of many units in one exchange, in the order of `units`. A unit that does not exist is
-    /// [`dixmgr_model::UnitPhase::Missing`], not an error.
+    /// [`dixmgr_model::UnitPhase::Missing`], not an error. Of no units at all it is the question whether the manager answers.
     ///
     /// # Errors
     /// The manager cannot be reached.

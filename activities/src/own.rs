@@ -6,14 +6,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use dixmgr_alerting::disk::day_and_hour;
 use dixmgr_alerting::fold::{Active, AlertFold, SavedRule, Seen};
 use dixmgr_alerting::own;
-use dixmgr_model::{AlertChanges, AlertPolicy, KnownAlerts, Rule, ServiceSpec, Signal};
+use dixmgr_model::{AlertChanges, AlertKind, AlertPolicy, KnownAlerts, Rule, ServiceSpec, Signal};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::api::WatchOwnRequest;
+use crate::disk::Disk;
 use crate::history::event::millis;
 use crate::in_force::InForce;
 use crate::metrics::Metrics;
@@ -35,6 +37,8 @@ pub(crate) struct Sources {
     pub(crate) in_force: watch::Receiver<Arc<InForce>>,
     pub(crate) board: Board,
     pub(crate) metrics: Metrics,
+    /// Where its data is, and how full that was.
+    pub(crate) disk: Disk,
     /// How long the engine, or the cluster, took lately; absent when it had nothing to do.
     pub(crate) engine: watch::Receiver<Option<Duration>>,
 }
@@ -55,6 +59,8 @@ struct Own {
     active: Vec<Active>,
     /// When looking began: before that nothing is late.
     began: Instant,
+    /// When the disk is full, if it fills: milliseconds since the epoch.
+    disk_full_at: Option<u64>,
 }
 
 impl OwnWatch {
@@ -64,7 +70,16 @@ impl OwnWatch {
         let (policy, spec) = (own::policy(&in_force.alerts, &in_force.notifier.channels()), own::spec());
         let fold = AlertFold::new(&policy, &spec);
         sources.metrics.own_alerts().expect(fold.possible(&policy));
-        Self(Mutex::new(Own { sources, in_force, policy, spec, fold, active: Vec::new(), began: Instant::now() }))
+        Self(Mutex::new(Own {
+            sources,
+            in_force,
+            policy,
+            spec,
+            fold,
+            active: Vec::new(),
+            began: Instant::now(),
+            disk_full_at: None,
+        }))
     }
 
     /// Looks again and again until the alerts that fire are others than those that are known.
@@ -127,7 +142,8 @@ impl Own {
     /// One look. Whether there is something that a heartbeat should carry.
     fn look(&mut self) -> bool {
         let at = now();
-        let readings = Readings::take(&self.sources, self.began);
+        let readings = Readings::take(&self.sources, self.began, at);
+        self.disk_full_at = readings.disk_full_at(at);
         let looked = self.fold.look(
             &self.policy,
             millis(at),
@@ -159,10 +175,15 @@ impl Own {
         self.active = active;
     }
 
-    /// An alert about a channel says what went wrong there.
+    /// An alert about a channel says what went wrong there, and one about what is ahead, when that is.
     fn described(&self, mut changes: AlertChanges) -> AlertChanges {
         for raised in &mut changes.raised {
+            let ahead = || match raised.alert.kind {
+                AlertKind::LimitAhead => Some(format!("full on {}", day_and_hour(self.disk_full_at?)?)),
+                _ => None,
+            };
             let detail = raised.alert.labels.get(own::CHANNEL).and_then(|name| self.in_force.notifier.trouble(name));
+            let detail = detail.or_else(ahead);
             if let Some(detail) = detail {
                 raised.alert.annotations.entry("description".to_owned()).or_insert(detail);
             }
@@ -184,19 +205,28 @@ struct Readings {
     engine: Option<Duration>,
     /// In percent.
     disk_free: Option<f64>,
+    /// Hours.
+    disk_forecast: Option<f64>,
     /// Absent when nothing has to be looked at.
     look_delay: Option<Duration>,
 }
 
 impl Readings {
-    fn take(sources: &Sources, began: Instant) -> Self {
+    fn take(sources: &Sources, began: Instant, at: Duration) -> Self {
         let plan = Arc::clone(&sources.in_force.borrow().plan);
-        let last = now().saturating_sub(sources.board.last_look()).min(began.elapsed());
+        let last = at.saturating_sub(sources.board.last_look()).min(began.elapsed());
         Self {
             engine: *sources.engine.borrow(),
             disk_free: sources.metrics.disk_free_percent(),
+            disk_forecast: sources.disk.look(millis(at)),
             look_delay: plan.shortest_interval().map(|interval| last.saturating_sub(interval + SLACK)),
         }
+    }
+
+    /// When the disk is full, if it fills.
+    fn disk_full_at(&self, at: Duration) -> Option<u64> {
+        let left = Duration::try_from_secs_f64(self.disk_forecast? * 3600.0).ok()?;
+        at.checked_add(left).map(millis)
     }
 
     fn of(&self, notifier: &Notifier, rule: &Rule) -> Seen {
@@ -204,6 +234,7 @@ impl Readings {
             Signal::Undelivered => own::channel(rule).and_then(|channel| notifier.failures(channel)).map(f64::from),
             Signal::EngineLatency => self.engine.map(|took| took.as_secs_f64()),
             Signal::DiskFree => self.disk_free,
+            Signal::DiskForecast => self.disk_forecast,
             Signal::LookDelay => self.look_delay.map(|delay| delay.as_secs_f64()),
             _ => return Seen::Nothing,
         };

@@ -15,6 +15,8 @@ pub struct PastLook {
     pub signal: Signal,
     /// What it gave; nothing when it is not known.
     pub value: Option<f64>,
+    /// So many milliseconds before it may lie the look before of this signal: the rest of a longer time was not seen.
+    pub longest_gap: u64,
 }
 
 /// A time in which a rule would have fired.
@@ -33,22 +35,16 @@ pub struct PastFiring {
 }
 
 /// Judges what was seen of a service, in the order of time, by the rules that are for it. `restarts` are the moments at which it
-/// was started anew; a gap of more than `longest_gap` milliseconds between two looks is time in which nobody looked.
+/// was started anew.
 #[must_use]
-pub fn judge(
-    policy: &AlertPolicy,
-    spec: &ServiceSpec,
-    looks: &[PastLook],
-    restarts: &[u64],
-    longest_gap: u64,
-) -> Vec<PastFiring> {
+pub fn judge(policy: &AlertPolicy, spec: &ServiceSpec, looks: &[PastLook], restarts: &[u64]) -> Vec<PastFiring> {
     let mut fold = AlertFold::new(policy, spec);
     let mut firings: Vec<PastFiring> = Vec::new();
     for look in looks {
         fold.look(
             policy,
             look.at,
-            longest_gap,
+            look.longest_gap,
             |rule| seen(rule, look, restarts),
             |rule, reason, value| match reason {
                 RuleReason::Fired => firings.push(PastFiring {
@@ -111,7 +107,7 @@ mod tests {
             "labels": { "type": "database" }, "target": { "unit": "db.service" },
         });
         let spec: ServiceSpec = serde_json::from_value(spec).expect("a service");
-        let firings = judge(&policy, &spec, looks, restarts, 3 * MINUTE);
+        let firings = judge(&policy, &spec, looks, restarts);
         let minutes = |at: u64| (at - T) / MINUTE;
         firings.into_iter().map(|one| (one.rule, minutes(one.from), one.until.map(minutes))).collect()
     }
@@ -119,7 +115,12 @@ mod tests {
     fn looks(signal: Signal, values: impl IntoIterator<Item = (u64, f64)>) -> Vec<PastLook> {
         values
             .into_iter()
-            .map(|(minute, value)| PastLook { at: T + minute * MINUTE, signal, value: Some(value) })
+            .map(|(minute, value)| PastLook {
+                at: T + minute * MINUTE,
+                signal,
+                value: Some(value),
+                longest_gap: 3 * MINUTE,
+            })
             .collect()
     }
 
@@ -137,5 +138,16 @@ mod tests {
         let found = judged(&unit, &restarts);
         let wanted = [("service_down", 1, Some(2)), ("restart_loop", 4, Some(200)), ("service_down", 200, None)];
         assert_eq!(found, wanted.map(|(rule, from, until)| (rule.to_owned(), from, until)));
+    }
+
+    #[test]
+    fn what_is_looked_at_each_hour_is_judged_beside_what_is_looked_at_each_minute() {
+        // Four hours of it: `unusual_cpu` wants a part of that to have lasted.
+        let hourly = looks(Signal::CpuDeviation, (0..6).map(|hour| (hour * 60, if hour < 4 { 50.0 } else { 0.0 })));
+        let hourly = hourly.into_iter().map(|look| PastLook { longest_gap: 180 * MINUTE, ..look });
+        let mut all: Vec<PastLook> = looks(Signal::Cpu, (0..360).map(|minute| (minute, 10.0)));
+        all.extend(hourly);
+        all.sort_by_key(|look| look.at);
+        assert_eq!(judged(&all, &[]), [("unusual_cpu".to_owned(), 60, Some(240))]);
     }
 }

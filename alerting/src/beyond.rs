@@ -5,7 +5,7 @@
 use dixmgr_model::{AlertPolicy, Comparison, Rule, ServiceSpec, Signal};
 
 use crate::baseline::{Floor, HOUR, Usual, median, usual};
-use crate::forecast;
+use crate::forecast::{self, Course};
 
 /// How far back is looked.
 pub const HORIZON: u64 = 28 * DAY;
@@ -19,7 +19,7 @@ const MEMORY: Floor = Floor { absolute: 33_554_432.0, relative: 0.1 };
 const RESPONSE: Floor = Floor { absolute: 0.05, relative: 0.25 };
 const RESTARTS: f64 = 2.0;
 
-/// The signals that need a history.
+/// The signals that need a service's history.
 pub const SIGNALS: [Signal; 5] = [
     Signal::CpuDeviation,
     Signal::MemoryDeviation,
@@ -97,11 +97,25 @@ impl Past {
         Some(((count(0) - usual) / spread).max(0.0))
     }
 
+    /// How its memory has grown since it was last started, and where that leads; nothing while too little is known.
+    #[must_use]
+    pub fn memory_course(&self, at: u64, limit: f64) -> Option<Course> {
+        let known = self.hours.iter().filter(|(start, _)| start + HOUR <= at && start + HORIZON >= at);
+        let memory: Vec<_> = known.filter_map(|(start, means)| means.memory.map(|value| (*start, value))).collect();
+        let points = self.since_start(&memory, at);
+        let newest = points.len().saturating_sub(forecast::MOST_POINTS);
+        Some(Course { limit, line: forecast::line(&points, limit)?, points: points[newest..].to_vec() })
+    }
+
     /// Hours until its memory reaches the limit, as it has grown since it was last started.
     fn hours_left(&self, memory: &[(u64, f64)], at: u64, limit: f64) -> Option<f64> {
+        forecast::hours_until(&self.since_start(memory, at), limit)
+    }
+
+    /// Those of the values that were seen since it was last started.
+    fn since_start(&self, memory: &[(u64, f64)], at: u64) -> Vec<(u64, f64)> {
         let restarted = self.restarts.iter().rev().find(|restart| **restart <= at).copied().unwrap_or_default();
-        let since: Vec<_> = memory.iter().filter(|(start, _)| *start >= restarted).copied().collect();
-        forecast::hours_until(&since, limit)
+        memory.iter().filter(|(start, _)| *start >= restarted).copied().collect()
     }
 }
 
@@ -130,6 +144,12 @@ pub fn memory_limit(policy: &AlertPolicy, spec: &ServiceSpec) -> Option<f64> {
             && rule.services.selects(spec)
     };
     policy.rules.iter().filter(upper).map(|rule| rule.threshold).max_by(f64::total_cmp)
+}
+
+/// Whether a signal is of what is unusual, or ahead.
+#[must_use]
+pub fn is_beyond(signal: Signal) -> bool {
+    signal == Signal::DiskForecast || SIGNALS.contains(&signal)
 }
 
 /// Whether any rule needs a history.

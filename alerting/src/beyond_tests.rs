@@ -75,9 +75,14 @@ fn fired(past: &Past, from: u64) -> Vec<(String, u64)> {
     let mut looks = Vec::new();
     for (start, means) in past.hours.iter().filter(|(start, _)| *start >= MONDAY + from * HOUR) {
         let signals = past.expected(*start, limit).signals(*means);
-        looks.extend(signals.map(|(signal, value)| PastLook { at: start + HOUR, signal, value }));
+        looks.extend(signals.map(|(signal, value)| PastLook {
+            at: start + HOUR,
+            signal,
+            value,
+            longest_gap: 3 * HOUR,
+        }));
     }
-    let firings = judge(&policy, &spec, &looks, &[], 3 * HOUR);
+    let firings = judge(&policy, &spec, &looks, &[]);
     firings.into_iter().map(|firing| (firing.rule, (firing.from - MONDAY) / HOUR - from)).collect()
 }
 

@@ -31,7 +31,7 @@ use Signal as S;
 
 const NOW: Duration = Duration::ZERO;
 
-const ROWS: [Row; 21] = [
+const ROWS: [Row; 22] = [
     ("service_down", K::ServiceDown, S::Down, AtLeast, 1.0, NOW, Critical, "{{ service }} is down"),
     ("high_cpu", K::HighCpu, S::Cpu, Above, 80.0, MEASURED, Warning, CPU),
     ("high_cpu_critical", K::HighCpu, S::Cpu, Above, 95.0, MEASURED, Critical, CPU),
@@ -52,6 +52,7 @@ const ROWS: [Row; 21] = [
     ("engine_slow", K::EngineSlow, S::EngineLatency, Above, 1.0, MEASURED, Warning, SLOW),
     ("disk_filling", K::DiskFilling, S::DiskFree, Below, 10.0, MEASURED, Warning, FULL),
     ("disk_filling_critical", K::DiskFilling, S::DiskFree, Below, 5.0, MEASURED, Critical, FULL),
+    ("disk_forecast", K::LimitAhead, S::DiskForecast, Below, 48.0, LASTING, Warning, FULL_AHEAD),
     ("probes_behind", K::ProbesBehind, S::LookDelay, Above, 30.0, NOW, Critical, LATE),
 ];
 
@@ -65,6 +66,7 @@ const AHEAD: &str = "the memory of {{ service }} reaches its limit in {{ value }
 const UNDELIVERED: &str = "messages over {{ channel }} do not arrive";
 const SLOW: &str = "dixmgr's engine takes {{ value }} for what should take milliseconds";
 const FULL: &str = "the disk of dixmgr's data has {{ value }} left";
+const FULL_AHEAD: &str = "the disk of dixmgr's data is full in {{ value }} if it goes on like this";
 const LATE: &str = "dixmgr has looked at no service for {{ value }} longer than it should";
 const WAIT: &str = "{{ service }} still waits for what it needs";
 
@@ -76,8 +78,10 @@ pub fn rules() -> Vec<Rule> {
 
 /// The texts of a rule that has none of its own.
 #[must_use]
-pub fn annotations(kind: AlertKind) -> BTreeMap<String, String> {
-    let summary = ROWS.iter().find(|row| row.1 == kind).map_or("{{ service }}: {{ rule }} ({{ value }})", |row| row.7);
+pub fn annotations(kind: AlertKind, signal: Signal) -> BTreeMap<String, String> {
+    let of_both = ROWS.iter().find(|row| row.1 == kind && row.2 == signal);
+    let row = of_both.or_else(|| ROWS.iter().find(|row| row.1 == kind));
+    let summary = row.map_or("{{ service }}: {{ rule }} ({{ value }})", |row| row.7);
     let description = if kind == K::ServiceDown { "{{ detail }}{{ dependents }}" } else { "{{ detail }}" };
     let texts = [("summary", summary), ("description", description)];
     texts.map(|(name, text)| (name.to_owned(), text.to_owned())).into()
@@ -114,7 +118,7 @@ fn rule((name, kind, signal, comparison, threshold, hold, severity, _): Row) -> 
         window: RESTART_WINDOW,
         severity,
         labels: own_labels(signal),
-        annotations: annotations(kind),
+        annotations: annotations(kind, signal),
         services: Selector::default(),
         receivers: receivers(kind),
     }

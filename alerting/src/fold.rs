@@ -309,7 +309,7 @@ fn format_value(signal: Signal, value: f64) -> String {
         Signal::CpuDeviation | Signal::MemoryDeviation | Signal::ResponseTimeDeviation | Signal::RestartDeviation => {
             format!("{value:.1} times its usual spread")
         }
-        Signal::MemoryForecast => format!("{value:.1} h"),
+        Signal::MemoryForecast | Signal::DiskForecast => format!("{value:.1} h"),
         Signal::LookDelay => format!("{value:.0} s"),
         _ => format!("{value}"),
     }

@@ -6,18 +6,47 @@
 
 use crate::baseline::{HOUR, median};
 
-/// Points that a forecast needs, by the hour a day, and the most that it looks at: the newest.
+/// Points that a forecast needs: by the hour, a day.
 const LEAST_POINTS: usize = 24;
-const MOST_POINTS: usize = 96;
+/// The most that it looks at: the newest.
+pub const MOST_POINTS: usize = 96;
 /// Part of all pairs that have to grow.
 const AGREED: f64 = 0.9;
 /// Growth over all points that is worth a word, as a part of the limit.
 const WORTH: f64 = 0.05;
 
+/// Where what grows is led by its trend.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Line {
+    /// Time of its last point, in milliseconds since the epoch.
+    pub at: u64,
+    /// The trend's value there.
+    pub level: f64,
+    /// Growth in an hour; 0 when it does not grow.
+    pub slope: f64,
+}
+
+/// How something went, and where that leads: what a picture of a forecast shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    /// Time in milliseconds since the epoch, and value; the oldest first.
+    pub points: Vec<(u64, f64)>,
+    /// What it must not reach.
+    pub limit: f64,
+    /// Its trend.
+    pub line: Line,
+}
+
 /// Hours until `points` (means of hours since the last restart: time in milliseconds since the epoch, value; the oldest first) reach `limit` if they go on as they
 /// did: 0 when they have, infinite when they do not grow. `None` when too little is known.
 #[must_use]
 pub fn hours_until(points: &[(u64, f64)], limit: f64) -> Option<f64> {
+    line(points, limit).map(|line| line.hours_until(limit))
+}
+
+/// The trend of `points`, as for [`hours_until`]. `None` when too little is known.
+#[must_use]
+pub fn line(points: &[(u64, f64)], limit: f64) -> Option<Line> {
     let points: Vec<_> = points.iter().filter(|(_, value)| value.is_finite()).copied().collect();
     let points = &points[points.len().saturating_sub(MOST_POINTS)..];
     let (&(first, _), &(last, _)) = (points.first()?, points.last()?);
@@ -27,11 +56,25 @@ pub fn hours_until(points: &[(u64, f64)], limit: f64) -> Option<f64> {
     let (slope, agreed) = trend(points);
     let hours = |from: u64, to: u64| to.saturating_sub(from) as f64 / HOUR as f64;
     let level = median(&mut points.iter().map(|(at, value)| value + slope * hours(*at, last)).collect::<Vec<_>>());
-    if level >= limit {
-        return Some(0.0);
-    }
     let grows = agreed >= AGREED && slope * hours(first, last) >= limit * WORTH;
-    Some(if grows { (limit - level) / slope } else { f64::INFINITY })
+    Some(Line { at: last, level, slope: if grows { slope } else { 0.0 } })
+}
+
+impl Line {
+    /// Hours from its last point until it reaches `limit`: 0 when it has, infinite when it never does.
+    #[must_use]
+    pub fn hours_until(&self, limit: f64) -> f64 {
+        self.hours_from(self.level, limit)
+    }
+
+    /// The same, if `value` is what there is.
+    #[must_use]
+    pub fn hours_from(&self, value: f64, limit: f64) -> f64 {
+        if value >= limit {
+            return 0.0;
+        }
+        if self.slope > 0.0 { (limit - value) / self.slope } else { f64::INFINITY }
+    }
 }
 
 /// The median slope of all pairs, in units an hour, and the part of them that grows.

@@ -10,6 +10,7 @@ pub mod beyond;
 pub mod channel;
 pub mod circuit_breaker;
 pub mod defaults;
+pub mod disk;
 pub mod fold;
 pub mod forecast;
 pub mod group;

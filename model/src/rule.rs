@@ -49,6 +49,8 @@ pub enum Signal {
     EngineLatency,
     /// Of dixmgr itself: percent of the data directory's file system that are free.
     DiskFree,
+    /// Of dixmgr itself: hours until the data directory's file system is full, by its trend.
+    DiskForecast,
     /// Of dixmgr itself: seconds since a look at any service was due.
     LookDelay,
 }
@@ -115,7 +117,7 @@ pub const OWN_WORKFLOW: &str = "wf.own";
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Down,
         Self::Cpu,
         Self::Memory,
@@ -136,6 +138,7 @@ impl Signal {
         Self::Undelivered,
         Self::EngineLatency,
         Self::DiskFree,
+        Self::DiskForecast,
         Self::LookDelay,
     ];
 
@@ -163,6 +166,7 @@ impl Signal {
             Self::Undelivered => "undelivered",
             Self::EngineLatency => "engine_latency",
             Self::DiskFree => "disk_free",
+            Self::DiskForecast => "disk_forecast",
             Self::LookDelay => "look_delay",
         }
     }
@@ -176,7 +180,7 @@ impl Signal {
     /// Whether dixmgr looks at itself, and at no service.
     #[must_use]
     pub fn is_own(self) -> bool {
-        matches!(self, Self::Undelivered | Self::EngineLatency | Self::DiskFree | Self::LookDelay)
+        matches!(self, Self::Undelivered | Self::EngineLatency | Self::DiskFree | Self::DiskForecast | Self::LookDelay)
     }
 
     /// Whether a service can ever have a value of it.
@@ -195,7 +199,7 @@ impl Signal {
             Self::Stalled | Self::Peers => spec.probes.sync.is_some(),
             Self::Unhealthy | Self::ResponseTime | Self::ResponseTimeDeviation => !spec.probes.http.is_empty(),
             Self::DependencyWait => !spec.needs.is_empty(),
-            Self::Undelivered | Self::EngineLatency | Self::DiskFree | Self::LookDelay => {
+            Self::Undelivered | Self::EngineLatency | Self::DiskFree | Self::DiskForecast | Self::LookDelay => {
                 spec.workflow_id == OWN_WORKFLOW
             }
         }

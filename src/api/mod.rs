@@ -27,6 +27,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use dixmgr_activities::breakers::CircuitBreakers;
+use dixmgr_activities::disk::Disk;
 use dixmgr_activities::history::Reader;
 use dixmgr_activities::in_force::InForce;
 use dixmgr_activities::watch::board::Board;
@@ -68,6 +69,8 @@ pub(crate) struct Api {
     pub(crate) client: watch::Receiver<Option<Client>>,
     /// How services were; absent when no history is kept.
     pub(crate) history: Option<Reader>,
+    /// How full the disk of dixmgr's data is, and was.
+    pub(crate) disk: Disk,
     /// What is left alone for a while.
     pub(crate) breakers: CircuitBreakers,
     /// What there is to be said about alerting.

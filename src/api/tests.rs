@@ -72,6 +72,7 @@ fn served(home: &Home) -> Router {
         client: watch::channel(None).1,
         alerting: Arc::default(),
         history: None,
+        disk: dixmgr_activities::disk::Disk::default(),
         breakers: CircuitBreakers::default(),
     };
     router(api, None)

@@ -61,6 +61,8 @@ pub enum Sub {
     Silences(Box<super::SilencesArgs>),
     /// Look at circuit breakers, or close one by hand.
     Breakers(Box<super::BreakersArgs>),
+    /// Show the configuration in force, or change it.
+    Config(Box<super::ConfigArgs>),
     /// Print what bash, zsh or fish needs to complete this command line.
     Completion(super::CompletionArgs),
     /// Write these pages as manual pages into a directory; packages and `make install` do.

@@ -5,6 +5,7 @@ mod args;
 mod argv;
 mod breakers;
 mod completion;
+mod config;
 mod engine;
 mod look;
 mod man;
@@ -28,6 +29,7 @@ pub use alerts::{AlertAction, AlertsArgs, NoteArgs};
 pub use args::{CheckArgs, CommandLine, DemoServerArgs, RunArgs, Sub};
 pub use breakers::{BreakerAction, BreakersArgs};
 pub use completion::{CompletionArgs, Shell, print as print_completion};
+pub use config::{ConfigAction, ConfigArgs};
 pub use engine::{BackupArgs, EngineArgs, EngineCommand, ExportArgs, FileArgs};
 pub use look::{ApiArgs, HistoryArgs, HistoryPlace, StatusArgs, StoreArgs, TopArgs, UptimeArgs};
 pub use man::{ManArgs, write as write_man};
@@ -67,6 +69,8 @@ pub enum Invocation {
     Silences(Box<SilencesArgs>),
     /// Look at circuit breakers, or close one.
     Breakers(Box<BreakersArgs>),
+    /// Show the configuration in force, or change it.
+    Config(Box<ConfigArgs>),
     /// Print what a shell needs to complete our command line.
     Completion(CompletionArgs),
     /// Write the manual pages.
@@ -150,6 +154,10 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
         Some(Sub::Breakers(breakers)) => {
             check_secret(breakers.api.token.as_deref())?;
             Ok(Invocation::Breakers(breakers))
+        }
+        Some(Sub::Config(config)) => {
+            check_secret(config.api.token.as_deref())?;
+            Ok(Invocation::Config(config))
         }
         Some(Sub::Completion(completion)) => Ok(Invocation::Completion(completion)),
         Some(Sub::Man(man)) => Ok(Invocation::Man(man)),

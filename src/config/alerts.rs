@@ -117,7 +117,7 @@ pub(super) fn read(
     alerts.policy.maintenance = windows(&table);
     alerts.dead_man = table.table("dead_man").and_then(|table| dead_man(&table));
     if table.boolean("beyond_thresholds").is_some_and(|wanted| !wanted.value) {
-        alerts.policy.rules.retain(|rule| !beyond::SIGNALS.contains(&rule.signal));
+        alerts.policy.rules.retain(|rule| !beyond::is_beyond(rule.signal));
     }
     if !enabled {
         alerts.policy.rules.clear();

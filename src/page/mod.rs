@@ -2,11 +2,12 @@
 //! server-sent events. No build step, nothing from elsewhere, and a policy (CSP) that lets nothing else run.
 //!
 //! [`render`] turns what is known into markup, with [`svg`] for the pictures; [`past`] is what the history has for it, read anew now and
-//! then; [`alerts`] are those that fire, and what can be done about them; [`events`] tells browsers of changes. The public form (`[status] public`) is the same page of fewer services
+//! then; [`alerts`] are those that fire, and what can be done about them, with pictures of forecasts ([`forecast`]); [`events`] tells browsers of changes. The public form (`[status] public`) is the same page of fewer services
 //! with fewer words, under a path of its own.
 
 mod alerts;
 mod events;
+mod forecast;
 mod past;
 mod render;
 mod svg;

@@ -59,7 +59,7 @@ pub(super) fn document(content: &Content<'_>) -> String {
     }
     resting(&mut html, content);
     filter(&mut html, content);
-    html.push_str("<h2 id=\"services\" tabindex=\"-1\">Services</h2>");
+    html.push_str("<h2 id=\"services\" tabindex=\"-1\">Services</h2><div id=\"list\">");
     if content.cards.is_empty() {
         html.push_str("<p class=\"panel\">No service is like that.</p>");
     } else {
@@ -67,6 +67,7 @@ pub(super) fn document(content: &Content<'_>) -> String {
         content.cards.iter().for_each(|card| self::card(&mut html, card, content.public));
         html.push_str("</ul>");
     }
+    html.push_str("</div>");
     pages(&mut html, content);
     if !content.graph.is_empty() {
         let _ = write!(

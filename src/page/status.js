@@ -64,7 +64,7 @@
     }
     // Other services than a moment ago.
     const names = (root) => [...root.querySelectorAll("[data-service]")].map((card) => card.dataset.service).sort().join();
-    const [list, other] = [document, fresh].map((root) => root.querySelector(".cards"));
+    const [list, other] = [document, fresh].map((root) => root.querySelector("#list"));
     if (list && other && names(list) !== names(other)) list.replaceWith(other);
     filter();
   };

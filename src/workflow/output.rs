@@ -48,6 +48,12 @@ impl Output {
         Ok(writeln!(self.out, "{line}")?)
     }
 
+    /// A line of a document that may be read back: as it is, but for what a terminal might obey, and cut nowhere.
+    pub(crate) fn whole(&mut self, line: &str) -> Result<(), WorkflowError> {
+        let line = if self.width.is_some() { text::visible(line) } else { line.to_owned() };
+        Ok(writeln!(self.out, "{line}")?)
+    }
+
     /// JSON, and a line's end.
     pub(crate) fn value(&mut self, value: &Value) -> Result<(), WorkflowError> {
         Ok(writeln!(self.out, "{value:#}")?)

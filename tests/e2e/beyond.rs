@@ -16,7 +16,7 @@ const DAY: i64 = 24 * HOUR;
 /// Memory that a service which only sleeps never has.
 const USUAL: f64 = 600.0 * 1_048_576.0;
 /// Another, of which it was about to have too much.
-const LIMIT: f64 = 4096.0 * 1_048_576.0;
+pub(crate) const LIMIT: f64 = 4096.0 * 1_048_576.0;
 
 fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch");
@@ -24,7 +24,7 @@ fn now() -> i64 {
 }
 
 /// Four weeks in which `memory` was its mean, hour by hour, and a last half hour by the minute.
-fn remember(history: &Path, service: &str, memory: impl Fn(i64) -> f64, lately: f64) {
+pub(crate) fn remember(history: &Path, service: &str, memory: impl Fn(i64) -> f64, lately: f64) {
     let mut file = Connection::open(history).expect("the history");
     let begun = file.transaction().expect("a transaction");
     let id: i64 =

@@ -3,12 +3,14 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use dixmgr_testkit::{CountedUnit, Daemon, HttpFixture, Reply, SystemdNamespace, eventually, http_post};
+use dixmgr_testkit::{CountedUnit, Daemon, HttpFixture, Namespace, Reply, SystemdNamespace, eventually, http_post};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::alerts::{messages, told_to};
 use crate::described::Description;
-use crate::support::{BINARY, QUICK, SOON, assert_stays, await_health, dixmgr, service};
+use crate::dotidx::answer;
+use crate::support::{BINARY, QUICK, SOON, assert_starts, assert_stays, await_health, dixmgr, exec, service};
 
 /// The breaker of a target; nothing when there is none.
 fn breaker(daemon: &Daemon, target: &str) -> Option<Value> {
@@ -153,6 +155,92 @@ fn breaker_of_channel(daemon: &Daemon) -> String {
 fn told_of_the_end(receiver: &HttpFixture) -> bool {
     let told: Vec<String> = messages(receiver, "web").into_iter().map(|(status, _)| status).collect();
     told.last().is_some_and(|last| last == "resolved")
+}
+
+#[test]
+fn a_node_that_hangs_is_left_alone_and_found_to_be_back() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    systemd.install(&[CountedUnit::new("node.service")]);
+    systemd.start_units(&["node.service"]);
+    let rpc = HttpFixture::start(|request| answer(request, true));
+    let sync = format!(
+        "failure_threshold = 2\nsync = {{ endpoint = \"{}\", interval = \"200ms\", timeout = \"100ms\" }}",
+        rpc.url("/")
+    );
+    let breakers = "[circuit_breaker]\nfailures = 3\nopen_for = \"3s\"\ntrials = 2\n";
+    let config = format!("{breakers}{QUICK}{}", service("node.service", &sync));
+    let daemon = dixmgr(&systemd, "-watch", &config).started();
+    let target = format!("rpc:127.0.0.1:{}", rpc.port());
+    await_breaker(&daemon, &target, "closed");
+    let is = |state: &str| {
+        eventually(&format!("the node is {state}"), SOON, || {
+            daemon.api("/api/v1/services/node")?.1.contains(&format!("\"state\":\"{state}\"")).then_some(())
+        });
+    };
+    is("up");
+
+    rpc.set(|_| Reply::stall());
+    await_breaker(&daemon, &target, "open");
+    // It runs, and what it knows of the chain nobody can tell: it is not ready.
+    is("starting");
+    // A call or two are under way; of the seven that would be due, none is made.
+    let asked = rpc.requests().len();
+    assert_stays(&daemon, "it is left alone", || rpc.requests().len() <= asked + 2);
+
+    rpc.set(|request| answer(request, true));
+    await_breaker(&daemon, &target, "closed");
+    is("up");
+}
+
+/// Longest time until a unit manager that stands still is found to: two calls of ten seconds.
+const STANDSTILL: Duration = Duration::from_mins(1);
+
+#[test]
+fn a_unit_manager_that_stands_still_is_left_alone_and_nothing_is_decided_blindly() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    let units = ["dies.service", "lives.service"];
+    systemd.install(&units.map(CountedUnit::new));
+    let breakers = "[circuit_breaker]\nfailures = 2\nopen_for = \"3s\"\ntrials = 1\n";
+    let services = units.map(|unit| service(unit, "")).concat();
+    let daemon = exec(&systemd, &format!("{breakers}{QUICK}{services}"), &["dies", "lives"]);
+    await_breaker(&daemon, "unit-manager", "closed");
+    let victim = systemd.main_pid("dies.service");
+
+    let frozen = Frozen::process(systemd.init_pid());
+    systemd.kill_process(victim);
+    eventually(&format!("the unit manager is left alone; log:\n{}", daemon.log()), STANDSTILL, || {
+        (breaker(&daemon, "unit-manager")?["state"] == "open").then_some(())
+    });
+    let opened = daemon.metrics().get("dixmgr_circuit_breaker_opened_total", &[("target", "unit-manager")]);
+    assert_eq!(opened, Some(1.0));
+    assert_stays(&daemon, "nothing is done blindly", || units.iter().all(|unit| systemd.starts(unit) == 1));
+    eventually("dixmgr says that it is not ready", SOON, || (daemon.get("/readyz")?.0 == 503).then_some(()));
+
+    drop(frozen);
+    eventually("the unit manager is found to be back", STANDSTILL, || {
+        (breaker(&daemon, "unit-manager")?["state"] == "closed").then_some(())
+    });
+    assert_starts(&systemd, &daemon, "dies.service", 2);
+    assert_eq!(systemd.starts("lives.service"), 1, "who lived is left alone");
+    await_health(&daemon, "dies", true);
+}
+
+/// A process that stands still for as long as this lives.
+struct Frozen(Pid);
+
+impl Frozen {
+    fn process(pid: u32) -> Self {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, Signal::STOP).expect("it is there");
+        Self(pid)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // Also when the test fails: a namespace whose first process stands still does not end.
+        let _ = kill_process(self.0, Signal::CONT);
+    }
 }
 
 #[test]

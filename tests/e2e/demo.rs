@@ -1,15 +1,14 @@
 //! `conf/demo.toml`, which `make run` shows to newcomers: the story that its comments promise.
 
 use std::fs;
-use std::path::Path;
 
-use dixmgr_testkit::{Daemon, Namespace, ProcessNamespace, eventually, free_port};
+use dixmgr_testkit::{Daemon, Namespace, ProcessNamespace, eventually, free_port, package_directory};
 
 use crate::support::{BINARY, SOON, assert_stays, await_health, await_reason, dixmgr_direct};
 
 /// The file with this test's binary and port, and a worker that does not take twenty seconds to crash.
 fn story() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/demo.toml");
+    let path = package_directory().join("conf/demo.toml");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let port = free_port().to_string();
     let changes = [("${DIXMGR:-./bin/dixmgr}", BINARY), ("18080", &port), ("sleep 20", "sleep 3")];

@@ -32,7 +32,8 @@ impl Node {
     }
 }
 
-fn answer(request: &Request, synced: bool) -> Reply {
+/// What a Substrate node says to a call.
+pub(crate) fn answer(request: &Request, synced: bool) -> Reply {
     let call: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let (best, highest) = if synced { (1000, 1000) } else { (10, 1000) };
     let result = match call["method"].as_str() {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use dixmgr_testkit::{Component, EngineServer, free_port, http_get, python_program, require};
+use dixmgr_testkit::{Component, EngineServer, free_port, http_get, package_directory, python_program, require};
 use serde_json::Value;
 
 use crate::support::BINARY;
@@ -20,7 +20,7 @@ fn engine(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 fn script(name: &str) -> String {
-    format!("{}/tests/e2e/official/{name}", env!("CARGO_MANIFEST_DIR"))
+    package_directory().join("tests/e2e/official").join(name).display().to_string()
 }
 
 /// Runs a Python script to its end, and answers what it printed.

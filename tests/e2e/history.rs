@@ -7,7 +7,7 @@ use dixmgr_testkit::{CountedUnit, Daemon, Namespace, SystemdNamespace, eventuall
 use serde_json::Value;
 
 use crate::described;
-use crate::support::{BINARY, SOON, await_health, config, dixmgr};
+use crate::support::{BINARY, SOON, await_health, config, dixmgr, inside};
 
 fn get(daemon: &Daemon, path: &str) -> Value {
     let (status, body) = daemon.api(path).unwrap_or_else(|| panic!("no API; the log:\n{}", daemon.log()));
@@ -19,12 +19,6 @@ fn get(daemon: &Daemon, path: &str) -> Value {
 fn command(daemon: &Daemon, arguments: &[&str]) -> Output {
     let data = daemon.data_directory();
     Command::new(BINARY).args(arguments).arg("-data-dir").arg(data).output().unwrap()
-}
-
-/// Runs a command in the namespace.
-fn inside(systemd: &SystemdNamespace, arguments: &[&str]) {
-    let status = systemd.command_inside(arguments[0].as_ref()).args(&arguments[1..]).status().unwrap();
-    assert!(status.success(), "{arguments:?}: {status}");
 }
 
 fn said(output: &Output) -> String {

@@ -5,16 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dixmgr_testkit::{Component, require};
+use dixmgr_testkit::{Component, package_directory, require};
 use tempfile::TempDir;
 
 use crate::support::BINARY;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
 #[track_caller]
 fn run(command: &mut Command) -> String {
-    let output = command.current_dir(ROOT).output().expect("the program can be run");
+    let output = command.current_dir(package_directory()).output().expect("the program can be run");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {said}");
     said
@@ -79,7 +77,7 @@ fn the_unit_is_hardened() {
 /// The unit with a program that is there, in a directory of its own.
 fn verifiable() -> TempDir {
     let directory = TempDir::new().unwrap();
-    let unit = fs::read_to_string(Path::new(ROOT).join("conf/dixmgr.service")).unwrap();
+    let unit = fs::read_to_string(package_directory().join("conf/dixmgr.service")).unwrap();
     fs::write(directory.path().join("dixmgr.service"), unit.replace("/usr/bin/dixmgr", BINARY)).unwrap();
     directory
 }

@@ -1,12 +1,16 @@
 //! The status page in a real Chromium: what one sees when a real unit is killed, and that it can be read in every way it has to be.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use dixmgr_testkit::{
-    Browser, CountedUnit, Daemon, HttpFixture, Looks, Reply, SystemdNamespace, eventually, http_post, wait_until,
+    Browser, CountedUnit, Daemon, HttpFixture, Looks, Namespace, Reply, SystemdNamespace, eventually, http_post,
+    wait_until,
 };
 
-use crate::support::{SOON, dixmgr};
+use crate::beyond::{LIMIT, remember};
+use crate::own_alerts::{ROOM, fill_disk};
+use crate::support::{self, SOON, await_health, dixmgr};
 
 const DESK: Looks = Looks { width: 1200, height: 900, dark: false };
 const NIGHT: Looks = Looks { dark: true, ..DESK };
@@ -236,6 +240,98 @@ fn alerts_are_acknowledged_and_silenced_on_the_page() {
     for secret in ["acknowledge", "by ann", "data-alert", "method=\"post\""] {
         assert!(!public.contains(secret), "{secret} is on the public page");
     }
+}
+
+#[test]
+fn a_forecast_is_a_picture_on_the_page() {
+    let Some(browser) = Browser::start() else { return };
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    systemd.install(&[CountedUnit::new("leak.service")]);
+    systemd.start_units(&["leak.service"]);
+    let rules =
+        ["memory_forecast", "disk_forecast"].map(|name| format!("[[alerts.rule]]\nname = \"{name}\"\nfor = \"0s\"\n"));
+    let text = format!("[alerts]\ngroup_wait = \"0s\"\n{}{}", rules.concat(), support::config(&["leak.service"]));
+    // Where it has the same path inside and outside: SQLite follows links to the file itself.
+    let history = systemd.directory().join("health.db");
+    let mut daemon =
+        dixmgr(&systemd, "-watch", &text).arguments(&["-health-history-db", &history.display().to_string()]);
+    let _ = fill_disk(&systemd, &daemon, ROOM * 3 / 4);
+    daemon.start();
+    daemon.await_ready();
+    await_health(&daemon, "leak", true);
+    daemon.terminate();
+    // In five hours it will have all that it may have.
+    remember(&history, "leak", |ago| LIMIT - 10e6 * (ago as f64 + 5.0), LIMIT - 60e6);
+    daemon.start();
+    daemon.await_ready();
+    let world = World { systemd, daemon, browser, _http: HttpFixture::always(Reply::status(200)) };
+    let (browser, port) = (&world.browser, world.daemon.api_port());
+    browser.looks(DESK);
+    browser.open(port, "/");
+    for (service, said) in [("leak", "Memory of leak was"), ("dixmgr", "What the disk of dixmgr's data holds was")] {
+        let figure = format!("#alerts [data-of={service}] figure");
+        eventually(&format!("the picture of {service}; log:\n{}", world.daemon.log()), SOON, || {
+            let there = browser.run(&format!("return document.querySelector('{figure}') !== null"));
+            (there == true).then_some(())
+        });
+        let caption = world.text(&format!("{figure} figcaption"));
+        assert!(caption.starts_with(said) && caption.contains("the trend reaches the limit of"), "{caption}");
+        let drawn = browser.run(&format!(
+            "return [...document.querySelectorAll('{figure} path')].map(e => e.getAttribute('class')).join()"
+        ));
+        assert_eq!(drawn, "axis,limit,trend,line,reached");
+    }
+    // The trend ends where the limit is, and what is drawn is seen, in every light.
+    let meets = "const box = c => document.querySelector('#alerts [data-of=leak] .' + c).getBoundingClientRect();
+                 return Math.abs(box('trend').top - box('limit').top) < 3 && box('line').width > 100";
+    for (name, looks) in [("status-forecast", DESK), ("status-forecast-dark", NIGHT), ("status-forecast-phone", PHONE)]
+    {
+        browser.looks(looks);
+        assert_eq!(browser.run(meets), true, "{name}");
+        let wide = browser.run("return document.documentElement.scrollWidth").as_u64().unwrap();
+        assert!(wide <= u64::from(looks.width), "{name} is {wide} pixels wide");
+        browser.screenshot(name);
+    }
+    assert_eq!(browser.faults(), [""; 0], "scripts throw, or the policy refuses something");
+    let (_, page) = world.daemon.api("/").expect("an answer");
+    assert_eq!(page.matches("<figure class=\"forecast\">").count(), 2, "without JavaScript it is there too");
+    let (_, public) = world.daemon.api("/public").unwrap_or_default();
+    assert!(!public.contains("figure"), "the public is not told");
+}
+
+#[test]
+fn services_of_another_configuration_come_and_go_on_an_open_page() {
+    let Some(world) = World::start("-watch") else { return };
+    let (browser, daemon) = (&world.browser, &world.daemon);
+    browser.open(daemon.api_port(), "/");
+    eventually("the page is live", SOON, || (world.text("#live") == "live").then_some(()));
+    let _ = browser.run("window.stays = true");
+    world.systemd.install(&[CountedUnit::new("mail.service")]);
+    world.systemd.start_units(&["mail.service"]);
+    let before = fs::read_to_string(daemon.config_path()).expect("a file");
+    let mail = "[[service]]\nname = \"mail\"\nunit = \"mail.service\"\nneeds = [\"database\"]\n";
+    fs::write(daemon.config_path(), before.clone() + mail).expect("write");
+    eventually("its card is there, and it is up", SOON, || {
+        let card = "return document.querySelector('[data-service=mail] [data-part=word]')?.textContent ?? ''";
+        (browser.run(card) == "Up").then_some(())
+    });
+    let graph = || world.text("#graph").contains("mail");
+    eventually("banner and picture have it too", SOON, || {
+        (world.text("#banner").contains("All 6 services are up") && graph()).then_some(())
+    });
+    // What happens to it is shown at once, as of any other.
+    world.systemd.kill_unit("mail.service");
+    eventually("the page shows that it is down", SOON, || (world.word("mail") == "Down").then_some(()));
+    fs::write(daemon.config_path(), before).expect("write");
+    eventually("its card is gone", SOON, || {
+        let card = browser.run("return document.querySelector('[data-service=mail]') === null");
+        (card == true).then_some(())
+    });
+    eventually("from banner and picture too", SOON, || {
+        (world.text("#banner").contains("All 5 services are up") && !graph()).then_some(())
+    });
+    assert_eq!(browser.run("return window.stays"), true, "the page was loaded anew");
+    assert_eq!(browser.faults(), [""; 0], "scripts throw, or the policy refuses something");
 }
 
 /// Opens the form of the alert and says who does something, and why.

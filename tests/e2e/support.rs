@@ -130,3 +130,9 @@ fn field<'a>(entry: &'a serde_json::Value, name: &str) -> Option<&'a str> {
 pub(crate) fn await_state(systemd: &SystemdNamespace, unit: &str, state: &str) {
     eventually(&format!("{unit} is {state}"), SOON, || (systemd.property(unit, "ActiveState") == state).then_some(()));
 }
+
+/// Runs a command in the namespace.
+pub(crate) fn inside(systemd: &SystemdNamespace, arguments: &[&str]) {
+    let status = systemd.command_inside(arguments[0].as_ref()).args(&arguments[1..]).status().expect("run it");
+    assert!(status.success(), "{arguments:?}: {status}");
+}

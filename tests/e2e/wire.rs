@@ -2,11 +2,11 @@
 //! from the engine is what they get from Temporal's own server.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use dixmgr_testkit::{
-    Component, EngineServer, TemporalServer, node_program, python_program, require, temporal_command, typescript,
+    Component, EngineServer, TemporalServer, node_program, package_directory, python_program, require,
+    temporal_command, typescript,
 };
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub(crate) fn found_by(script: &str, address: &str) -> Value {
 
 /// Runs a Python script with these arguments and a file to write, and answers what it has written.
 pub(crate) fn found_with(mut python: Command, script: &str, arguments: &[&str]) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/official").join(script);
+    let script = package_directory().join("tests/e2e/official").join(script);
     let found = tempfile::NamedTempFile::new().expect("a temporary file");
     let output = python.arg(script).args(arguments).arg(found.path()).stdin(Stdio::null()).output();
     let output = output.expect("run Python");
@@ -84,7 +84,7 @@ pub(crate) fn no_difference_in(script: &'static str, options: &[&str]) {
 /// Runs the TypeScript workflows against a server, and answers what they found. They are copied to where the SDK is, because
 /// that is where their imports look for it.
 fn found_by_typescript(address: &str) -> Value {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/official/typescript");
+    let from = package_directory().join("tests/e2e/official/typescript");
     let beside = tempfile::tempdir_in(typescript()).expect("a directory beside the SDK");
     for file in ["driver.js", "workflows.js"] {
         fs::copy(from.join(file), beside.path().join(file)).expect("a copy");

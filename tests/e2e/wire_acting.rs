@@ -102,7 +102,7 @@ fn a_batch_goes_on_after_a_kill() {
         return;
     }
     (0..EXECUTIONS).for_each(|number| start(&address, &format!("many-{number}")));
-    let signal = "workflow signal --name s --query WorkflowType='T' --reason enough --rps 20 --yes";
+    let signal = "workflow signal --name s --query WorkflowType='T' --reason enough --rps 5 --yes";
     temporal(&address, &signal.split_whitespace().collect::<Vec<_>>()).expect("it begins");
     let job = json(&address, &["batch", "list"])[0]["jobId"].as_str().expect("an id").to_owned();
     let done = || {

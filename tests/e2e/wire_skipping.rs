@@ -1,9 +1,8 @@
 //! Tests of workflows as users write them: Temporal's Python test environment skips time on the engine.
 
-use std::path::Path;
 use std::process::Command;
 
-use dixmgr_testkit::{Component, python_program, require};
+use dixmgr_testkit::{Component, package_directory, python_program, require};
 use serde_json::json;
 
 use crate::support::BINARY;
@@ -15,7 +14,7 @@ fn the_python_test_environment_skips_time() {
     if !require(Component::Temporal) {
         return;
     }
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/temporal-test-server");
+    let program = package_directory().join("conf/temporal-test-server");
     let mut python = Command::new(python_program());
     python.env("DIXMGR", BINARY);
     let found = found_with(python, "skipping.py", &[&program.display().to_string()]);

@@ -10,8 +10,9 @@
 )]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use dixmgr_testkit::package_directory;
 use dixmgr_workflows::{
     AlertGroupWorkflow, AlertWorkflow, ClusterWorkflow, DependentWorkflow, InfrastructureWorkflow, NodeWorkflow,
     SilencesWorkflow,
@@ -20,7 +21,7 @@ use temporalio_client::WorkflowHistory;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 
 fn recorded() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories");
+    let directory = package_directory().join("tests/histories");
     let mut files: Vec<_> = fs::read_dir(directory)
         .expect("the directory of histories")
         .map(|entry| entry.expect("an entry").path())
@@ -59,7 +60,7 @@ async fn every_recorded_history_replays() {
 /// The test above could pass by looking at nothing: a history that these workflows would not write is refused.
 #[tokio::test]
 async fn a_foreign_history_does_not_replay() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/node-crash.json");
+    let file = package_directory().join("tests/histories/node-crash.json");
     let text = fs::read_to_string(file).expect("a history").replace("restart_unit", "stop_unit");
     let history = WorkflowHistory::from_json(text.as_bytes()).expect("a history in JSON");
     assert!(replayer().replay_workflow(history).await.is_err());

@@ -33,6 +33,7 @@ use prometheus::core::Collector;
 use prometheus::{Gauge, IntGaugeVec, Opts, Registry};
 
 use crate::breakers::BreakerMetrics;
+use crate::disk::Room;
 pub use alerts::{AlertMetrics, ChannelMetrics};
 pub use executions::{ActivityMetrics, ActivityStatus, ErrorType, WorkflowMetrics, WorkflowStatus};
 use executions::{ActivityVecs, WorkflowVecs};
@@ -214,7 +215,7 @@ impl Metrics {
 
     /// How much of the file system that is watched is free, in percent.
     pub(crate) fn disk_free_percent(&self) -> Option<f64> {
-        self.inner.data_dir.get().and_then(|path| own::free_percent(path))
+        self.inner.data_dir.get().and_then(|path| Room::of(path)).map(Room::free_percent)
     }
 
     /// The series of the watch itself.

@@ -24,14 +24,6 @@ pub(super) fn write(page: &mut Page, namespace: &str, data_dir: Option<&Path>) {
     }
 }
 
-/// How much of a file system is free for us, in percent of what is not the system's own.
-pub(super) fn free_percent(path: &Path) -> Option<f64> {
-    let disk = rustix::fs::statvfs(path).ok()?;
-    let used = disk.f_blocks.saturating_sub(disk.f_bfree);
-    let usable = used.saturating_add(disk.f_bavail);
-    (usable > 0).then(|| disk.f_bavail as f64 * 100.0 / usable as f64)
-}
-
 fn write_process(page: &mut Page, process: &Process) {
     let mut gauge = |name: &str, help: &str, value: u64| {
         Family::begin(page, &format!("process_{name}"), Kind::Gauge, help).integer("", value);

@@ -115,6 +115,10 @@ impl UnitManager for SystemdManager {
 
     async fn statuses(&self, units: &[String]) -> Result<Vec<UnitStatus>, ManagerError> {
         let session = self.shared.session().await?;
+        if units.is_empty() {
+            // Somebody wants to know whether systemd is there. That the bus is says nothing of a systemd that stands still.
+            session.ping().await?;
+        }
         Ok(self.shared.statuses(&session, units).await?)
     }
 

@@ -105,6 +105,11 @@ impl Session {
         self.call(path, PROPERTIES, "Get", &(interface, name)).await
     }
 
+    /// Asks something that costs nothing, so that it is known whether systemd itself answers.
+    pub(super) async fn ping(&self) -> Result<(), CallError> {
+        self.get(MANAGER_PATH, MANAGER, "Version").await.map(drop)
+    }
+
     /// Asks systemd to keep a oneshot in memory while we are connected.
     ///
     /// A unit that is not running and that nothing refers to is dropped at once, and with it its invocation and result: a

@@ -132,7 +132,7 @@ fn fresh(name: String, signal: Signal) -> Rule {
         window: defaults::RESTART_WINDOW,
         severity: Severity::Warning,
         labels: BTreeMap::new(),
-        annotations: defaults::annotations(kind),
+        annotations: defaults::annotations(kind, signal),
         services: Selector::default(),
         receivers: None,
     }
@@ -141,7 +141,7 @@ fn fresh(name: String, signal: Signal) -> Rule {
 /// What is trouble unless the rule says otherwise.
 fn comparison(signal: Signal) -> Comparison {
     match signal {
-        Signal::DiskFree | Signal::MemoryForecast => Comparison::Below,
+        Signal::DiskFree | Signal::MemoryForecast | Signal::DiskForecast => Comparison::Below,
         signal if signal.is_flag() || signal == Signal::Undelivered => Comparison::AtLeast,
         _ => Comparison::Above,
     }
@@ -163,7 +163,7 @@ fn kind_of(signal: Signal) -> AlertKind {
         Signal::CpuDeviation | Signal::MemoryDeviation | Signal::ResponseTimeDeviation | Signal::RestartDeviation => {
             AlertKind::Unusual
         }
-        Signal::MemoryForecast => AlertKind::LimitAhead,
+        Signal::MemoryForecast | Signal::DiskForecast => AlertKind::LimitAhead,
         Signal::Undelivered => AlertKind::NotificationFailed,
         Signal::EngineLatency => AlertKind::EngineSlow,
         Signal::DiskFree => AlertKind::DiskFilling,

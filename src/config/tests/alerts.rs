@@ -43,7 +43,7 @@ password = 'env:P'
 #[test]
 fn without_a_word_the_default_rules_are_told_to_the_log() {
     let usual = alerts("");
-    assert_eq!(usual.policy.rules.len(), 21);
+    assert_eq!(usual.policy.rules.len(), 22);
     assert_eq!(told(&usual), [("log", 0)]);
     assert_eq!(usual.policy.delivery.group_wait, Duration::from_secs(10));
     assert_eq!(alerts("[alerts]\nenabled = false\n").policy.rules, []);
@@ -365,7 +365,14 @@ fn what_is_beyond_thresholds_is_switched_off_by_one_key() {
             found.policy.rules.iter().filter(|rule| matches!(rule.kind, AlertKind::Unusual | AlertKind::LimitAhead));
         rules.map(|rule| rule.name.clone()).collect::<Vec<_>>()
     };
-    let usual = ["unusual_cpu", "unusual_memory", "unusual_response_time", "unusual_restarts", "memory_forecast"];
+    let usual = [
+        "unusual_cpu",
+        "unusual_memory",
+        "unusual_response_time",
+        "unusual_restarts",
+        "memory_forecast",
+        "disk_forecast",
+    ];
     assert_eq!(unusual(&alerts("")), usual);
     assert_eq!(unusual(&alerts("[alerts]\nbeyond_thresholds = false\n")), [""; 0]);
     let found = alerts("[[alerts.rule]]\nname = 'memory_forecast'\nthreshold = 6\n");

@@ -4,12 +4,14 @@
 //! second for all readers together, never twice at a time, and a page does not wait for long: it shows what was last known.
 
 mod act;
+mod courses;
 mod show;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dixmgr_alerting::forecast::Course;
 use dixmgr_alerting::group::Group;
 use dixmgr_alerting::incident::Incident;
 use dixmgr_model::AlertStatus;
@@ -51,6 +53,8 @@ struct Firing {
     silenced_by: Vec<String>,
     /// What each channel was told, or why not.
     delivery: Vec<String>,
+    /// What a forecast is made from.
+    course: Option<Course>,
 }
 
 /// The newest that was read. Cheap to clone.
@@ -139,12 +143,14 @@ async fn ask(api: &Api) -> Active {
     let total = known.incidents.iter().filter(firing).count();
     let shown: Vec<&Incident> = known.incidents.iter().filter(firing).take(MOST).collect();
     let groups = groups(api, &shown).await;
+    let mut courses = courses::of(api, &shown).await;
     let alerts = shown.into_iter().map(|incident| {
         let group = groups.get(&incident.group.workflow_id);
         Firing {
             state: known.state(incident),
             silenced_by: known.silenced_by(incident),
             delivery: group.map(|group| group.explain(&incident.alert.fingerprint, known.now)).unwrap_or_default(),
+            course: courses.remove(&incident.alert.fingerprint),
             incident: incident.clone(),
         }
     });

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use dixmgr_alerting::incident::{Incident, Note};
+use dixmgr_alerting::own;
 use dixmgr_model::Severity;
 
 use super::super::render::{clock, shape};
-use super::super::{View, escape};
+use super::super::{View, escape, forecast};
 use super::{Active, Firing};
 
 /// For how long an alert can be silenced with one choice.
@@ -58,6 +59,9 @@ fn alert(html: &mut String, firing: &Firing, view: &View) {
     if let Some(description) = alert.annotations.get("description").filter(|text| !text.is_empty()) {
         let _ = write!(html, "<span class=\"why\">{}</span>", escape(description));
     }
+    if let Some(course) = &firing.course {
+        html.push_str(&forecast::figure(course, &measured(&alert.service)).unwrap_or_default());
+    }
     if !firing.delivery.is_empty() {
         html.push_str("<ul class=\"told\" aria-label=\"Who was told\">");
         firing.delivery.iter().for_each(|line| html.push_str(&format!("<li>{}</li>", escape(line))));
@@ -88,6 +92,15 @@ fn form(html: &mut String, firing: &Firing, print: &str, view: &View) {
         let _ = write!(html, "<button {}>End silence</button>", to("unsilence"));
     }
     html.push_str("<p class=\"problem\" role=\"alert\" hidden></p></form></details>");
+}
+
+/// What a forecast is about.
+fn measured(service: &str) -> String {
+    if service == own::SERVICE {
+        "What the disk of dixmgr's data holds".to_owned()
+    } else {
+        format!("Memory of {service}")
+    }
 }
 
 fn summary(incident: &Incident) -> String {

@@ -9,7 +9,6 @@
 //! `DIXMGR_KILLS` says how often it is killed.
 
 mod clients;
-mod faults;
 mod workflows;
 
 use std::env;
@@ -24,8 +23,8 @@ use serde_json::Value;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions, WorkflowReplayerOptionsBuilder};
 
 use self::clients::Clients;
-use self::faults::{Faults, SmallDisk};
 use self::workflows::{Book, Page};
+use crate::faults::{Faults, SmallDisk};
 use crate::support::BINARY;
 
 /// Longest time from one kill to the next, the start of the engine not counted. An SDK that has lost its server waits for 200 ms.

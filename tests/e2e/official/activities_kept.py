@@ -256,7 +256,7 @@ async def ends(hand):
     await hand.start("held", **short)
     await hand.task("held")
     await hand.start("waits", **short)
-    await hand.start("between", retry_policy=RetryPolicy(initial_interval=Duration(seconds=1)), **short)
+    await hand.start("between", retry_policy=RetryPolicy(initial_interval=Duration(nanos=200_000_000)), **short)
     await hand.fail(await hand.task("between"))
     await asyncio.sleep(3.5)
     for id in ("in all", "to start", "to close", "delayed", "held", "waits", "between"):

@@ -235,7 +235,8 @@ class Test:
         found = await self.until(id, lambda told: "SUCCEEDED" in str(told) or "FAILED" in str(told), "callbacks")
         for callback in found:
             callback.pop("lastAttemptFailure", None)  # its text is the server's way's
-        return found
+        # The server keeps them in no order.
+        return sorted(found, key=lambda callback: str(callback["callback"].get("links")))
 
     async def started(self, id: str) -> list:
         return await self.until(id, lambda told: "STARTED" in str(told), "pendingNexusOperations")

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use dixmgr_testkit::package_directory;
 use serde_json::Value;
 
 /// Types of panels that Grafana still has; `graph`, `singlestat` and `table-old` went with Angular.
@@ -26,7 +27,7 @@ pub(super) struct Query {
 
 /// All dashboards.
 pub(super) fn all() -> Vec<Dashboard> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana/dashboards");
+    let directory = package_directory().join("grafana/dashboards");
     let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let read = |path: &Path| {

@@ -7,14 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dixmgr_testkit::{Component, require};
+use dixmgr_testkit::{Component, package_directory, require};
 
 const RULES: [&str; 2] = ["availability.yml", "dixmgr.yml"];
 const TESTS: [&str; 3] = ["availability.yml", "availability-days.yml", "dixmgr.yml"];
 
 /// A path in `conf/prometheus`.
 fn conf(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/prometheus").join(path)
+    package_directory().join("conf/prometheus").join(path)
 }
 
 #[track_caller]

@@ -9,6 +9,13 @@ use std::{env, fmt};
 
 use crate::namespace::unshare_arguments;
 
+/// Where the package of a test is. As it is while the test runs: a target directory outlives the clone that it was built from.
+#[must_use]
+pub fn package_directory() -> PathBuf {
+    // Cargo and nextest say it, and start a test there.
+    env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from)
+}
+
 /// Something real that tests run against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Component {

@@ -70,6 +70,14 @@ impl Daemon {
         self
     }
 
+    /// Run by these words: a wrapper that becomes the program which follows it.
+    #[must_use]
+    pub fn under(mut self, wrapper: &[String]) -> Self {
+        let binary = self.enter.len() - 1;
+        self.enter.splice(binary..binary, wrapper.iter().map(OsString::from));
+        self
+    }
+
     /// On this Temporal server instead of the embedded engine. The server ends with the value.
     #[must_use]
     pub fn on(mut self, temporal: TemporalServer) -> Self {

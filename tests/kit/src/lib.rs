@@ -26,7 +26,7 @@ pub mod usage;
 pub mod wait;
 
 pub use browser::{Browser, Looks};
-pub use component::{Component, node_program, python_program, require, typescript};
+pub use component::{Component, node_program, package_directory, python_program, require, typescript};
 pub use daemon::Daemon;
 pub use engine::EngineServer;
 pub use http::{HttpFixture, Reply, get as http_get, post as http_post};

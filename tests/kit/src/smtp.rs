@@ -14,6 +14,9 @@ use crate::guard::Guarded;
 use crate::port::free_port;
 use crate::wait::wait_until;
 
+/// The server, in Python.
+const SCRIPT: &str = include_str!("../smtp.py");
+
 /// Python takes its time on a machine that is busy with other tests.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -57,9 +60,8 @@ impl SmtpServer {
         let directory = tempfile::Builder::new().prefix("dixmgr-smtp-").tempdir().expect("a temporary directory");
         let port = free_port();
         let path = |name: &str| directory.path().join(name).display().to_string();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/smtp.py");
-        let mut command =
-            vec![python_program().display().to_string(), script.to_owned(), path("mail"), port.to_string()];
+        fs::write(path("smtp.py"), SCRIPT).expect("write");
+        let mut command = vec![python_program().display().to_string(), path("smtp.py"), path("mail"), port.to_string()];
         if secure {
             let key = KeyPair::generate().expect("a key");
             let certificate = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");

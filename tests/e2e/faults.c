@@ -1,7 +1,8 @@
-/* Faults of a machine, put between a program and its C library: a disk that fails to sync, and a clock that is set.
+/* Faults of a machine, put between a program and its C library: a disk that fails to sync or is slow at it, and a clock that is set.
  *
- * Preloaded into `dixmgr engine` by the tests. The file that DIXMGR_FAULTS names holds two little-endian 64-bit numbers, which
- * the test may change at any time: how many nanoseconds the clock of the day is wrong, and how many of 1,000 syncs fail.
+ * Preloaded into dixmgr by the tests. The file that DIXMGR_FAULTS names holds three little-endian 64-bit numbers, which
+ * the test may change at any time: how many nanoseconds the clock of the day is wrong, how many of 1,000 syncs fail, and how
+ * many nanoseconds longer a sync takes.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,7 +23,7 @@ __attribute__((constructor)) static void begin(void) {
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0)
         _exit(97);
-    void *mapped = mmap(NULL, 16, PROT_READ, MAP_SHARED, file, 0);
+    void *mapped = mmap(NULL, 24, PROT_READ, MAP_SHARED, file, 0);
     if (mapped == MAP_FAILED)
         _exit(98);
     faults = mapped;
@@ -43,6 +44,10 @@ static uint64_t draw(void) {
 }
 
 static int sync_fails(void) {
+    if (faults && faults[2]) {
+        struct timespec longer = {faults[2] / 1000000000, faults[2] % 1000000000};
+        nanosleep(&longer, NULL);
+    }
     if (!faults || (int64_t)draw() >= faults[1])
         return 0;
     errno = EIO;

@@ -1,4 +1,5 @@
-//! Faults of a machine that a test can turn on and off: a disk that is full, one that fails to sync, a clock that is set.
+//! Faults of a machine that a test can turn on and off: a disk that is full, one that fails to sync or is slow at it, a clock
+//! that is set.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,22 +8,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use dixmgr_testkit::package_directory;
 use tempfile::TempDir;
 
 /// Room for the engine's file and log in the test of a full disk.
 const ROOM: &str = "24M";
 
 /// What the preloaded library reads.
-pub(super) struct Faults {
+pub(crate) struct Faults {
     directory: TempDir,
     control: File,
 }
 
 impl Faults {
     /// Builds the library, with all faults off.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/engine_storm/faults.c");
+        let source = package_directory().join("tests/e2e/faults.c");
         let library = directory.path().join("faults.so");
         let compiled = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
@@ -32,26 +34,31 @@ impl Faults {
             .expect("run the C compiler");
         assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
         let control = directory.path().join("control");
-        fs::write(&control, [0; 16]).expect("a control file");
+        fs::write(&control, [0; 24]).expect("a control file");
         let control = File::options().write(true).open(control).expect("a control file");
         Self { directory, control }
     }
 
     /// What to put before a command that the faults are to hit.
-    pub(super) fn wrapper(&self) -> [String; 3] {
+    pub(crate) fn wrapper(&self) -> [String; 3] {
         let path = |name: &str| self.directory.path().join(name).display().to_string();
         ["env".to_owned(), format!("LD_PRELOAD={}", path("faults.so")), format!("DIXMGR_FAULTS={}", path("control"))]
     }
 
     /// Sets the clock so far ahead, or behind.
-    pub(super) fn set_clock(&self, ahead: bool, by: Duration) {
+    pub(crate) fn set_clock(&self, ahead: bool, by: Duration) {
         let nanos = i64::try_from(by.as_nanos()).expect("hours");
         self.write(0, if ahead { nanos } else { -nanos });
     }
 
     /// Has so many of 1,000 syncs fail.
-    pub(super) fn fail_syncs(&self, of_thousand: i64) {
+    pub(crate) fn fail_syncs(&self, of_thousand: i64) {
         self.write(8, of_thousand);
+    }
+
+    /// Has each sync take so much longer.
+    pub(crate) fn slow_syncs(&self, by: Duration) {
+        self.write(16, i64::try_from(by.as_nanos()).expect("seconds"));
     }
 
     fn write(&self, offset: u64, number: i64) {
@@ -60,13 +67,13 @@ impl Faults {
 }
 
 /// A small disk of its own below a directory.
-pub(super) struct SmallDisk {
+pub(crate) struct SmallDisk {
     mounted: PathBuf,
 }
 
 impl SmallDisk {
     /// Puts it over `directory`.
-    pub(super) fn over(directory: &Path) -> Self {
+    pub(crate) fn over(directory: &Path) -> Self {
         run(
             "mount",
             &["-t", "tmpfs", "-o", &format!("size={ROOM},mode=700"), "tmpfs", &directory.display().to_string()],
@@ -75,7 +82,7 @@ impl SmallDisk {
     }
 
     /// Leaves no room on it, or gives the room back.
-    pub(super) fn fill(&self, full: bool) {
+    pub(crate) fn fill(&self, full: bool) {
         let ballast = self.mounted.join("ballast");
         if !full {
             return fs::remove_file(ballast).unwrap_or_default();
