@@ -23,7 +23,7 @@ use crate::workflow::{table, text};
 /// The history cannot be read, or does not know the service.
 pub fn history(args: &HistoryArgs) -> Result<(), WorkflowError> {
     let query = open(&args.place)?;
-    let found = of_service(&query, &args.service, args.since, fitting(args.since)).map_err(failed)?;
+    let found = of_service(&query, &args.service, args.since, fitting(args.since)).map_err(|error| failed(&error))?;
     let Some(found) = found else {
         return Err(WorkflowError::Wrong(format!("the history knows no service called {:?}", args.service)));
     };
@@ -57,11 +57,11 @@ pub fn uptime(args: &UptimeArgs) -> Result<(), WorkflowError> {
     if args.all_hosts && matches!(place, Place::File(_)) {
         return Err(no_database());
     }
-    let mut query = Query::open(&place).map_err(failed)?;
+    let mut query = Query::open(&place).map_err(|error| failed(&error))?;
     if args.all_hosts {
         return uptime_of_all(&mut query, args);
     }
-    let found = uptimes(&query, args.window).map_err(failed)?;
+    let found = uptimes(&query, args.window).map_err(|error| failed(&error))?;
     let mut out = Output::new(args.place.json);
     if out.is_json() {
         out.value(&as_json(&found)?)?;
@@ -79,9 +79,9 @@ pub fn uptime(args: &UptimeArgs) -> Result<(), WorkflowError> {
 fn uptime_of_all(query: &mut Query, args: &UptimeArgs) -> Result<(), WorkflowError> {
     let mut out = Output::new(args.place.json);
     let (mut rows, mut values) = (Vec::new(), Vec::new());
-    for host in query.hosts().map_err(failed)?.unwrap_or_default() {
+    for host in query.hosts().map_err(|error| failed(&error))?.unwrap_or_default() {
         query.turn_to(&host);
-        let found = uptimes(query, args.window).map_err(failed)?;
+        let found = uptimes(query, args.window).map_err(|error| failed(&error))?;
         rows.extend(found.services.iter().map(|one| {
             let [service, uptime, up, down, unknown] = row(one);
             [host.clone(), service, uptime, up, down, unknown]
@@ -132,10 +132,10 @@ fn no_database() -> WorkflowError {
 }
 
 fn open(place: &HistoryPlace) -> Result<Query, WorkflowError> {
-    Query::open(&self::place(&place.store, None, place.data_dir.as_deref())?).map_err(failed)
+    Query::open(&self::place(&place.store, None, place.data_dir.as_deref())?).map_err(|error| failed(&error))
 }
 
-fn failed(error: HistoryError) -> WorkflowError {
+fn failed(error: &HistoryError) -> WorkflowError {
     WorkflowError::Failed(error.to_string())
 }
 

@@ -64,7 +64,9 @@ impl Ids {
         let found = database.query(sql, &[], |row| Ok((row.get::<String>(0)?, row.get::<i64>(1)?)))?;
         let found: HashMap<String, i64> = found.into_iter().collect();
         let unsettled = &mut self.known[self.settled..];
-        unsettled.iter_mut().for_each(|known| known.id = found.get(&*known.name).copied());
+        for known in unsettled.iter_mut() {
+            known.id = found.get(&*known.name).copied();
+        }
         Ok(unsettled.iter().all(|known| known.id.is_some()))
     }
 }
