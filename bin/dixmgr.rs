@@ -14,10 +14,6 @@ use dixmgr::settings::Settings;
 use dixmgr::workflow::{self, WorkflowError};
 use dixmgr::{breakers, cli, configure, daemon, demo, engine, history, logging, status, top, tree};
 
-/// Gives memory back after the burst of a start, which the C library's allocator does not: half as much stays resident.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Something failed while running.
 const FAILED: u8 = 1;
 /// The command line or the configuration is wrong.
@@ -26,6 +22,7 @@ const WRONG: u8 = 2;
 const LAST_THREADS: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    dixmgr_heap::one_arena();
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(error) => {

@@ -31,7 +31,7 @@ use crate::live::{Author, Beginning, Live, Request, watcher};
 use crate::settings::Settings;
 use crate::signals::{Signals, hangups};
 use crate::units::Units;
-use crate::{control, notify, pulse, reclaim, root, silences, worker};
+use crate::{control, heap, notify, pulse, reclaim, root, silences, worker};
 
 /// Longest time that a drain gives to what is under way on a cluster; with the rest of the drain it stays below 2 s.
 const DRAIN_CLUSTER: Duration = Duration::from_millis(1_500);
@@ -156,6 +156,7 @@ impl Daemon {
             tasks.spawn(api::serve(listener, api, surface));
         }
         tasks.spawn(notify::watchdog());
+        tasks.spawn(heap::keep_small());
         let (beat, pulse) = watch::channel(None);
         if let Some(engine) = home.engine() {
             tasks.spawn(control::serve(data.path().to_owned(), engine.clone()));

@@ -28,6 +28,7 @@ mod data_dir;
 mod durable;
 mod exposition;
 mod health;
+mod heap;
 mod home;
 mod http;
 mod incidents;

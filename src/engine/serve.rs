@@ -14,6 +14,7 @@ use crate::config::Synchronous;
 use crate::control;
 use crate::data_dir::DataDir;
 use crate::error::RunError;
+use crate::heap;
 use crate::home::{EXEC_DATABASE, engine_metrics, engine_options};
 use crate::http::{self, Pages};
 use crate::listen::ListenSettings;
@@ -80,6 +81,7 @@ pub(super) async fn serve(settings: EngineSettings) -> Result<(), RunError> {
     notify::ready(&format!("serving on {address}"));
     let mut tasks = JoinSet::new();
     tasks.spawn(notify::watchdog());
+    tasks.spawn(heap::keep_small());
     if let Some(data) = &data {
         tasks.spawn(control::serve(data.path().to_owned(), engine.clone()));
     }

@@ -56,8 +56,8 @@ impl Live {
             return Err(Refused::Moved { wanted, current: state.revision });
         }
         let from_file = matches!(request.wanted, Wanted::File);
+        let name = self.name(&request.wanted);
         let text = self.text(state, request.wanted)?;
-        let name = self.file().display().to_string();
         let options = self.inner.request.load_options();
         let document = Document::parse(&name, text, &options).map_err(Refused::Faults)?;
         let meaning = Meaning::of(&self.inner.request, &document);
@@ -88,6 +88,17 @@ impl Live {
         self.inner.doorkeeper.replace(guard);
         (state.document, state.meaning, state.revision, state.refused) = (document, meaning, revision, None);
         Ok(change)
+    }
+
+    /// What faults of it are called by: whoever sends a document has another one than the file.
+    fn name(&self, wanted: &Wanted) -> String {
+        match wanted {
+            Wanted::File => self.file().display().to_string(),
+            Wanted::Text(_) => "the document that was sent".to_owned(),
+            Wanted::Patch(_) => "the configuration with this patch".to_owned(),
+            Wanted::Revision(Some(revision)) => format!("revision {revision}"),
+            Wanted::Revision(None) => "the revision before".to_owned(),
+        }
     }
 
     /// The text that is wanted. Whoever changes what is in force has to have seen what the file says.

@@ -212,7 +212,7 @@ fn a_unit_manager_that_stands_still_is_left_alone_and_nothing_is_decided_blindly
         (breaker(&daemon, "unit-manager")?["state"] == "open").then_some(())
     });
     let opened = daemon.metrics().get("dixmgr_circuit_breaker_opened_total", &[("target", "unit-manager")]);
-    assert_eq!(opened, Some(1.0));
+    assert!(opened.is_some_and(|times| times > 0.5), "{opened:?}");
     assert_stays(&daemon, "nothing is done blindly", || units.iter().all(|unit| systemd.starts(unit) == 1));
     eventually("dixmgr says that it is not ready", SOON, || (daemon.get("/readyz")?.0 == 503).then_some(()));
 

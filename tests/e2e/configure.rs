@@ -81,7 +81,10 @@ fn the_configuration_is_shown_compared_changed_and_gone_back_to() {
 /// What is wrong with a file is said with its place, and is another exit code than a dixmgr that does not answer.
 fn wrong(daemon: &Daemon, file: &str) {
     let (code, why) = refused(daemon, &["update", file, "-token", "env:API_TOKEN"]);
-    assert!(code == Some(2) && why.contains(":2:12: defaults.interval: duration \"often\""), "{code:?}: {why}");
+    assert!(
+        code == Some(2) && why.contains("the document that was sent:2:12: defaults.interval: duration \"often\""),
+        "{code:?}: {why}"
+    );
     let (code, why) = refused(daemon, &["diff", "/nowhere.toml", "-token", "env:API_TOKEN"]);
     assert!(code == Some(2) && why.contains("/nowhere.toml cannot be read"), "{code:?}: {why}");
     assert_eq!(refused(daemon, &["show", "-token", "s3cret"]).0, Some(2), "a token is a reference");

@@ -270,7 +270,9 @@ fn a_forecast_is_a_picture_on_the_page() {
     browser.open(port, "/");
     for (service, said) in [("leak", "Memory of leak was"), ("dixmgr", "What the disk of dixmgr's data holds was")] {
         let figure = format!("#alerts [data-of={service}] figure");
-        eventually(&format!("the picture of {service}; log:\n{}", world.daemon.log()), SOON, || {
+        // The history is asked some time after the start.
+        let patience = Duration::from_mins(1);
+        eventually(&format!("the picture of {service}; log:\n{}", world.daemon.log()), patience, || {
             let there = browser.run(&format!("return document.querySelector('{figure}') !== null"));
             (there == true).then_some(())
         });

@@ -1,0 +1,19 @@
+//! Memory that a burst of work leaves behind is given back to the system.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// A start is over, of few services or of thousands, after so long.
+const AFTER_START: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
+/// Later bursts, as storms and reloads, may lie until then.
+const LATER: Duration = Duration::from_mins(5);
+
+/// Gives back what is free now and then. Never ends.
+pub(crate) async fn keep_small() {
+    for wait in AFTER_START.into_iter().chain(std::iter::repeat(LATER)) {
+        sleep(wait).await;
+        // It walks the heap: not on a thread that others wait for.
+        let _ = tokio::task::spawn_blocking(dixmgr_heap::trim).await;
+    }
+}
