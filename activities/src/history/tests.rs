@@ -273,7 +273,7 @@ async fn tell_too_much(world: &World) {
     let begun = Instant::now();
     let mut taken = 0u64;
     for index in 0..100_000 {
-        let phase = if index / SERVICES % 2 == 0 { UnitPhase::Active } else { UnitPhase::Failed };
+        let phase = if (index / SERVICES).is_multiple_of(2) { UnitPhase::Active } else { UnitPhase::Failed };
         let service = format!("web-{}", index % SERVICES).into();
         taken += u64::from(history.record(Event { service, at: now + index, what: told(phase) }));
     }
