@@ -80,9 +80,9 @@ impl Checks {
         });
     }
 
-    fn each(&self, labels: &str, mut write: impl FnMut(&str, &Check)) {
+    fn each(&self, labels: &str, mut write: impl FnMut(&[&str], &Check)) {
         for check in self.series.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            write(&format!("{labels},check=\"{}\"", check.name), check);
+            write(&[labels, ",check=\"", &check.name, "\""], check);
         }
     }
 }

@@ -35,7 +35,8 @@ impl Fired {
     /// `service` is the service's label, rendered.
     pub(super) fn write(&self, family: &mut Family<'_>, service: &str) {
         for (kind, severity, count) in self.counters.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            let labels = format!("alert_type=\"{kind}\",severity=\"{severity}\",{service}");
+            let (kind, severity) = (kind.name(), severity.name());
+            let labels = ["alert_type=\"", kind, "\",severity=\"", severity, "\",", service];
             family.integer(&labels, count.load(Ordering::Relaxed));
         }
     }

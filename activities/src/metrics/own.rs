@@ -19,14 +19,14 @@ pub(super) fn write(page: &mut Page, namespace: &str, data_dir: Option<&Path>) {
         ];
         for (name, help, blocks) in gauges {
             let mut family = Family::begin(page, &format!("{namespace}_{name}"), Kind::Gauge, help);
-            family.integer("", blocks.saturating_mul(disk.f_frsize));
+            family.integer(&[], blocks.saturating_mul(disk.f_frsize));
         }
     }
 }
 
 fn write_process(page: &mut Page, process: &Process) {
     let mut gauge = |name: &str, help: &str, value: u64| {
-        Family::begin(page, &format!("process_{name}"), Kind::Gauge, help).integer("", value);
+        Family::begin(page, &format!("process_{name}"), Kind::Gauge, help).integer(&[], value);
     };
     if let Ok(open) = process.fd_count() {
         gauge("open_fds", "Number of open file descriptors.", open as u64);
@@ -43,10 +43,10 @@ fn write_process(page: &mut Page, process: &Process) {
     let ticks = procfs::ticks_per_second() as f64;
     let used = (stat.utime + stat.stime) as f64 / ticks;
     let help = "Total user and system CPU time spent in seconds.";
-    Family::begin(page, "process_cpu_seconds_total", Kind::Counter, help).float("", used);
+    Family::begin(page, "process_cpu_seconds_total", Kind::Counter, help).float(&[], used);
     if let Ok(boot) = procfs::boot_time_secs() {
         let help = "Start time of the process since unix epoch in seconds.";
         let started = boot as f64 + stat.starttime as f64 / ticks;
-        Family::begin(page, "process_start_time_seconds", Kind::Gauge, help).float("", started);
+        Family::begin(page, "process_start_time_seconds", Kind::Gauge, help).float(&[], started);
     }
 }

@@ -35,8 +35,8 @@ fn sample(family: &mut Family<'_>, kind: Kind, metric: &Metric) {
         label::render(&mut labels, pair.name(), pair.value());
     }
     match kind {
-        Kind::Counter => family.float(&labels, metric.get_counter().get_value()),
-        Kind::Gauge => family.float(&labels, metric.get_gauge().get_value()),
+        Kind::Counter => family.float(&[&labels], metric.get_counter().get_value()),
+        Kind::Gauge => family.float(&[&labels], metric.get_gauge().get_value()),
         Kind::Histogram => {
             let histogram = metric.get_histogram();
             let buckets = histogram.get_bucket().iter().map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()));

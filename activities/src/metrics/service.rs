@@ -338,7 +338,7 @@ const COLUMNS: [Column; 19] = [
         Kind::Gauge,
         "Whether the service runs and its health checks pass (1) or not (0).",
         |family, entry| {
-            family.integer(&entry.labels_with_chain, entry.metrics.health.load(Ordering::Relaxed).into());
+            family.integer(&[&entry.labels_with_chain], entry.metrics.health.load(Ordering::Relaxed).into());
         },
     ),
     (
@@ -348,22 +348,22 @@ const COLUMNS: [Column; 19] = [
         |family, entry| {
             let current = usize::from(entry.metrics.phase.load(Ordering::Relaxed));
             for (index, phase) in PHASES.iter().enumerate() {
-                family.integer(&format!("{},state=\"{phase}\"", entry.labels), u64::from(index == current));
+                family.integer(&[&entry.labels, ",state=\"", phase.name(), "\""], u64::from(index == current));
             }
         },
     ),
     ("service_restarts_total", Kind::Counter, "Restarts of the service by dixmgr.", |family, entry| {
-        family.integer(&entry.labels, entry.metrics.restarts.load(Ordering::Relaxed));
+        family.integer(&[&entry.labels], entry.metrics.restarts.load(Ordering::Relaxed));
     }),
     ("service_downtime_seconds_total", Kind::Counter, "Time that the service was down.", |family, entry| {
-        family.float(&entry.labels, entry.metrics.downtime_seconds.get());
+        family.float(&[&entry.labels], entry.metrics.downtime_seconds.get());
     }),
     (
         "service_observed_seconds_total",
         Kind::Counter,
         "Time over which it was known whether the service was up or down.",
         |family, entry| {
-            family.float(&entry.labels, entry.metrics.observed_seconds.get());
+            family.float(&[&entry.labels], entry.metrics.observed_seconds.get());
         },
     ),
     (
@@ -385,14 +385,14 @@ const COLUMNS: [Column; 19] = [
         Kind::Gauge,
         "CPU used by all processes of the service; 100 is one core.",
         |family, entry| {
-            family.float(&entry.labels, entry.metrics.cpu_percent.get());
+            family.float(&[&entry.labels], entry.metrics.cpu_percent.get());
         },
     ),
     ("service_cpu_seconds_total", Kind::Counter, "CPU time used by all processes of the service.", |family, entry| {
-        family.float(&entry.labels, entry.metrics.cpu_seconds.get());
+        family.float(&[&entry.labels], entry.metrics.cpu_seconds.get());
     }),
     ("service_memory_bytes", Kind::Gauge, "Resident memory of all processes of the service.", |family, entry| {
-        family.integer(&entry.labels, entry.metrics.memory_bytes.load(Ordering::Relaxed));
+        family.integer(&[&entry.labels], entry.metrics.memory_bytes.load(Ordering::Relaxed));
     }),
     (
         "service_disk_io_bytes_per_second",
@@ -400,15 +400,15 @@ const COLUMNS: [Column; 19] = [
         "Disk traffic of all processes of the service.",
         |family, entry| {
             let metrics = &entry.metrics;
-            family.float(&format!("{},direction=\"read\"", entry.labels), metrics.disk_read_rate.get());
-            family.float(&format!("{},direction=\"write\"", entry.labels), metrics.disk_write_rate.get());
+            family.float(&[&entry.labels, ",direction=\"read\""], metrics.disk_read_rate.get());
+            family.float(&[&entry.labels, ",direction=\"write\""], metrics.disk_write_rate.get());
         },
     ),
     ("service_read_bytes_total", Kind::Counter, "Bytes that the service read from disks.", |family, entry| {
-        family.integer(&entry.labels, entry.metrics.read_bytes.load(Ordering::Relaxed));
+        family.integer(&[&entry.labels], entry.metrics.read_bytes.load(Ordering::Relaxed));
     }),
     ("service_written_bytes_total", Kind::Counter, "Bytes that the service wrote to disks.", |family, entry| {
-        family.integer(&entry.labels, entry.metrics.written_bytes.load(Ordering::Relaxed));
+        family.integer(&[&entry.labels], entry.metrics.written_bytes.load(Ordering::Relaxed));
     }),
     (
         "node_sync_status",
@@ -416,19 +416,19 @@ const COLUMNS: [Column; 19] = [
         "Whether the node is at the head of its chain (1) or not (0).",
         |family, entry| {
             if let Some(labels) = &entry.node_labels {
-                family.integer(labels, entry.metrics.synced.load(Ordering::Relaxed).into());
+                family.integer(&[labels], entry.metrics.synced.load(Ordering::Relaxed).into());
             }
         },
     ),
     ("node_peer_count", Kind::Gauge, "Peers that the node is connected to.", |family, entry| {
         if let Some(labels) = &entry.node_labels {
-            family.integer(labels, entry.metrics.peers.load(Ordering::Relaxed));
+            family.integer(&[labels], entry.metrics.peers.load(Ordering::Relaxed));
         }
     }),
     ("node_block_height", Kind::Gauge, "Numbers of the blocks that the node knows.", |family, entry| {
         let Some(labels) = &entry.node_labels else { return };
         for (status, height) in BLOCKS.iter().zip(&entry.metrics.blocks) {
-            family.integer(&format!("{labels},status=\"{status}\""), height.load(Ordering::Relaxed));
+            family.integer(&[labels, ",status=\"", status, "\""], height.load(Ordering::Relaxed));
         }
     }),
     (FIRED, Kind::Counter, "Alerts that fired, or became worse.", |family, entry| {
@@ -440,7 +440,7 @@ const COLUMNS: [Column; 19] = [
         "Waits for a dependency that outlasted dependency_timeout.",
         |family, entry| {
             for waits in &entry.waits {
-                family.integer(&waits.labels, waits.timeouts.load(Ordering::Relaxed));
+                family.integer(&[&waits.labels], waits.timeouts.load(Ordering::Relaxed));
             }
         },
     ),
