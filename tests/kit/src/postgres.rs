@@ -26,7 +26,7 @@ const USER: &str = "dixmgr";
 /// Its password.
 const PASSWORD: &str = "s3cret";
 
-/// A server on a free port, its data in a directory of its own. Dropping it kills it.
+/// A server on a free port, its data in a directory of its own. Dropping it ends it.
 #[derive(Debug)]
 pub struct PostgresServer {
     directory: TempDir,
@@ -80,11 +80,16 @@ impl PostgresServer {
     /// # Panics
     /// When it does not run, or does not end.
     pub fn stop(&mut self) {
-        let server = self.server.take().expect("PostgreSQL runs");
-        let pid = Pid::from_raw(server.pid().cast_signed()).expect("a process");
-        kill_process(pid, Signal::INT).expect("tell PostgreSQL to end");
+        assert!(self.server.is_some(), "PostgreSQL runs");
+        assert!(self.end(Signal::INT), "PostgreSQL does not end; its log:\n{}", self.log());
+    }
+
+    /// Tells it to end, if it runs. Whether it did.
+    fn end(&mut self, signal: Signal) -> bool {
+        let Some(server) = self.server.take() else { return true };
+        let told = Pid::from_raw(server.pid().cast_signed()).is_some_and(|pid| kill_process(pid, signal).is_ok());
         let note = self.path("data/postmaster.pid");
-        assert!(wait_until(TIMEOUT, || !note.exists()), "PostgreSQL does not end; its log:\n{}", self.log());
+        told && wait_until(TIMEOUT, || !note.exists())
     }
 
     /// Starts it on the same port, and waits until it answers.
@@ -158,6 +163,13 @@ impl PostgresServer {
 
     fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        // One that is killed may leave processes behind; one that ends at once takes them with it.
+        self.end(Signal::QUIT);
     }
 }
 
