@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use dixmgr_activities::disk::Disk;
 use dixmgr_activities::history::read::{Page, Period, Query, Step};
 use dixmgr_activities::history::{HistoryError, Place};
 use dixmgr_alerting::backtest::{PastFiring, PastLook, judge};
 use dixmgr_alerting::beyond;
 use dixmgr_alerting::channel::rfc3339;
+use dixmgr_alerting::own;
 use dixmgr_model::{Rule, ServiceSpec, Signal, duration};
 use serde_json::json;
 
@@ -24,8 +26,16 @@ const MISSED: u64 = 3;
 /// Rows that are read of one service at most: a month of minutes.
 const ROWS: u32 = 50_000;
 
-/// Signals that the history keeps.
-const KEPT: [Signal; 5] = [Signal::Down, Signal::Restarts, Signal::Cpu, Signal::Memory, Signal::ResponseTime];
+/// Signals that the history keeps, or that are remembered beside it.
+const KEPT: [Signal; 7] = [
+    Signal::Down,
+    Signal::Restarts,
+    Signal::Cpu,
+    Signal::Memory,
+    Signal::ResponseTime,
+    Signal::DiskFree,
+    Signal::DiskForecast,
+];
 /// Length of the periods by which it is judged what is usual.
 const HOUR: u64 = 60 * MINUTE;
 
@@ -33,7 +43,13 @@ const HOUR: u64 = 60 * MINUTE;
 ///
 /// # Errors
 /// The history cannot be read.
-pub(crate) fn run(config: &Config, history: &Place, since: Duration, json: bool) -> Result<(), WorkflowError> {
+pub(crate) fn run(
+    config: &Config,
+    history: &Place,
+    disk: &Disk,
+    since: Duration,
+    json: bool,
+) -> Result<(), WorkflowError> {
     let failed = |error: HistoryError| WorkflowError::Failed(error.to_string());
     let query = Query::open(history).map_err(failed)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -50,6 +66,7 @@ pub(crate) fn run(config: &Config, history: &Place, since: Duration, json: bool)
         }
     }
     drop(progress);
+    found.extend(of_disk(config, disk, from).into_iter().map(|firing| (own::SERVICE, firing)));
     found.sort_by_key(|(_, firing)| firing.from);
     let mut out = Output::new(json);
     if out.is_json() {
@@ -59,6 +76,12 @@ pub(crate) fn run(config: &Config, history: &Place, since: Duration, json: bool)
     }
     print(&mut out, config, &found, judged)?;
     out.flush()
+}
+
+/// The rules about the disk of dixmgr's data, over the hours that are remembered of it.
+fn of_disk(config: &Config, disk: &Disk, from: u64) -> Vec<PastFiring> {
+    let looks: Vec<PastLook> = disk.looks().into_iter().filter(|look| look.at >= from).collect();
+    judge(&own::policy(&config.alerts.policy, &[]), &own::spec(), &looks, &[])
 }
 
 fn of_service(

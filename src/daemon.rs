@@ -8,7 +8,6 @@ use dixmgr_activities::breakers::{CircuitBreakers, GuardedManager};
 use dixmgr_activities::disk::Disk;
 use dixmgr_activities::history::{History, HistoryOptions};
 use dixmgr_activities::http::HttpChecker;
-use dixmgr_activities::in_force::InForce;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::watch::board::Board;
 use dixmgr_model::Mode;
@@ -31,7 +30,7 @@ use crate::live::{Author, Beginning, Live, Request, watcher};
 use crate::settings::Settings;
 use crate::signals::{Signals, hangups};
 use crate::units::Units;
-use crate::{control, heap, notify, pulse, reclaim, root, silences, worker};
+use crate::{control, handover, heap, notify, pulse, reclaim, silences, worker};
 
 /// Longest time that a drain gives to what is under way on a cluster; with the rest of the drain it stays below 2 s.
 const DRAIN_CLUSTER: Duration = Duration::from_millis(1_500);
@@ -42,8 +41,6 @@ const DRAIN_ENGINE: Duration = Duration::from_millis(800);
 /// Waits between two workers when one has ended by itself.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// Time in which the workflow of a service that was removed has ended.
-const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 /// Keeps the services of a configuration until SIGTERM or SIGINT.
 ///
@@ -203,12 +200,7 @@ impl Daemon {
             reclaim::reclaim(&client, &self.settings.task_queue, &self.identity).await;
         }
         let mut beside = JoinSet::new();
-        beside.spawn(hand_over_plans(
-            client.clone(),
-            self.settings.clone(),
-            self.live.in_force(),
-            self.progress.clone(),
-        ));
+        beside.spawn(handover::run(client.clone(), self.settings.clone(), self.live.in_force(), self.progress.clone()));
         self.progress.set(Milestone::Accepting, true);
         let mut wait = FIRST_WAIT;
         loop {
@@ -326,49 +318,6 @@ fn sdk_runtime() -> Result<Runtime, RunError> {
     let failed = |detail: String| RunError::Setup { what: "the Temporal SDK", detail };
     let options = RuntimeOptions::builder().heartbeat_interval(None).build().map_err(failed)?;
     Runtime::from_current_tokio(options).map_err(|error| failed(error.to_string()))
-}
-
-/// Tells the workflows that are there once of the configuration, and of every other one that comes into force.
-async fn hand_over_plans(
-    client: Client,
-    settings: Settings,
-    mut in_force: watch::Receiver<Arc<InForce>>,
-    progress: Progress,
-) {
-    let mut told: Option<String> = None;
-    loop {
-        let now = Arc::clone(&in_force.borrow_and_update());
-        let revision = now.plan.revision.as_str();
-        let dead_man = now.dead_man.as_ref().map(|dead_man| dead_man.interval);
-        let tell = async |revision: &str| {
-            root::apply_plan(&client, &settings.task_queue, settings.mode, revision, dead_man).await;
-        };
-        tell(revision).await;
-        let services = now.plan.services.len();
-        let status = format!("keeping {services} services");
-        let before = told.replace(revision.to_owned());
-        if before.is_none() {
-            progress.set(Milestone::PlanApplied, true);
-            notify::ready(&status);
-            tracing::info!(services, "ready");
-        } else {
-            notify::status(&status);
-        }
-        if before.is_some_and(|before| before != revision) {
-            // A service that was removed and is back may have met its workflow on its way out. Told of what it does not know, the
-            // root workflow reads the plan once more, and starts what does not run.
-            tokio::select! {
-                changed = in_force.changed() => match changed {
-                    Ok(()) => continue,
-                    Err(_) => return,
-                },
-                () = tokio::time::sleep(TELL_AGAIN) => tell(&format!("{revision} again")).await,
-            }
-        }
-        if in_force.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Reads the configuration again whenever SIGHUP asks for it.

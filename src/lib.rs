@@ -27,6 +27,7 @@ mod control;
 mod data_dir;
 mod durable;
 mod exposition;
+mod handover;
 mod health;
 mod heap;
 mod home;

@@ -8,14 +8,19 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dixmgr_alerting::backtest::PastLook;
 use dixmgr_alerting::disk::DiskPast;
 use dixmgr_alerting::forecast::Course;
+use dixmgr_model::Signal;
 use serde::{Deserialize, Serialize};
 
 /// Name of the file in the data directory.
 const FILE: &str = "disk.json";
 /// A file of ours is smaller.
 const MAX_BYTES: u64 = 64 << 10;
+
+/// Hours, in milliseconds, that may be missing before the time between two counts as not seen.
+const LONGEST_GAP: u64 = 3 * 3_600_000;
 
 /// The file system under the data directory. Cheap to clone; by default there is none.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +78,19 @@ impl Disk {
             });
         }
         past.hours_left(room.used, room.size)
+    }
+
+    /// What rules about the disk would have seen, at the end of each hour that is remembered.
+    #[must_use]
+    pub fn looks(&self) -> Vec<PastLook> {
+        let Some(inner) = self.inner.as_ref() else { return Vec::new() };
+        let Some(room) = Room::of(&inner.directory) else { return Vec::new() };
+        let past = inner.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = |at, signal, value| PastLook { at, signal, value, longest_gap: LONGEST_GAP };
+        let looks = past
+            .told(room.size)
+            .map(|(at, left, free)| [look(at, Signal::DiskForecast, left), look(at, Signal::DiskFree, Some(free))]);
+        looks.flatten().collect()
     }
 
     /// How it filled, and where that leads; nothing while too little is known.

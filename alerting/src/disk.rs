@@ -52,6 +52,16 @@ impl DiskPast {
         Some(line.hours_from(line.level.min(used), size))
     }
 
+    /// What there was to be told at each hour: when, the hours until it is full by what was known then, and what was free, in
+    /// percent.
+    pub fn told(&self, size: u64) -> impl Iterator<Item = (u64, Option<f64>, f64)> + '_ {
+        self.0.iter().enumerate().map(move |(index, &(at, used))| {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they were bytes")]
+            let left = Self(self.0[..=index].to_vec()).hours_left(used as u64, size);
+            (at, left, 100.0 - used * 100.0 / size as f64)
+        })
+    }
+
     /// How it went, and where it leads; nothing while too little is known.
     #[must_use]
     pub fn course(&self, size: u64) -> Option<Course> {

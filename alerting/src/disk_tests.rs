@@ -88,3 +88,18 @@ fn a_time_is_said_as_people_say_it() {
     assert_eq!(day_and_hour(1_763_993_700_000).as_deref(), Some("Monday, 24 November, 14:00 UTC"));
     assert_eq!(day_and_hour(u64::MAX), None);
 }
+
+#[test]
+fn a_backtest_finds_what_would_have_been_foretold() {
+    let mut past = DiskPast::default();
+    for hour in 0..90 {
+        assert!(past.note(BEGIN + hour * HOUR, ((40.0 + 0.5 * hour as f64) * GB) as u64));
+    }
+    let looks: Vec<_> = past.told(SIZE).collect();
+    assert_eq!(looks.len(), 90);
+    assert!(looks[..47].iter().all(|(_, left, _)| left.is_none()), "two days have to be known");
+    let (at, left, free) = looks[80];
+    let said = left.expect("hours left");
+    assert_eq!(at, BEGIN + 80 * HOUR);
+    assert!((said - 40.0).abs() < 1.0 && (free - 20.0).abs() < 0.1, "{said} {free}");
+}

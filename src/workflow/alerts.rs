@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dixmgr_activities::disk::Disk;
 use dixmgr_activities::http::HttpChecker;
 use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::notify::Notifier;
@@ -19,6 +20,7 @@ use super::output::Output;
 use super::place::read_config;
 use super::{Session, table};
 use crate::cli::{AlertAction, AlertsArgs, NoteArgs};
+use crate::data_dir::DataDir;
 use crate::incidents::{self, ID_PREFIX, IncidentError};
 use crate::silences::now;
 use crate::{backtest, history};
@@ -40,8 +42,9 @@ pub async fn run(args: &AlertsArgs) -> Result<(), WorkflowError> {
     if let AlertAction::Backtest { rules, since, store } = &args.action {
         let config = read_config(rules)?;
         let history = history::place(store, Some(&config.settings), args.place.data_dir.as_deref())?;
+        let disk = Disk::of(&DataDir::existing(args.place.data_dir.as_deref()), now());
         // Reading it waits, for a disk or a server, and there is nobody else to serve.
-        return tokio::task::block_in_place(|| backtest::run(&config, &history, *since, args.json));
+        return tokio::task::block_in_place(|| backtest::run(&config, &history, &disk, *since, args.json));
     }
     let (mut session, home) = Session::open(&args.place, args.json).await?;
     let outcome = session.alerts(&args.action).await;

@@ -283,4 +283,26 @@ fn rules_are_tried_on_what_is_remembered() {
     let patient = "[alerts]\n[[alerts.rule]]\nname = \"service_down\"\nfor = \"1h\"\n";
     let found = tried(&rules("patient.toml", &(patient.to_owned() + &text)));
     assert!(found.contains("0 in all"), "{found}");
+
+    // A disk of which three days are remembered, in which a half of it filled.
+    let used = |hour: u64| [unix_millis() - (72 - hour) * 3_600_000, disk_size(directory.path()) / 144 * (72 + hour)];
+    let kept = serde_json::json!({ "used": (0..72).map(used).collect::<Vec<_>>() });
+    rules("disk.json", &kept.to_string());
+    let place = directory.path().display().to_string();
+    let arguments =
+        ["backtest", "-rules", &usual, "-since", "90h", "-health-history-db", &history, "-data-dir", &place];
+    let found = command(&arguments);
+    assert!(found.contains("disk_forecast would have fired") && found.contains("disk_filling"), "{found}");
+}
+
+fn unix_millis() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    u64::try_from(now.as_millis()).expect("a time")
+}
+
+/// Bytes of the file system that has this path.
+fn disk_size(path: &std::path::Path) -> u64 {
+    let output = std::process::Command::new("df").args(["--output=size", "-B1"]).arg(path).output().expect("run df");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.lines().nth(1).and_then(|size| size.trim().parse().ok()).expect("a size")
 }
