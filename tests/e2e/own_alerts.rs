@@ -75,6 +75,8 @@ fn a_disk_that_fills_is_foretold_until_there_is_room_again() {
     let Some(systemd) = SystemdNamespace::start() else { return };
     let receiver = HttpFixture::always(Reply::status(200));
     systemd.install(&[CountedUnit::new("web.service")]);
+    // Its first start would be told too, and perhaps first.
+    systemd.start_units(&["web.service"]);
     let rule = "[[alerts.rule]]\nname = \"disk_forecast\"\nfor = \"0s\"\n";
     let text = told_to(&receiver, "") + rule + &config(&["web.service"]);
     let mut daemon = dixmgr(&systemd, "-exec", &text);
