@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// SIGTERM to SIGKILL, in these tests.
-pub(crate) const STOP_TIMEOUT: Duration = Duration::from_millis(300);
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The directories of one dixmgr after another. Ends whatever the test left running.
 pub(crate) struct World {
