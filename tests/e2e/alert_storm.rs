@@ -11,7 +11,7 @@ use std::{env, thread};
 
 use dixmgr_testkit::http::Request;
 use dixmgr_testkit::usage::Usage;
-use dixmgr_testkit::{CountedUnit, Daemon, HttpFixture, Random, Reply, SystemdNamespace, eventually};
+use dixmgr_testkit::{CountedUnit, Daemon, HttpFixture, Random, Reply, SystemdNamespace, eventually, wait_until};
 use serde_json::Value;
 
 use crate::support::{A_WHILE, QUICK, SOON, await_health, config, dixmgr, exec, service};
@@ -23,8 +23,8 @@ const UNITS: [&str; 3] = ["a.service", "b.service", "c.service"];
 const WINDOW: Duration = Duration::from_millis(900);
 const ABSENCE: Duration = Duration::from_millis(100);
 
-/// A receiver that was refused is tried again at most so much later.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// A receiver that refused is tried again five minutes later at most, which is where the waits of a message end.
+const PATIENCE: Duration = Duration::from_mins(6);
 
 /// Every message that came, and whether its receiver took it.
 type Heard = Arc<Mutex<Vec<(Request, bool)>>>;
@@ -105,14 +105,33 @@ fn calm(receiver: &HttpFixture, heard: &Heard) {
 /// Waits until every service's last message said that it is over, and no more came for a while.
 fn await_end(daemon: &Daemon, heard: &Heard) {
     let mut seen = (usize::MAX, Instant::now());
-    eventually(&format!("all told to be over; log:\n{}", daemon.log()), PATIENCE, || {
+    let ended = wait_until(PATIENCE, || {
         let requests = heard.lock().unwrap().len();
         if requests != seen.0 {
             seen = (requests, Instant::now());
         }
         let over = last_of_each(heard).values().all(|status| status == "resolved");
-        (over && nothing_is_refused(heard) && seen.1.elapsed() > 2 * A_WHILE).then_some(())
+        over && nothing_is_refused(heard) && seen.1.elapsed() > 2 * A_WHILE
     });
+    let last: Vec<_> = heard.lock().unwrap().iter().rev().take(12).map(told).collect();
+    assert!(
+        ended,
+        "not all was told to be over: {:?}\nthe last were, backwards, {last:#?}\n{}",
+        last_of_each(heard),
+        daemon.log()
+    );
+}
+
+/// A request in a few words: its key, what it says, and whether it was taken.
+fn told((request, taken): &(Request, bool)) -> String {
+    let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+    format!(
+        "{} {} {} {}",
+        key(request),
+        body["commonLabels"]["service"],
+        body["status"],
+        if *taken { "taken" } else { "refused" }
+    )
 }
 
 /// Whether no group's last message was refused: that one comes again, however long it waits for that.
