@@ -27,28 +27,29 @@ pub async fn run(args: &ConfigArgs) -> Result<(), WorkflowError> {
     let api = ApiClient::new(&args.api)?;
     let mut out = Output::new(args.json);
     let dry = |dry: bool| if dry { &[("dry_run", "true")][..] } else { &[] };
-    match &args.action {
-        ConfigAction::Show => show(&api, &mut out).await?,
-        ConfigAction::History { limit } => history(&api, &mut out, *limit).await?,
+    let answer = match &args.action {
+        ConfigAction::Show => {
+            show(&api, &mut out).await?;
+            return out.flush();
+        }
+        ConfigAction::History { limit } => {
+            history(&api, &mut out, *limit).await?;
+            return out.flush();
+        }
         ConfigAction::Diff { file } => {
-            let answer = api.send_to(&["config", "update"], dry(true), Some(contents(file)?), None).await?;
-            changed(&mut out, &answer)?;
+            api.send_to(&["config", "update"], dry(true), Some(contents(file)?), None).await?
         }
         ConfigAction::Update { file, if_revision } => {
-            let answer = api.send_to(&["config", "update"], &[], Some(contents(file)?), *if_revision).await?;
-            changed(&mut out, &answer)?;
+            api.send_to(&["config", "update"], &[], Some(contents(file)?), *if_revision).await?
         }
-        ConfigAction::Reload { dry_run } => {
-            let answer = api.send_to(&["config", "reload"], dry(*dry_run), None, None).await?;
-            changed(&mut out, &answer)?;
-        }
+        ConfigAction::Reload { dry_run } => api.send_to(&["config", "reload"], dry(*dry_run), None, None).await?,
         ConfigAction::Rollback { revision, dry_run } => {
             let back = revision.map(|revision| json!({ "revision": revision }).to_string().into_bytes());
             let back = back.map(|body| Contents { kind: JSON, body });
-            let answer = api.send_to(&["config", "rollback"], dry(*dry_run), back, None).await?;
-            changed(&mut out, &answer)?;
+            api.send_to(&["config", "rollback"], dry(*dry_run), back, None).await?
         }
-    }
+    };
+    changed(&mut out, &answer)?;
     out.flush()
 }
 

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dixmgr_alerting::backtest::PastLook;
-use dixmgr_alerting::disk::DiskPast;
+use dixmgr_alerting::baseline::HOUR;
+use dixmgr_alerting::disk::{DiskPast, free_percent};
 use dixmgr_alerting::forecast::Course;
 use dixmgr_model::Signal;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ const FILE: &str = "disk.json";
 const MAX_BYTES: u64 = 64 << 10;
 
 /// Hours, in milliseconds, that may be missing before the time between two counts as not seen.
-const LONGEST_GAP: u64 = 3 * 3_600_000;
+const LONGEST_GAP: u64 = 3 * HOUR;
 
 /// The file system under the data directory. Cheap to clone; by default there is none.
 #[derive(Debug, Clone, Default)]
@@ -64,10 +65,14 @@ impl Disk {
         Self { inner: Some(Arc::new(Inner { directory: directory.to_owned(), past })) }
     }
 
-    /// Looks how full it is at `now`, which is kept once an hour. Hours until it is full, if enough is known.
-    pub(crate) fn look(&self, now: u64) -> Option<f64> {
+    /// The room that there is now.
+    pub(crate) fn room(&self) -> Option<Room> {
+        Room::of(&self.inner.as_ref()?.directory)
+    }
+
+    /// Notes the room that there is at `now`, which is kept once an hour. Hours until it is full, if enough is known.
+    pub(crate) fn look(&self, room: Room, now: u64) -> Option<f64> {
         let inner = self.inner.as_ref()?;
-        let room = Room::of(&inner.directory)?;
         let mut past = inner.past.lock().unwrap_or_else(PoisonError::into_inner);
         if past.note(now, room.used) {
             let (kept, inner) = (Kept { used: past.kept() }, Arc::clone(inner));
@@ -83,8 +88,7 @@ impl Disk {
     /// What rules about the disk would have seen, at the end of each hour that is remembered.
     #[must_use]
     pub fn looks(&self) -> Vec<PastLook> {
-        let Some(inner) = self.inner.as_ref() else { return Vec::new() };
-        let Some(room) = Room::of(&inner.directory) else { return Vec::new() };
+        let (Some(inner), Some(room)) = (&self.inner, self.room()) else { return Vec::new() };
         let past = inner.past.lock().unwrap_or_else(PoisonError::into_inner);
         let look = |at, signal, value| PastLook { at, signal, value, longest_gap: LONGEST_GAP };
         let looks = past
@@ -96,8 +100,7 @@ impl Disk {
     /// How it filled, and where that leads; nothing while too little is known.
     #[must_use]
     pub fn course(&self) -> Option<Course> {
-        let inner = self.inner.as_ref()?;
-        let room = Room::of(&inner.directory)?;
+        let (inner, room) = (self.inner.as_ref()?, self.room()?);
         inner.past.lock().unwrap_or_else(PoisonError::into_inner).course(room.size)
     }
 }
@@ -114,7 +117,7 @@ impl Room {
 
     /// What is free, in percent.
     pub(crate) fn free_percent(self) -> f64 {
-        self.size.saturating_sub(self.used) as f64 * 100.0 / self.size as f64
+        free_percent(self.used as f64, self.size as f64)
     }
 }
 
@@ -139,14 +142,12 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const HOUR: u64 = 3_600_000;
-
     #[tokio::test]
     async fn what_was_seen_outlives_the_process() {
         let directory = tempfile::tempdir().unwrap();
         let now = 500_000 * HOUR;
         let disk = Disk::of(directory.path(), now);
-        assert_eq!((disk.look(now), disk.course()), (None, None), "too little is known");
+        assert_eq!((disk.look(disk.room().unwrap(), now), disk.course()), (None, None), "too little is known");
         let file = directory.path().join(FILE);
         while read(&file).is_err() {
             tokio::task::yield_now().await;

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dixmgr_alerting::disk::day_and_hour;
 use dixmgr_alerting::fold::{Active, AlertFold, SavedRule, Seen};
+use dixmgr_alerting::forecast::hours_after;
 use dixmgr_alerting::own;
 use dixmgr_model::{AlertChanges, AlertKind, AlertPolicy, KnownAlerts, Rule, ServiceSpec, Signal};
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
@@ -15,7 +16,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::api::WatchOwnRequest;
-use crate::disk::Disk;
+use crate::disk::{Disk, Room};
 use crate::history::event::millis;
 use crate::in_force::InForce;
 use crate::metrics::Metrics;
@@ -214,19 +215,19 @@ struct Readings {
 impl Readings {
     fn take(sources: &Sources, began: Instant, at: Duration) -> Self {
         let plan = Arc::clone(&sources.in_force.borrow().plan);
+        let room = sources.disk.room();
         let last = at.saturating_sub(sources.board.last_look()).min(began.elapsed());
         Self {
             engine: *sources.engine.borrow(),
-            disk_free: sources.metrics.disk_free_percent(),
-            disk_forecast: sources.disk.look(millis(at)),
+            disk_free: room.map(Room::free_percent),
+            disk_forecast: room.and_then(|room| sources.disk.look(room, millis(at))),
             look_delay: plan.shortest_interval().map(|interval| last.saturating_sub(interval + SLACK)),
         }
     }
 
     /// When the disk is full, if it fills.
     fn disk_full_at(&self, at: Duration) -> Option<u64> {
-        let left = Duration::try_from_secs_f64(self.disk_forecast? * 3600.0).ok()?;
-        at.checked_add(left).map(millis)
+        hours_after(millis(at), self.disk_forecast?)
     }
 
     fn of(&self, notifier: &Notifier, rule: &Rule) -> Seen {

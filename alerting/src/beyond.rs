@@ -65,8 +65,7 @@ impl Past {
     /// What is expected at `at`, by what was known before; `limit` is what its memory must not reach.
     #[must_use]
     pub fn expected(&self, at: u64, limit: Option<f64>) -> Expected {
-        let known = |start: u64| start + HOUR <= at && start + HORIZON >= at;
-        let hours: Vec<_> = self.hours.iter().filter(|(start, _)| known(*start)).copied().collect();
+        let hours: Vec<_> = self.hours_before(at).copied().collect();
         let values = |read: fn(&Means) -> Option<f64>| -> Vec<(u64, f64)> {
             hours.iter().filter_map(|(start, means)| read(means).map(|value| (*start, value))).collect()
         };
@@ -100,11 +99,16 @@ impl Past {
     /// How its memory has grown since it was last started, and where that leads; nothing while too little is known.
     #[must_use]
     pub fn memory_course(&self, at: u64, limit: f64) -> Option<Course> {
-        let known = self.hours.iter().filter(|(start, _)| start + HOUR <= at && start + HORIZON >= at);
-        let memory: Vec<_> = known.filter_map(|(start, means)| means.memory.map(|value| (*start, value))).collect();
+        let hours = self.hours_before(at);
+        let memory: Vec<_> = hours.filter_map(|(start, means)| means.memory.map(|value| (*start, value))).collect();
         let points = self.since_start(&memory, at);
         let newest = points.len().saturating_sub(forecast::MOST_POINTS);
         Some(Course { limit, line: forecast::line(&points, limit)?, points: points[newest..].to_vec() })
+    }
+
+    /// The hours that were over at `at`, as far back as is looked.
+    fn hours_before(&self, at: u64) -> impl Iterator<Item = &(u64, Means)> {
+        self.hours.iter().filter(move |(start, _)| start + HOUR <= at && start + HORIZON >= at)
     }
 
     /// Hours until its memory reaches the limit, as it has grown since it was last started.

@@ -47,18 +47,15 @@ impl DiskPast {
     /// Hours until it is full, with `used` of `size` bytes now; infinite when it does not fill. `None` when too little is known.
     #[must_use]
     pub fn hours_left(&self, used: u64, size: u64) -> Option<f64> {
-        let (used, size) = (used as f64, size as f64);
-        let line = self.line(size)?;
-        Some(line.hours_from(line.level.min(used), size))
+        hours_left(&self.0, used as f64, size as f64)
     }
 
     /// What there was to be told at each hour: when, the hours until it is full by what was known then, and what was free, in
     /// percent.
     pub fn told(&self, size: u64) -> impl Iterator<Item = (u64, Option<f64>, f64)> + '_ {
         self.0.iter().enumerate().map(move |(index, &(at, used))| {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they were bytes")]
-            let left = Self(self.0[..=index].to_vec()).hours_left(used as u64, size);
-            (at, left, 100.0 - used * 100.0 / size as f64)
+            let size = size as f64;
+            (at, hours_left(&self.0[..=index], used, size), free_percent(used, size))
         })
     }
 
@@ -66,13 +63,24 @@ impl DiskPast {
     #[must_use]
     pub fn course(&self, size: u64) -> Option<Course> {
         let size = size as f64;
-        Some(Course { points: self.0.clone(), limit: size, line: self.line(size)? })
+        Some(Course { points: self.0.clone(), limit: size, line: trend(&self.0, size)? })
     }
+}
 
-    fn line(&self, size: f64) -> Option<Line> {
-        let (&(first, _), &(last, _)) = (self.0.first()?, self.0.last()?);
-        if last - first < LEAST_SPAN { None } else { line(&self.0, size) }
-    }
+/// What is free of `size` bytes with `used` of them, in percent; nothing less than none.
+#[must_use]
+pub fn free_percent(used: f64, size: f64) -> f64 {
+    (size - used).max(0.0) * 100.0 / size
+}
+
+fn hours_left(hours: &[(u64, f64)], used: f64, size: f64) -> Option<f64> {
+    let line = trend(hours, size)?;
+    Some(line.hours_from(line.level.min(used), size))
+}
+
+fn trend(hours: &[(u64, f64)], size: f64) -> Option<Line> {
+    let (&(first, _), &(last, _)) = (hours.first()?, hours.last()?);
+    if last - first < LEAST_SPAN { None } else { line(hours, size) }
 }
 
 /// A day and an hour as people say it, in UTC: `Tuesday, 24 November, 14:00 UTC`.

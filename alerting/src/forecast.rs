@@ -4,6 +4,8 @@
 //! only where nearly all pairs agree that it grows (Kendall's tau), over a day at least: what goes up by day and down by night
 //! has no trend. Memory that a restart gave back grows anew, so what was before it is not asked for.
 
+use std::time::Duration;
+
 use crate::baseline::{HOUR, median};
 
 /// Points that a forecast needs: by the hour, a day.
@@ -58,6 +60,13 @@ pub fn line(points: &[(u64, f64)], limit: f64) -> Option<Line> {
     let level = median(&mut points.iter().map(|(at, value)| value + slope * hours(*at, last)).collect::<Vec<_>>());
     let grows = agreed >= AGREED && slope * hours(first, last) >= limit * WORTH;
     Some(Line { at: last, level, slope: if grows { slope } else { 0.0 } })
+}
+
+/// The time that lies so many hours after `at`, in milliseconds since the epoch; nothing when there is no such time.
+#[must_use]
+pub fn hours_after(at: u64, hours: f64) -> Option<u64> {
+    let left = Duration::try_from_secs_f64(hours * 3600.0).ok()?;
+    at.checked_add(u64::try_from(left.as_millis()).ok()?)
 }
 
 impl Line {

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use dixmgr_activities::history::Postgres;
+use dixmgr_activities::history::{Postgres, PostgresError};
 use dixmgr_model::Mode;
 
 pub use alerts::{AlertAction, AlertsArgs, NoteArgs};
@@ -181,14 +181,13 @@ fn check_store(store: &StoreArgs) -> Result<(), clap::Error> {
 }
 
 fn check_postgres(address: Option<&str>, host: Option<&str>) -> Result<(), clap::Error> {
-    let wrong = |text: String| CommandLine::command().error(clap::error::ErrorKind::ValueValidation, text);
-    for (flag, address, host) in [("-health-history-postgres", address, None), ("-host", None, host)] {
-        if address.or(host).is_some() {
-            let checked = Postgres::new(address.unwrap_or("env:ANY"), host);
-            checked.map_err(|error| wrong(format!("{flag}: {error}\n")))?;
-        }
+    let wrong = |flag: &str, error: PostgresError| {
+        CommandLine::command().error(clap::error::ErrorKind::ValueValidation, format!("{flag}: {error}\n"))
+    };
+    if let Some(address) = address {
+        Postgres::new(address, None).map_err(|error| wrong("-health-history-postgres", error))?;
     }
-    Ok(())
+    host.map_or(Ok(()), Postgres::check_host).map_err(|error| wrong("-host", error))
 }
 
 fn run_request(matches: &ArgMatches, args: RunArgs) -> Result<RunRequest, clap::Error> {

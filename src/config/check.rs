@@ -197,8 +197,8 @@ pub(super) fn postgres(text: &str) -> Result<String, Wrong> {
 
 /// A host's name in such a database.
 pub(super) fn host(text: &str) -> Result<String, Wrong> {
-    match Postgres::new("env:ANY", Some(text)) {
-        Ok(_) => Ok(text.to_owned()),
+    match Postgres::check_host(text) {
+        Ok(()) => Ok(text.to_owned()),
         Err(error) => wrong(format!("{text:?} cannot be a host's name"), error.to_string()),
     }
 }

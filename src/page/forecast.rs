@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use dixmgr_alerting::baseline::HOUR;
-use dixmgr_alerting::forecast::Course;
+use dixmgr_alerting::forecast::{Course, hours_after};
 
 use super::escape;
 use super::render::{bytes, clock};
@@ -22,7 +22,7 @@ const FUTURE: f64 = 2.0;
 /// The picture of a course of bytes, called `what`; nothing when it leads nowhere near its limit.
 pub(super) fn figure(course: &Course, what: &str) -> Option<String> {
     let (&(first, _), line) = (course.points.first()?, &course.line);
-    let reached = line.at.checked_add(milliseconds(line.hours_until(course.limit))?)?;
+    let reached = hours_after(line.at, line.hours_until(course.limit))?;
     let past = line.at.saturating_sub(first) as f64;
     if past <= 0.0 || (reached - line.at) as f64 > past * FUTURE {
         return None;
@@ -46,7 +46,7 @@ impl Scale {
     /// With a little room after the end, so that it is seen to be reached.
     fn of(course: &Course, begin: u64, reached: u64) -> Self {
         let most = course.points.iter().map(|(_, value)| *value).fold(course.limit, f64::max);
-        Self { begin, span: (reached.max(course.line.at) - begin) as f64 * 1.05, most }
+        Self { begin, span: (reached - begin) as f64 * 1.05, most }
     }
 
     fn x(&self, at: u64) -> f64 {
@@ -108,11 +108,6 @@ fn size(value: f64) -> String {
 fn moment(at: u64) -> String {
     let time = clock(rfc3339(Duration::from_millis(at)).as_deref());
     time.rsplit_once(':').map(|(minute, _)| minute.to_owned()).unwrap_or_default()
-}
-
-fn milliseconds(hours: f64) -> Option<u64> {
-    let time = Duration::try_from_secs_f64(hours * 3600.0).ok()?;
-    u64::try_from(time.as_millis()).ok()
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant, SystemTime};
 use prometheus::{IntCounter, IntGauge, Opts};
 use tokio::sync::oneshot;
 
-use self::database::{Database, Fault};
+use self::database::Database;
 pub use self::error::HistoryError;
 pub use self::event::Act;
 pub(crate) use self::event::Event;
@@ -139,7 +139,7 @@ impl History {
     pub fn start(options: HistoryOptions, metrics: &Metrics) -> Result<Self, HistoryError> {
         let HistoryOptions { place, retention } = options;
         let opened = match &place {
-            Place::File(path) => Some((path, open::for_writing(path)?)),
+            Place::File(path) => Some(open::for_writing(path)?),
             Place::Postgres(_) => None,
         };
         let metrics = HistoryMetrics::register(metrics).map_err(|error| place.unusable(error))?;
@@ -149,12 +149,8 @@ impl History {
         let away = if let Place::Postgres(own) = &place { Some(own.clone()) } else { None };
         let given = Given { away, retention, messages, waiting: Arc::clone(&waiting), metrics: metrics.clone(), clock };
         let mut writer = Writer::new(given);
-        if let Some((path, opened)) = opened {
-            let taken_up = writer.take_up(Database::Sqlite(opened));
-            taken_up.map_err(|fault| match fault {
-                Fault::Sqlite(error) => error::explain(path, &error),
-                fault => place.unusable(fault),
-            })?;
+        if let Some(opened) = opened {
+            writer.take_up(Database::Sqlite(opened)).map_err(|fault| place.explain(&fault))?;
             metrics.writing.set(1);
         }
         let thread = std::thread::Builder::new().name("history".to_owned()).stack_size(STACK);

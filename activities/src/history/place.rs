@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::error::HistoryError;
+use super::database::Fault;
+use super::error::{HistoryError, explain};
 use super::postgres::Address;
 use crate::secret;
 
@@ -51,10 +52,19 @@ impl Postgres {
             return Err(PostgresError::Password);
         }
         let host = host.map_or_else(this_host, str::to_owned);
+        Self::check_host(&host)?;
+        Ok(Self { address: address.to_owned(), host })
+    }
+
+    /// Checks the name of a host.
+    ///
+    /// # Errors
+    /// The host cannot have that name.
+    pub fn check_host(host: &str) -> Result<(), PostgresError> {
         if host.is_empty() || host.len() > MAX_HOST || !host.chars().all(is_of_a_host) {
             return Err(PostgresError::Host);
         }
-        Ok(Self { address: address.to_owned(), host })
+        Ok(())
     }
 
     /// Whose rows.
@@ -71,6 +81,14 @@ impl Postgres {
 }
 
 impl Place {
+    /// What a fault of what is there means to whoever asked.
+    pub(super) fn explain(&self, fault: &Fault) -> HistoryError {
+        match (self, fault) {
+            (Self::File(path), Fault::Sqlite(error)) => explain(path, error),
+            (place, fault) => place.unusable(fault),
+        }
+    }
+
     /// What does not need another try to be told: the file that nobody has written yet, or cannot be read.
     pub(super) fn unusable(&self, detail: impl fmt::Display) -> HistoryError {
         match self {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::database::{Database, Fault, Row, Value};
-use super::error::{HistoryError, explain};
+use super::error::HistoryError;
 use super::place::Place;
 pub use super::reader::Reader;
 pub use super::rows::{Action, Change, Incident, Page, PastAlert, Period, Step, Uptime};
@@ -62,14 +62,7 @@ impl Query {
         values: &[Value<'_>],
         read: fn(&Row<'_>) -> Result<T, Fault>,
     ) -> Result<Vec<T>, HistoryError> {
-        self.database.query(sql, values, read).map_err(|fault| self.explain(&fault))
-    }
-
-    fn explain(&self, fault: &Fault) -> HistoryError {
-        match (&*self.place, fault) {
-            (Place::File(path), Fault::Sqlite(error)) => explain(path, error),
-            (place, fault) => place.unusable(fault),
-        }
+        self.database.query(sql, values, read).map_err(|fault| self.place.explain(&fault))
     }
 
     /// How far the roll-ups have come: what came later is not in [`Query::uptime`] and [`Query::periods`].
@@ -77,7 +70,7 @@ impl Query {
     /// # Errors
     /// The history cannot be read.
     pub fn counted_until(&self) -> Result<u64, HistoryError> {
-        let progress = store::progress(&self.database).map_err(|fault| self.explain(&fault))?;
+        let progress = store::progress(&self.database).map_err(|fault| self.place.explain(&fault))?;
         Ok(progress.minutes)
     }
 
@@ -87,7 +80,7 @@ impl Query {
     /// # Errors
     /// The history cannot be read.
     pub fn uptime(&self, from: u64) -> Result<Vec<Uptime>, HistoryError> {
-        let progress = store::progress(&self.database).map_err(|fault| self.explain(&fault))?;
+        let progress = store::progress(&self.database).map_err(|fault| self.place.explain(&fault))?;
         let until = progress.minutes;
         let step = if from + 2 * HOUR > until { 60_000 } else { HOUR };
         let from = from - from % step;

@@ -33,7 +33,6 @@ use prometheus::core::Collector;
 use prometheus::{Gauge, IntGaugeVec, Opts, Registry};
 
 use crate::breakers::BreakerMetrics;
-use crate::disk::Room;
 pub use alerts::{AlertMetrics, ChannelMetrics};
 pub use executions::{ActivityMetrics, ActivityStatus, ErrorType, WorkflowMetrics, WorkflowStatus};
 use executions::{ActivityVecs, WorkflowVecs};
@@ -211,11 +210,6 @@ impl Metrics {
     /// How often alerts about dixmgr itself fired.
     pub(crate) fn own_alerts(&self) -> &Fired {
         &self.inner.own_alerts
-    }
-
-    /// How much of the file system that is watched is free, in percent.
-    pub(crate) fn disk_free_percent(&self) -> Option<f64> {
-        self.inner.data_dir.get().and_then(|path| Room::of(path)).map(Room::free_percent)
     }
 
     /// The series of the watch itself.

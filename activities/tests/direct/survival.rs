@@ -243,6 +243,9 @@ fn a_process_that_is_bound_to_dixmgr_does_not_outlive_its_violent_death() {
         let manager = world.manager();
         (start(&manager, &bound).await.main_pid, start(&manager, &free).await.main_pid)
     });
+    // Bound it is once `setpriv` has done its part. One that was not by then is ended at the next start, see above.
+    let name = || fs::read_to_string(format!("/proc/{bound}/comm")).unwrap_or_default();
+    eventually("setpriv has done its part", PATIENCE, || (name() == "sh\n").then_some(()));
     // With the runtime ends the thread that started them, which is what the kernel goes by.
     runtime.shutdown_timeout(PATIENCE);
     eventually("the bound process has ended", PATIENCE, || (!lives(bound)).then_some(()));

@@ -4,6 +4,7 @@ use std::thread;
 
 use dixmgr_testkit::eventually;
 
+use super::super::database::Fault;
 use super::super::postgres::Session;
 use super::*;
 
