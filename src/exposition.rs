@@ -3,9 +3,11 @@
 use std::io::Write as _;
 
 use axum::http::{HeaderMap, HeaderName, header};
-use dixmgr_activities::metrics::{Format, Metrics, MetricsError};
+use dixmgr_activities::metrics::{Format, Metrics, MetricsError, Pieces};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::stream::{self, Stream};
+use tokio::task::{JoinError, JoinHandle};
 
 /// Media type of OpenMetrics.
 const OPENMETRICS: &str = "application/openmetrics-text";
@@ -37,16 +39,48 @@ pub(crate) fn headers(format: Format) -> [(HeaderName, &'static str); 2] {
     [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept, Accept-Encoding")]
 }
 
-/// The page. Fast compression: at its lowest level a page shrinks to a tenth.
-pub(crate) fn page(metrics: &Metrics, format: Format, compressed: bool) -> Result<Vec<u8>, MetricsError> {
-    let page = metrics.page(format)?.into_bytes();
-    if !compressed {
-        return Ok(page);
+/// The page on its way: what is sent, piece by piece.
+pub(crate) struct Exposition {
+    pieces: Pieces,
+    /// Where a page that is sent compressed goes through, until its end.
+    gzip: Option<GzEncoder<Vec<u8>>>,
+}
+
+impl Exposition {
+    /// Begins a page. Fast compression: at its lowest level a page shrinks to a tenth.
+    pub(crate) fn begin(metrics: &Metrics, format: Format, compressed: bool) -> Result<Self, MetricsError> {
+        let gzip = compressed.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
+        Ok(Self { pieces: metrics.pieces(format)?, gzip })
     }
-    let mut encoder = GzEncoder::new(Vec::with_capacity(page.len() / 8), Compression::fast());
-    // Writing to a `Vec` cannot fail.
-    let _ = encoder.write_all(&page);
-    Ok(encoder.finish().unwrap_or_default())
+
+    /// What is sent, each piece while the one before it is on its way: of a long page two are in memory at a time, and nobody
+    /// works for a reader who does not read. A piece takes milliseconds of work, which is not to hold up checks.
+    pub(crate) fn stream(self) -> impl Stream<Item = Result<Vec<u8>, JoinError>> {
+        stream::unfold(Some(self.ahead()), |making| async {
+            match making?.await {
+                Ok((piece, rest)) => Some((Ok(piece?), Some(rest.ahead()))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
+    fn ahead(mut self) -> JoinHandle<(Option<Vec<u8>>, Self)> {
+        tokio::task::spawn_blocking(move || (self.next(), self))
+    }
+}
+
+impl Iterator for Exposition {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let Some(encoder) = &mut self.gzip else { return self.pieces.next().map(String::into_bytes) };
+        // Writing to a `Vec` cannot fail.
+        if let Some(piece) = self.pieces.next() {
+            let _ = encoder.write_all(piece.as_bytes());
+            return Some(std::mem::take(encoder.get_mut()));
+        }
+        self.gzip.take()?.finish().ok()
+    }
 }
 
 /// One element of a list header: a value with its parameters.

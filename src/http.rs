@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::error::RunError;
-use crate::exposition;
+use crate::exposition::{self, Exposition};
 use crate::health::Progress;
 use crate::home;
 
@@ -102,18 +103,18 @@ async fn metrics(State(pages): State<Pages>, request: HeaderMap) -> Response {
         tracing::debug!(%error, "the engine's gauges are as they were");
     }
     let (format, compressed) = (exposition::format(&request), exposition::wants_gzip(&request));
-    // The page of many services takes milliseconds of work, which is not to hold up checks.
-    let page = tokio::task::spawn_blocking(move || exposition::page(&pages.metrics, format, compressed)).await;
-    match page {
-        Ok(Ok(page)) if compressed => {
-            (exposition::headers(format), [(header::CONTENT_ENCODING, "gzip")], page).into_response()
-        }
-        Ok(Ok(page)) => (exposition::headers(format), page).into_response(),
-        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-        Err(error) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, format!("the page was not written: {error}\n")).into_response()
-        }
-    }
+    let begun = tokio::task::spawn_blocking(move || Exposition::begin(&pages.metrics, format, compressed)).await;
+    let page = match begun {
+        Ok(Ok(page)) => Body::from_stream(page.stream()),
+        Ok(Err(error)) => return failed(&error),
+        Err(error) => return failed(&error),
+    };
+    let encoding = compressed.then_some([(header::CONTENT_ENCODING, "gzip")]);
+    (exposition::headers(format), encoding, page).into_response()
+}
+
+fn failed(error: &dyn std::error::Error) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("the page was not written: {error}\n")).into_response()
 }
 
 impl Pages {

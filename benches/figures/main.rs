@@ -1,7 +1,8 @@
 //! The figures that dixmgr is held against, measured on real units and printed as a table. Not a test: nothing fails.
 //!
 //! `make bench`, as root. `DIXMGR_BENCH_SERVICES` (1000) says how many units, `DIXMGR_BENCH_SECONDS` (180) for how long
-//! CPU time is counted, `DIXMGR_BENCH_KILLS` (200) how many units are killed for the latencies.
+//! CPU time is counted, `DIXMGR_BENCH_KILLS` (200) how many units are killed for the latencies. Without arguments everything is
+//! measured; else the named parts of it: `idle`, `watch`, `restart`, `alert`, `look`, `scrape`, `history`.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a program that prints its findings, or cannot go on")]
 
 mod alerts;
@@ -40,28 +41,59 @@ fn main() {
     let services = option("DIXMGR_BENCH_SERVICES", 1000);
     let window = Duration::from_secs(option("DIXMGR_BENCH_SECONDS", 180) as u64);
     let kills = option("DIXMGR_BENCH_KILLS", 200).min(services);
+    let parts = Parts(env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect());
     let mut table = Table::new(services, window);
     table.add(Figure::new("release binary", megabytes(file_size(BINARY))).under("40 MB"));
-    if let Some(systemd) = SystemdNamespace::start() {
+    if parts.have(&["idle"])
+        && let Some(systemd) = SystemdNamespace::start()
+    {
         println!("one idle service ...");
         idle(&systemd, &mut table);
     }
-    if let Some(systemd) = SystemdNamespace::start() {
+    if parts.have(&["watch", "restart", "alert", "look"])
+        && let Some(systemd) = SystemdNamespace::start()
+    {
         println!("starting {services} units ...");
-        let field = Field::start(&systemd, services);
-        watched(&field, window, &mut table);
-        restarted(&field, kills, &mut table);
-        alerted(&field, kills, &mut table);
-        looked_at(&field, &mut table);
+        on_units(&Field::start(&systemd, services), &parts, window, kills, &mut table);
     }
-    if let Some(systemd) = SystemdNamespace::start() {
+    if parts.have(&["scrape"])
+        && let Some(systemd) = SystemdNamespace::start()
+    {
         println!("{SCRAPED} services on one page ...");
         scraped(&systemd, &mut table);
     }
-    println!("writing history ...");
-    let rows = thousands(looking::rows_written());
-    table.add(Figure::new("history rows written a second", rows).over("50 thousand"));
+    if parts.have(&["history"]) {
+        println!("writing history ...");
+        let rows = thousands(looking::rows_written());
+        table.add(Figure::new("history rows written a second", rows).over("50 thousand"));
+    }
     println!("\n{table}");
+}
+
+/// What is to be measured: everything unless something is named.
+struct Parts(Vec<String>);
+
+impl Parts {
+    /// Whether one of these is to be.
+    fn have(&self, parts: &[&str]) -> bool {
+        self.0.is_empty() || self.0.iter().any(|named| parts.contains(&named.as_str()))
+    }
+}
+
+/// What is measured on many units.
+fn on_units(field: &Field<'_>, parts: &Parts, window: Duration, kills: usize, table: &mut Table) {
+    if parts.have(&["watch"]) {
+        watched(field, window, table);
+    }
+    if parts.have(&["restart"]) {
+        restarted(field, kills, table);
+    }
+    if parts.have(&["alert"]) {
+        alerted(field, kills, table);
+    }
+    if parts.have(&["look"]) {
+        looked_at(field, table);
+    }
 }
 
 /// A dixmgr with next to nothing to do.

@@ -16,6 +16,7 @@ mod executions;
 mod fired;
 pub(crate) mod label;
 mod own;
+mod pieces;
 mod registry;
 mod service;
 mod text;
@@ -23,7 +24,7 @@ mod watching;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -37,10 +38,10 @@ pub use alerts::{AlertMetrics, ChannelMetrics};
 pub use executions::{ActivityMetrics, ActivityStatus, ErrorType, WorkflowMetrics, WorkflowStatus};
 use executions::{ActivityVecs, WorkflowVecs};
 pub(crate) use fired::Fired;
+pub use pieces::Pieces;
 use service::Entry;
 pub use service::ServiceMetrics;
 pub use text::Format;
-use text::Page;
 pub use watching::WatchMetrics;
 
 /// Most distinct workflow or activity names; those beyond are counted together under [`OTHER`].
@@ -81,8 +82,8 @@ struct Inner {
     /// Since when all of this counts, in seconds since the epoch.
     created: OnceLock<f64>,
     data_dir: OnceLock<PathBuf>,
-    /// How long the last page was.
-    page_bytes: AtomicUsize,
+    /// How long the families of the services were on the last page.
+    lengths: [AtomicUsize; service::FAMILIES],
     reload_successful: Gauge,
     reload_timestamp: Gauge,
 }
@@ -132,7 +133,7 @@ impl Metrics {
                 breakers: Arc::new(BreakerMetrics::register(namespace, &registry)?),
                 created: OnceLock::new(),
                 data_dir: OnceLock::new(),
-                page_bytes: AtomicUsize::new(0),
+                lengths: Default::default(),
                 namespace: namespace.to_owned(),
                 registry,
                 services: RwLock::default(),
@@ -256,17 +257,15 @@ impl Metrics {
     /// # Errors
     /// Something that was registered from outside cannot be written.
     pub fn page(&self, format: Format) -> Result<String, MetricsError> {
-        let inner = &self.inner;
-        let mut page = Page::new(format, inner.page_bytes.load(Ordering::Relaxed), inner.created.get().copied());
-        {
-            let services = inner.services.read().unwrap_or_else(PoisonError::into_inner);
-            service::write(&mut page, &inner.namespace, &services, &inner.own_alerts);
-        }
-        own::write(&mut page, &inner.namespace, inner.data_dir.get().map(PathBuf::as_path));
-        registry::write(&mut page, &inner.registry.gather())?;
-        let page = page.finish();
-        inner.page_bytes.store(page.len(), Ordering::Relaxed);
-        Ok(page)
+        Ok(self.pieces(format)?.collect())
+    }
+
+    /// The page in pieces, each written when it is asked for. What can go wrong has by the time that they are there.
+    ///
+    /// # Errors
+    /// Something that was registered from outside cannot be written.
+    pub fn pieces(&self, format: Format) -> Result<Pieces, MetricsError> {
+        Pieces::new(self, format)
     }
 }
 

@@ -332,7 +332,10 @@ const OWN: &str = "service=\"dixmgr\"";
 /// One family of the services: its name, type, help, and the value that each service has in it.
 type Column = (&'static str, Kind, &'static str, fn(&mut Family<'_>, &Entry));
 
-const COLUMNS: [Column; 19] = [
+/// How many families the services have.
+pub(super) const FAMILIES: usize = COLUMNS.len();
+
+const COLUMNS: [Column; 20] = [
     (
         "service_health",
         Kind::Gauge,
@@ -444,23 +447,26 @@ const COLUMNS: [Column; 19] = [
             }
         },
     ),
+    (
+        "dependency_wait_time_seconds",
+        Kind::Histogram,
+        "Time that a service waited for a dependency to be ready.",
+        |family, entry| {
+            for waits in &entry.waits {
+                waits.write_histogram(family);
+            }
+        },
+    ),
 ];
 
-/// Writes all families of the services; `own` are the alerts about dixmgr itself.
-pub(super) fn write(page: &mut Page, namespace: &str, services: &BTreeMap<String, Entry>, own: &Fired) {
-    for (name, kind, help, column) in COLUMNS {
-        let mut family = Family::begin(page, &format!("{namespace}_{name}"), kind, help);
-        for entry in services.values() {
-            column(&mut family, entry);
-        }
-        if name == FIRED {
-            own.write(&mut family, OWN);
-        }
+/// Writes one family of the services, of [`FAMILIES`]; `own` are the alerts about dixmgr itself.
+pub(super) fn write(page: &mut Page, namespace: &str, family: usize, services: &BTreeMap<String, Entry>, own: &Fired) {
+    let Some((name, kind, help, column)) = COLUMNS.get(family) else { return };
+    let mut family = Family::begin(page, &format!("{namespace}_{name}"), *kind, help);
+    for entry in services.values() {
+        column(&mut family, entry);
     }
-    let help = "Time that a service waited for a dependency to be ready.";
-    let name = format!("{namespace}_dependency_wait_time_seconds");
-    let mut family = Family::begin(page, &name, Kind::Histogram, help);
-    for waits in services.values().flat_map(|entry| &entry.waits) {
-        waits.write_histogram(&mut family);
+    if *name == FIRED {
+        own.write(&mut family, OWN);
     }
 }

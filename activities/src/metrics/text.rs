@@ -32,7 +32,7 @@ pub(super) enum Kind {
     Histogram,
 }
 
-/// A page that is being written.
+/// A page that is being written, or a piece of one.
 #[derive(Debug)]
 pub(super) struct Page {
     text: String,
@@ -48,7 +48,12 @@ impl Page {
         Self { text: String::with_capacity(size), format, created }
     }
 
-    /// The page, which nothing is added to any more.
+    /// What was written, after which comes another piece.
+    pub(super) fn cut(self) -> String {
+        self.text
+    }
+
+    /// What was written, and after it the end of the page.
     pub(super) fn finish(mut self) -> String {
         if self.format == Format::OpenMetrics {
             self.text.push_str("# EOF\n");
