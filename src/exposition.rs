@@ -112,7 +112,21 @@ fn values<'a>(request: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::io::Read as _;
+
+    use dixmgr_model::ServiceSpec;
+    use flate2::read::GzDecoder;
+    use futures_util::{StreamExt as _, TryStreamExt as _};
+
     use super::*;
+
+    fn web() -> ServiceSpec {
+        let probes = serde_json::json!({ "interval": "30s", "resources": true });
+        let spec = serde_json::json!({
+            "name": "web", "workflow_id": "web", "ready_signal": "ready", "target": { "unit": "web.service" }, "probes": probes
+        });
+        serde_json::from_value(spec).unwrap()
+    }
 
     fn accepting(accept: &str) -> Format {
         let mut request = HeaderMap::new();
@@ -146,6 +160,39 @@ mod tests {
         ] {
             assert_eq!(accepting(accept), Format::Text, "{accept}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_pieces_are_the_page_compressed_or_not() {
+        let metrics = Metrics::new("dixmgr").unwrap();
+        metrics.service(&web());
+        // What the registry holds, and no process, whose figures change from one page to the next.
+        let lasting = |page: &str| -> Vec<String> {
+            page.lines().filter(|line| !line.contains("process_")).map(str::to_owned).collect()
+        };
+        for format in [Format::Text, Format::OpenMetrics] {
+            let sent = async |compressed| {
+                let pieces = Exposition::begin(&metrics, format, compressed).unwrap().stream();
+                pieces.try_concat().await.unwrap()
+            };
+            let plain = String::from_utf8(sent(false).await).unwrap();
+            let mut unpacked = String::new();
+            GzDecoder::new(&sent(true).await[..]).read_to_string(&mut unpacked).unwrap();
+            assert_eq!(lasting(&plain), lasting(&metrics.page(format).unwrap()));
+            assert_eq!(lasting(&plain), lasting(&unpacked));
+            assert!(plain.contains("dixmgr_service_health{service=\"web\"") && plain.ends_with('\n'), "{plain}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_reader_who_does_not_read() {
+        let metrics = Metrics::new("dixmgr").unwrap();
+        let mut page = std::pin::pin!(Exposition::begin(&metrics, Format::Text, false).unwrap().stream());
+        assert!(page.next().await.unwrap().is_ok());
+        metrics.service(&web());
+        let rest: Vec<u8> = page.try_concat().await.unwrap();
+        let health = "dixmgr_service_unit_state{service=\"web\"";
+        assert!(String::from_utf8(rest).unwrap().contains(health), "it is in the families that were not written yet");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::jobs::Jobs;
 /// Between two deaths.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// A restart that takes longer is told by itself: what it had to wait for can be looked for.
+const LONG: Duration = Duration::from_millis(50);
+
 /// How long nobody looks after a death: asking takes a core and systemd's time, which the restart then does without.
 const HANDS_OFF: Duration = Duration::from_millis(300);
 
@@ -26,6 +29,8 @@ pub(crate) struct Latencies {
 
 /// What happened after one death, from the kill on.
 struct Death {
+    /// When, on the monotonic clock.
+    killed: Duration,
     /// systemd has seen it.
     noticed: Duration,
     /// The job of the restart is there.
@@ -40,6 +45,12 @@ pub(crate) fn measure(field: &Field<'_>, kills: usize) -> Latencies {
     let mut latencies = Latencies::default();
     for unit in &field.units()[..kills] {
         let death = one_death(field.systemd(), &jobs, unit);
+        if death.job > LONG {
+            let (job, noticed, killed) = (death.job.as_millis(), death.noticed.as_millis(), death.killed.as_secs_f64());
+            println!(
+                "{unit}: {job} ms to its job, {noticed} ms of them systemd's; killed at {killed:.3} (CLOCK_MONOTONIC)"
+            );
+        }
         latencies.noticed.push(death.noticed);
         latencies.job.push(death.job);
         latencies.started.push(death.started);
@@ -60,6 +71,7 @@ fn one_death(systemd: &SystemdNamespace, jobs: &Jobs, unit: &str) -> Death {
         Duration::from_micros(micros).saturating_sub(killed)
     };
     Death {
+        killed,
         noticed: since_kill("InactiveEnterTimestampMonotonic"),
         job: jobs.first(unit, killed).expect("the restart's job was announced").saturating_sub(killed),
         started: since_kill("InactiveExitTimestampMonotonic"),

@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 
 use dixmgr_activities::history::{Act, History, HistoryOptions, Place, Retention};
 use dixmgr_activities::metrics::Metrics;
-use dixmgr_testkit::usage::quantile;
-use dixmgr_testkit::{Browser, Daemon, HttpFixture, Reply, SystemdNamespace};
+use dixmgr_testkit::usage::{Usage, quantile};
+use dixmgr_testkit::{Browser, Daemon, HttpFixture, Reply, SystemdNamespace, eventually};
 
 use crate::BINARY;
 
 /// How often the page is scraped, and opened.
 const SCRAPES: usize = 20;
 const VISITS: usize = 10;
+
+/// Share of a core that a daemon of many services uses at most once it has started.
+const SETTLED: f64 = 0.2;
 
 /// For how long the history is written.
 const WRITE: Duration = Duration::from_secs(5);
@@ -46,7 +49,7 @@ pub(crate) fn scrape(systemd: &SystemdNamespace, services: usize) -> Scraped {
         let _ = write!(config, "[[service]]\nname = \"service-{index}\"\nunit = \"service-{index}.service\"\n");
     }
     let daemon = Daemon::new(systemd, BINARY, "-watch", &config).started();
-    thread::sleep(Duration::from_secs(10));
+    settled(&daemon);
     let before = delays(&daemon);
     let (mut slowest, mut bytes) = (Duration::ZERO, 0);
     for _ in 0..SCRAPES {
@@ -59,6 +62,16 @@ pub(crate) fn scrape(systemd: &SystemdNamespace, services: usize) -> Scraped {
     let moved = before.iter().zip(&after).find(|((_, before), (_, after))| after.1 - before.1 >= after.0 - before.0);
     let bound = moved.map_or(f64::INFINITY, |((bound, _), _)| *bound);
     Scraped { bytes, slowest, delay: Duration::try_from_secs_f64(bound).unwrap_or(Duration::MAX) }
+}
+
+/// Waits until all services are known and what that takes is done.
+fn settled(daemon: &Daemon) {
+    let pid = daemon.pid().expect("dixmgr runs");
+    eventually("the start's work is done", Duration::from_mins(5), || {
+        let before = Usage::of(pid);
+        thread::sleep(Duration::from_secs(2));
+        (Usage::of(pid).share_since(&before) < SETTLED).then_some(())
+    });
 }
 
 /// Bytes of an answer, which nobody looks at.

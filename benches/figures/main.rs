@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a program that prints its findings, or cannot go on")]
 
 mod alerts;
+mod disk;
 mod field;
 mod jobs;
 mod latency;
@@ -18,7 +19,7 @@ use std::env;
 use std::thread;
 use std::time::Duration;
 
-use dixmgr_testkit::usage::Usage;
+use dixmgr_testkit::usage::{Usage, quantile};
 use dixmgr_testkit::{Component, SystemdNamespace, require};
 
 use field::Field;
@@ -141,6 +142,10 @@ fn restarted(field: &Field<'_>, kills: usize, table: &mut Table) {
     thread::sleep(Duration::from_secs(5));
     println!("killing {kills} units one by one ...");
     let latencies = latency::measure(field, kills);
+    let syncs = disk::syncs();
+    table.add(Figure::new("a page written and synced, p50", milliseconds(quantile(&syncs, 0.50))));
+    table.add(Figure::new("a page written and synced, p99", milliseconds(quantile(&syncs, 0.99))));
+    table.add(Figure::new("a page written and synced, slowest", milliseconds(quantile(&syncs, 1.0))));
     table.add(Figure::new("killed to restart job, p50", milliseconds(latencies.job(0.50))).under("10 ms"));
     table.add(Figure::new("killed to restart job, p99", milliseconds(latencies.job(0.99))).under("50 ms"));
     table.add(Figure::new("of which systemd's own, p50", milliseconds(latencies.noticed(0.50))));
