@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Invocation::Man(args) => written(cli::write_man(&args)),
         Invocation::History(args) => return look(std::future::ready(history::history(&args))),
         Invocation::Uptime(args) => return look(std::future::ready(history::uptime(&args))),
+        Invocation::ImportHistory(args) => return look(std::future::ready(history::import(&args))),
         Invocation::Silences(args) => return look(workflow::silences(&args)),
         Invocation::DemoServer(listen) => demo_server(listen),
         Invocation::Run(request) => run(*request),

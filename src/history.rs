@@ -1,18 +1,20 @@
-//! `dixmgr history` and `dixmgr uptime`: the health history as text or JSON. It is only read, also while a dixmgr writes it.
+//! `dixmgr history` and `dixmgr uptime`: the health history as text or JSON, which is only read, also while a dixmgr writes it;
+//! and `dixmgr import-history`, from a file into a database.
 
 use std::path::Path;
 use std::time::Duration;
 
 use dixmgr_activities::history::read::Query;
-use dixmgr_activities::history::{HistoryError, Place};
+use dixmgr_activities::history::{self, HistoryError, Place};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::{Incident, Uptime, fitting, of_service, uptimes};
-use crate::cli::{HistoryArgs, HistoryPlace, StoreArgs, UptimeArgs};
-use crate::config::FileSettings;
+use crate::cli::{HistoryArgs, HistoryPlace, ImportHistoryArgs, StoreArgs, UptimeArgs};
+use crate::config::{self, FileSettings};
 use crate::data_dir::DataDir;
-use crate::settings::HistorySettings;
+use crate::progress::Progress;
+use crate::settings::{HISTORY, HistorySettings};
 use crate::workflow::WorkflowError;
 use crate::workflow::output::Output;
 use crate::workflow::{table, text};
@@ -53,7 +55,7 @@ pub fn history(args: &HistoryArgs) -> Result<(), WorkflowError> {
 /// # Errors
 /// The history cannot be read.
 pub fn uptime(args: &UptimeArgs) -> Result<(), WorkflowError> {
-    let place = place(&args.place.store, None, args.place.data_dir.as_deref())?;
+    let place = named(&args.place, &args.place.store)?;
     if args.all_hosts && matches!(place, Place::File(_)) {
         return Err(no_database());
     }
@@ -71,6 +73,36 @@ pub fn uptime(args: &UptimeArgs) -> Result<(), WorkflowError> {
     let rows: Vec<[String; 5]> = found.services.iter().map(row).collect();
     for line in table::lines(head, &rows, out.width()) {
         out.line(&line)?;
+    }
+    out.flush()
+}
+
+/// Answers `dixmgr import-history`.
+///
+/// # Errors
+/// No database is named, it has a history of the host already, or one of the two cannot be used.
+pub fn import(args: &ImportHistoryArgs) -> Result<(), WorkflowError> {
+    let StoreArgs { health_history_db: path, health_history_postgres, host } = &args.place.store;
+    let data = args.place.data_dir.as_deref();
+    let to = StoreArgs {
+        health_history_db: None,
+        health_history_postgres: health_history_postgres.clone(),
+        host: host.clone(),
+    };
+    let Place::Postgres(to) = named(&args.place, &to)? else {
+        let text =
+            "name the database that the history goes to: -health-history-postgres, or -conf with [history] postgres";
+        return Err(WorkflowError::Wrong(text.to_owned()));
+    };
+    let from = path.clone().unwrap_or_else(|| DataDir::existing(data).join(HISTORY));
+    let mut progress = Progress::of("rows copied");
+    let rows = history::import(&from, &to, |done, all| progress.is(done, all)).map_err(|error| failed(&error))?;
+    drop(progress);
+    let mut out = Output::new(args.place.json);
+    if out.is_json() {
+        out.value(&serde_json::json!({ "host": to.host(), "rows": rows }))?;
+    } else {
+        out.line(&format!("{rows} rows of {} are in the database, as those of host {}", from.display(), to.host()))?;
     }
     out.flush()
 }
@@ -128,11 +160,18 @@ pub(crate) fn place(
 }
 
 fn no_database() -> WorkflowError {
-    WorkflowError::Wrong("a file has one host's history; name a database with -health-history-postgres".to_owned())
+    let text = "a file has one host's history; name a database with -health-history-postgres, or -conf";
+    WorkflowError::Wrong(text.to_owned())
 }
 
 fn open(place: &HistoryPlace) -> Result<Query, WorkflowError> {
-    Query::open(&self::place(&place.store, None, place.data_dir.as_deref())?).map_err(|error| failed(&error))
+    Query::open(&named(place, &place.store)?).map_err(|error| failed(&error))
+}
+
+/// Where the history is that flags, or the configuration that a command names, lead to.
+fn named(place: &HistoryPlace, store: &StoreArgs) -> Result<Place, WorkflowError> {
+    let config = place.conf.as_deref().map(config::load_for_command).transpose()?;
+    self::place(store, config.as_ref().map(|config| &config.settings), place.data_dir.as_deref())
 }
 
 fn failed(error: &HistoryError) -> WorkflowError {

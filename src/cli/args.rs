@@ -55,6 +55,8 @@ pub enum Sub {
     History(Box<super::HistoryArgs>),
     /// How long services were up.
     Uptime(Box<super::UptimeArgs>),
+    /// Copy the history in a file (health.db) into PostgreSQL, once.
+    ImportHistory(Box<super::ImportHistoryArgs>),
     /// Look at alerts, take care of one, silence one, or try a channel.
     Alerts(Box<super::AlertsArgs>),
     /// Look at silences, add one by what labels have to be, or end one.

@@ -68,6 +68,15 @@ Keys:
 
 NO_COLOR=1 does without colours.";
 
+const IMPORT_HELP: &str = "\
+Examples:
+  dixmgr import-history -conf /etc/dixmgr/dixmgr.toml -data-dir /var/lib/dixmgr
+  dixmgr import-history -health-history-db old.db -health-history-postgres file:/etc/dixmgr/history -host web-2
+
+The file is -health-history-db, or health.db in the data directory, and stays as it is; the database is that of -health-history-postgres or of
+the configuration's [history], where the host must not have a history yet. No dixmgr may write either of them meanwhile: stop
+it, import, and start it with [history] postgres.";
+
 /// What the history is in.
 #[derive(Debug, Args)]
 pub struct StoreArgs {
@@ -85,6 +94,9 @@ pub struct StoreArgs {
 /// Where the history is.
 #[derive(Debug, Args)]
 pub struct HistoryPlace {
+    /// The daemon's configuration: the history of its `[history]`.
+    #[arg(long, value_name = "FILE")]
+    pub conf: Option<PathBuf>,
     /// Data directory of the dixmgr that writes it [default: /var/lib/dixmgr, or ./dixmgr-data].
     #[arg(long, value_name = "DIR", env = "DIXMGR_DATA_DIR", hide_env_values = true)]
     pub data_dir: Option<PathBuf>,
@@ -122,6 +134,15 @@ pub struct UptimeArgs {
     #[arg(long, conflicts_with = "host")]
     pub all_hosts: bool,
     /// Where the history is.
+    #[command(flatten)]
+    pub place: HistoryPlace,
+}
+
+/// Flags of `dixmgr import-history`.
+#[derive(Debug, Args)]
+#[command(max_term_width = 120, after_help = IMPORT_HELP)]
+pub struct ImportHistoryArgs {
+    /// Where the history is, and where it is to be.
     #[command(flatten)]
     pub place: HistoryPlace,
 }

@@ -31,7 +31,7 @@ pub use breakers::{BreakerAction, BreakersArgs};
 pub use completion::{CompletionArgs, Shell, print as print_completion};
 pub use config::{ConfigAction, ConfigArgs};
 pub use engine::{BackupArgs, EngineArgs, EngineCommand, ExportArgs, FileArgs};
-pub use look::{ApiArgs, HistoryArgs, HistoryPlace, StatusArgs, StoreArgs, TopArgs, UptimeArgs};
+pub use look::{ApiArgs, HistoryArgs, HistoryPlace, ImportHistoryArgs, StatusArgs, StoreArgs, TopArgs, UptimeArgs};
 pub use man::{ManArgs, write as write_man};
 pub use silences::{SilenceAction, SilencesArgs};
 pub use table::flags_table;
@@ -63,6 +63,8 @@ pub enum Invocation {
     History(Box<HistoryArgs>),
     /// Show how long services were up.
     Uptime(Box<UptimeArgs>),
+    /// Copy a file's history into a database.
+    ImportHistory(Box<ImportHistoryArgs>),
     /// Look at alerts, or act on one.
     Alerts(Box<AlertsArgs>),
     /// Look at silences, add one, or end one.
@@ -146,6 +148,10 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
         Some(Sub::Uptime(uptime)) => {
             check_store(&uptime.place.store)?;
             Ok(Invocation::Uptime(uptime))
+        }
+        Some(Sub::ImportHistory(import)) => {
+            check_store(&import.place.store)?;
+            Ok(Invocation::ImportHistory(import))
         }
         Some(Sub::Silences(silences)) => {
             check_secret(silences.place.api_key.as_deref())?;

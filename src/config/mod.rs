@@ -95,6 +95,16 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Config, ConfigError> {
     Document::read(path, options).map(|document| document.config)
 }
 
+/// Reads the daemon's configuration for a command that looks something up in it. Who runs the services is a flag of the daemon's,
+/// on which that does not depend.
+///
+/// # Errors
+/// All faults of the file, in its order.
+pub fn load_for_command(path: &Path) -> Result<Config, ConfigError> {
+    let load = |manager| load(path, &LoadOptions { mode: Mode::Exec, manager, resources: true, max_restarts: None });
+    load(ManagerKind::Systemd).or_else(|error| load(ManagerKind::Direct).map_err(|_| error))
+}
+
 /// Reads a configuration from memory; `name` stands for the file in faults.
 ///
 /// # Errors

@@ -17,9 +17,9 @@ use temporalio_client::{WorkflowHandle, WorkflowSignalOptions};
 
 use super::error::WorkflowError;
 use super::output::Output;
-use super::place::read_config;
 use super::{Session, table};
 use crate::cli::{AlertAction, AlertsArgs, NoteArgs};
+use crate::config;
 use crate::data_dir::DataDir;
 use crate::incidents::{self, ID_PREFIX, IncidentError};
 use crate::silences::now;
@@ -40,7 +40,7 @@ pub async fn run(args: &AlertsArgs) -> Result<(), WorkflowError> {
         return test(args, channel).await;
     }
     if let AlertAction::Backtest { rules, since, store } = &args.action {
-        let config = read_config(rules)?;
+        let config = config::load_for_command(rules)?;
         let history = history::place(store, Some(&config.settings), args.place.data_dir.as_deref())?;
         let disk = Disk::of(&DataDir::existing(args.place.data_dir.as_deref()), now());
         // Reading it waits, for a disk or a server, and there is nobody else to serve.
@@ -139,7 +139,7 @@ async fn test(args: &AlertsArgs, channel: &str) -> Result<(), WorkflowError> {
     let Some(conf) = &args.place.conf else {
         return Err(WorkflowError::Wrong("name the configuration that has the channel: -conf FILE".to_owned()));
     };
-    let alerts = read_config(conf)?.alerts;
+    let alerts = config::load_for_command(conf)?.alerts;
     if !alerts.channels.iter().any(|own| own.name == channel) {
         let names: Vec<&str> = alerts.channels.iter().map(|channel| channel.name.as_str()).collect();
         return Err(WorkflowError::Wrong(format!("no channel is called {channel:?}; there are {}", names.join(", "))));

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use dixmgr_activities::secret;
 use dixmgr_engine::{Engine, EngineMetrics};
-use dixmgr_model::Mode;
 use secrecy::ExposeSecret as _;
 use temporalio_client::errors::ClientConnectError;
 use temporalio_client::{
@@ -16,7 +15,7 @@ use url::Url;
 
 use super::error::WorkflowError;
 use crate::cli::PlaceArgs;
-use crate::config::{self, Config, ConfigError, LoadOptions, ManagerKind, Synchronous};
+use crate::config::{self, Synchronous};
 use crate::data_dir::DataDir;
 use crate::error::RunError;
 use crate::home::{EXEC_DATABASE, Identity, open_engine};
@@ -86,7 +85,7 @@ impl Place {
 
     /// Takes over what the daemon's configuration says; answers its API key's reference, and whether it wants TLS.
     fn configured(&mut self, conf: &Path) -> Result<(Option<String>, bool), WorkflowError> {
-        let settings = read_config(conf)?.settings;
+        let settings = config::load_for_command(conf)?.settings;
         self.namespace = settings.temporal_namespace.unwrap_or_else(|| NAMESPACE.to_owned());
         if let Some(host) = settings.temporal_host.filter(|host| !host.is_empty()) {
             self.at = At::Address(host);
@@ -157,16 +156,6 @@ impl Place {
             "does it run and listen there? -address, -conf and -data-dir say where to look, -tls and -api-key how";
         WorkflowError::Failed(format!("{what}: {detail}; {hint}"))
     }
-}
-
-/// Reads the daemon's configuration.
-pub(super) fn read_config(conf: &Path) -> Result<Config, ConfigError> {
-    let read = |manager| {
-        let options = LoadOptions { mode: Mode::Exec, manager, resources: true, max_restarts: None };
-        config::load(conf, &options)
-    };
-    // Who runs the services is a flag of the daemon's, and what commands look for does not depend on that.
-    read(ManagerKind::Systemd).or_else(|error| read(ManagerKind::Direct).map_err(|_| error))
 }
 
 /// Opens the engine's file, if there is one: a command that looks makes none.

@@ -154,6 +154,10 @@ fn hosts_in_one_database_keep_to_themselves() {
     assert_eq!(hosts[1]["services"][0]["down_seconds"], 0.0, "{json}");
     let alone = said(&command(&secret, &["uptime", "-window", "1h", "-host", "two"]));
     assert!(alone.contains("web") && !alone.contains("db"), "{alone}");
+    let conf = first.config_path();
+    let configured = Command::new(BINARY).args(["uptime", "-window", "1h", "-conf"]).arg(conf).output().unwrap();
+    let configured = said(&configured);
+    assert!(configured.contains("web") && configured.contains("db"), "the history of the configuration: {configured}");
     let unknown = command(&secret, &["history", "db", "-host", "two"]);
     assert_eq!(unknown.status.code(), Some(2), "{}", String::from_utf8_lossy(&unknown.stderr));
     let sessions = "SELECT count(*) FROM dixmgr.sessions WHERE ended_at IS NOT NULL";
@@ -173,4 +177,37 @@ fn what_cannot_be_a_database_is_refused_without_its_password() {
     let error = refused(&["uptime", "-host", "two"]);
     assert!(error.contains("-health-history-postgres"), "{error}");
     assert!(refused(&["uptime", "-all-hosts"]).contains("-health-history-postgres"));
+    assert!(refused(&["import-history"]).contains("-health-history-postgres"));
+}
+
+#[test]
+fn what_was_in_a_file_goes_on_in_a_database() {
+    let Some(systemd) = SystemdNamespace::start() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let Some((_server, _, secret)) = database(&directory) else { return };
+    systemd.install(&[CountedUnit::new("web.service")]);
+    systemd.start_units(&["web.service"]);
+    let text = config(&["web.service"]);
+    let mut in_a_file = dixmgr(&systemd, "-exec", &text).started();
+    await_health(&in_a_file, "web", true);
+    let data = in_a_file.data_directory().display().to_string();
+    let import = || command(&secret, &["import-history", "-host", "one", "-data-dir", &data]);
+    let busy = import();
+    let error = String::from_utf8_lossy(&busy.stderr).into_owned();
+    assert!(busy.status.code() == Some(1) && error.contains("in use by another dixmgr"), "{error}");
+    systemd.kill_unit("web.service");
+    let incidents =
+        eventually("it is over", SOON, || Some(ended(&in_a_file, "web")).filter(|incidents| incidents.len() == 1));
+    in_a_file.terminate();
+    let done = said(&import());
+    assert!(done.contains("rows of") && done.contains("host one"), "{done}");
+    let twice = import();
+    let error = String::from_utf8_lossy(&twice.stderr).into_owned();
+    assert!(twice.status.code() == Some(1) && error.contains("has a history there already"), "{error}");
+
+    let daemon = dixmgr(&systemd, "-exec", &written(&text, &secret, "one")).started();
+    await_health(&daemon, "web", true);
+    eventually("the history is written", SOON, || writing(&daemon).then_some(()));
+    let found = ended(&daemon, "web");
+    assert_eq!((found.len(), &found[0]["started_at"]), (1, &incidents[0]["started_at"]));
 }

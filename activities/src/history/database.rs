@@ -20,6 +20,7 @@ pub(super) enum Database {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value<'a> {
     Integer(i64),
+    IntegerIfAny(Option<i64>),
     Real(Option<f64>),
     Text(&'a str),
     Name(Option<&'a str>),
@@ -66,6 +67,8 @@ pub(super) enum Fault {
     NewerSchema { found: i64, known: i64 },
     #[error("no dixmgr has written a history there yet")]
     NoHistory,
+    #[error("host {host} has a history there already; name another with -host, or delete what it has")]
+    HasHistory { host: String },
 }
 
 impl Database {
@@ -168,6 +171,7 @@ impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self {
             Self::Integer(number) => number.to_sql(),
+            Self::IntegerIfAny(number) => number.to_sql(),
             Self::Real(number) => number.to_sql(),
             Self::Text(text) => text.to_sql(),
             Self::Name(text) => text.to_sql(),

@@ -4,7 +4,8 @@
 //! Whoever has something to tell calls [`History::record`], which never waits: a bounded queue leads to a thread of its own.
 //! That thread folds steady looks into minutes ([`fold`], pure), keeps incidents, and writes in batches ([`writer`], [`store`]); it
 //! throws away what is too old in small steps ([`retention`]). [`read`] answers questions, in this process and in others. All of
-//! them speak to [`database`], which is either store; only [`open`] and [`schema`], and [`postgres`], know which.
+//! them speak to [`database`], which is either store; only [`open`] and [`schema`], [`postgres`], and [`import`] from one to the other
+//! know which.
 //! What happened while no dixmgr looked is *unknown*, neither up nor down.
 
 mod database;
@@ -12,6 +13,7 @@ mod error;
 pub(crate) mod event;
 mod fold;
 mod ids;
+mod import;
 mod open;
 mod past;
 mod place;
@@ -36,6 +38,7 @@ use self::database::Database;
 pub use self::error::HistoryError;
 pub use self::event::Act;
 pub(crate) use self::event::Event;
+pub use self::import::import;
 pub use self::place::{Place, Postgres, PostgresError};
 pub use self::read::Reader;
 pub use self::retention::Retention;

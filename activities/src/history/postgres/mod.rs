@@ -115,14 +115,25 @@ impl Session {
     /// All of it in one transaction.
     pub(super) fn write<'a>(&self, statements: impl Iterator<Item = Statement<'a>>) -> Result<(), Fault> {
         let statements: Vec<Statement<'a>> = statements.collect();
+        self.transact(|| self.send_all(&statements))
+    }
+
+    /// Work that is done in one transaction, or not at all.
+    pub(super) fn transact<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
         self.wait(self.client.batch_execute_of("BEGIN"))?;
-        let written = statements.chunks(UNDER_WAY).try_for_each(|some| self.wait(self.send(some)));
-        if written.is_err() {
+        let done = work();
+        if done.is_err() {
             // Where this fails too, the connection is gone, and the transaction with it.
             let _ = self.wait(self.client.batch_execute_of("ROLLBACK"));
-            return written;
+            return done;
         }
-        self.wait(self.client.batch_execute_of("COMMIT"))
+        self.wait(self.client.batch_execute_of("COMMIT"))?;
+        done
+    }
+
+    /// Carries statements out, in this order.
+    pub(super) fn send_all(&self, statements: &[Statement<'_>]) -> Result<(), Fault> {
+        statements.chunks(UNDER_WAY).try_for_each(|some| self.wait(self.send(some)))
     }
 
     /// Sends statements one after the other, and then waits for what became of them.

@@ -66,6 +66,40 @@ fn hosts_that_share_a_database_do_not_see_each_other() {
 }
 
 #[test]
+fn a_file_that_is_imported_says_the_same_in_the_database_and_is_gone_on_with() {
+    let Some(server) = server() else { return };
+    let (file, world) = (World::in_a_file(), World::in_a_database(Arc::clone(&server), "here"));
+    let other = World { place: world.place.clone(), _holder: Box::new(()) };
+    let Place::File(path) = &file.place else { panic!("{:?}", file.place) };
+    let to = database_of(&world.place);
+    let missing = import(&path.with_extension("none"), to, |_, _| {}).unwrap_err();
+    assert!(matches!(missing, HistoryError::Missing { .. }), "{missing:?}");
+    let act = Act { verb: "restart", reason: "unit_failed".into(), outcome: "done", detail: "a \0 in it".into() };
+    let kind = dixmgr_model::AlertKind::ServiceDown;
+    let fires = What::Fires(Box::new(Alarm { fingerprint: "f".into(), kind, severity: Severity::Critical }));
+    let mut told_of = down_and_up(DAY0);
+    told_of.extend([event(DAY0 + 1_500, fires), event(DAY0 + 1_800, What::Acted(Box::new(act)))]);
+    file.session(DAY0, told_of, DAY0 + 26 * HOUR, false);
+    let mut seen = Vec::new();
+    let rows = import(path, to, |done, all| seen.push((done, all))).unwrap();
+    assert!(rows > 20 && seen.last() == Some(&(rows, rows)) && seen.is_sorted(), "{rows}: {seen:?}");
+    let (from, there) = (file.query(), world.query());
+    assert_eq!(from.changes(&all()).unwrap(), there.changes(&all()).unwrap());
+    assert_eq!(from.incidents(&all()).unwrap(), there.incidents(&all()).unwrap());
+    assert_eq!(from.counted_until().unwrap(), there.counted_until().unwrap());
+    assert_eq!(from.all_periods(Step::Hour, 0).unwrap(), there.all_periods(Step::Hour, 0).unwrap());
+    assert_eq!(from.alerts(&all()).unwrap(), there.alerts(&all()).unwrap());
+    assert_eq!(there.actions(&all()).unwrap()[0].detail, "a \u{fffd} in it");
+    // Once, and whole: what follows goes on from there.
+    let again = import(path, to, |_, _| {}).unwrap_err();
+    assert!(again.to_string().contains("has a history there already"), "{again}");
+    drop((from, there));
+    other.session(DAY0 + 30 * HOUR, vec![event(DAY0 + 30 * HOUR, told(UnitPhase::Active))], DAY0 + 31 * HOUR, true);
+    file.session(DAY0 + 30 * HOUR, vec![event(DAY0 + 30 * HOUR, told(UnitPhase::Active))], DAY0 + 31 * HOUR, true);
+    assert_eq!(other.uptime(0), file.uptime(0));
+}
+
+#[test]
 fn hosts_that_start_together_make_one_schema() {
     let Some(server) = server() else { return };
     let (address, directory) = (server.database(), tempfile::tempdir().unwrap());
