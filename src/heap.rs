@@ -6,8 +6,8 @@ use tokio::time::sleep;
 
 /// A start is over, of few services or of thousands, after so long.
 const AFTER_START: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(20)];
-/// Later bursts, as storms and reloads, may lie until then.
-const LATER: Duration = Duration::from_mins(5);
+/// What later bursts leave behind, as storms and reloads, lies no longer.
+const LATER: Duration = Duration::from_mins(1);
 
 /// Gives back what is free now and then. Never ends.
 pub(crate) async fn keep_small() {
