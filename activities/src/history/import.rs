@@ -113,10 +113,10 @@ const TABLES: [Table; 9] = [
 /// as it was.
 pub fn import(from: &Path, to: &Postgres, mut each: impl FnMut(u64, u64)) -> Result<u64, HistoryError> {
     let (file, database) = (Place::File(from.to_owned()), Place::Postgres(to.clone()));
-    // Opened for writing it would be made if there is none.
+    // Opened for writing it would be made if there is none; and only so no dixmgr writes it meanwhile.
     drop(open::for_reading(from)?);
-    let source = open::for_writing(from)?.connection;
-    let all = rows(&source).map_err(|fault| file.explain(&fault))?;
+    let source = open::for_writing(from)?;
+    let all = rows(&source.connection).map_err(|fault| file.explain(&fault))?;
     let session = Session::for_writing(to).map_err(|fault| database.unusable(fault))?;
     let mut done = 0;
     let mut copied = |rows: usize| {
@@ -124,8 +124,9 @@ pub fn import(from: &Path, to: &Postgres, mut each: impl FnMut(u64, u64)) -> Res
         each(done, all);
     };
     let written = session.transact(|| {
-        if session.query("SELECT name FROM services /*[WHERE host = :host]*/ LIMIT 1", &[], |_| Ok(()))?.is_empty() {
-            copy_all(&source, &session, &mut copied)
+        // A dixmgr has rows there before it has seen its first service.
+        if session.query("SELECT name FROM progress /*[WHERE host = :host]*/ LIMIT 1", &[], |_| Ok(()))?.is_empty() {
+            copy_all(&source.connection, &session, &mut copied)
         } else {
             Err(Fault::HasHistory { host: to.host().to_owned() })
         }

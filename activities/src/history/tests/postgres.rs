@@ -81,7 +81,13 @@ fn a_file_that_is_imported_says_the_same_in_the_database_and_is_gone_on_with() {
     told_of.extend([event(DAY0 + 1_500, fires), event(DAY0 + 1_800, What::Acted(Box::new(act)))]);
     file.session(DAY0, told_of, DAY0 + 26 * HOUR, false);
     let mut seen = Vec::new();
-    let rows = import(path, to, |done, all| seen.push((done, all))).unwrap();
+    let mut busy = false;
+    let rows = import(path, to, |done, all| {
+        seen.push((done, all));
+        busy |= matches!(open::for_writing(path), Err(HistoryError::InUse { .. }));
+    });
+    let rows = rows.unwrap();
+    assert!(busy, "nobody writes it meanwhile");
     assert!(rows > 20 && seen.last() == Some(&(rows, rows)) && seen.is_sorted(), "{rows}: {seen:?}");
     let (from, there) = (file.query(), world.query());
     assert_eq!(from.changes(&all()).unwrap(), there.changes(&all()).unwrap());
