@@ -169,14 +169,11 @@ fn policy(policy: &RestartPolicy) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use dixmgr_model::Mode;
-
     use super::*;
     use crate::config::{LoadOptions, ManagerKind, parse};
 
     fn drawn(text: &str) -> String {
-        let options =
-            LoadOptions { mode: Mode::Exec, manager: ManagerKind::Systemd, resources: true, max_restarts: None };
+        let options = LoadOptions::of(ManagerKind::Systemd);
         draw(&parse("x", text, &options).unwrap().plan)
     }
 

@@ -114,9 +114,7 @@ pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
     let line = CommandLine::from_arg_matches(&matches)?;
     match line.command {
         Some(Sub::Check(check)) => {
-            let options =
-                LoadOptions { mode: Mode::Exec, manager: check.process_manager, resources: true, max_restarts: None };
-            Ok(Invocation::Check { conf: check.conf, options })
+            Ok(Invocation::Check { conf: check.conf, options: LoadOptions::of(check.process_manager) })
         }
         Some(Sub::Engine(engine)) => {
             check_secret(engine.api_key.as_deref())?;

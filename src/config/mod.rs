@@ -65,6 +65,14 @@ pub struct LoadOptions {
     pub max_restarts: Option<u32>,
 }
 
+impl LoadOptions {
+    /// Those of a daemon that acts and whose command line says nothing more.
+    #[must_use]
+    pub fn of(manager: ManagerKind) -> Self {
+        Self { mode: Mode::Exec, manager, resources: true, max_restarts: None }
+    }
+}
+
 /// What a file means.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -101,7 +109,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Config, ConfigError> {
 /// # Errors
 /// All faults of the file, in its order.
 pub fn load_for_command(path: &Path) -> Result<Config, ConfigError> {
-    let load = |manager| load(path, &LoadOptions { mode: Mode::Exec, manager, resources: true, max_restarts: None });
+    let load = |manager| load(path, &LoadOptions::of(manager));
     load(ManagerKind::Systemd).or_else(|error| load(ManagerKind::Direct).map_err(|_| error))
 }
 
