@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::manager::{ManagerError, UnitManager};
 use crate::proc::sample::Sampler;
-use crate::proc::usage::{Meter, Moment, Usage};
-use crate::watch::sampling::boot_ticks;
+use crate::proc::usage::{Meter, Usage};
+use crate::watch::sampling::sample_now;
 
 /// Time between the two samples of a single look at a unit's resources.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -37,9 +37,9 @@ pub(crate) async fn resources(manager: &dyn UnitManager, unit: &str) -> Result<R
     let mut usage: Option<Usage> = None;
     for wait in [Duration::ZERO, WINDOW] {
         sleep(wait).await;
-        let read = sampler.sample(&manager.processes(unit).await?);
+        let processes = manager.processes(unit).await?;
+        let (moment, read) = sample_now(&mut sampler, origin, &processes);
         count = read.len();
-        let moment = Moment { at: origin.elapsed(), boot_ticks: boot_ticks() };
         usage = meter.fold(moment, read, procfs::ticks_per_second());
     }
     let rates = usage.and_then(|usage| usage.disk_rates());

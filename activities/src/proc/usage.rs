@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use super::sample::{IoCounters, ProcessSample};
 
+/// Shortest window that tells anything. The kernel counts CPU time in ticks, of which there are mostly 100 a second: over a few
+/// milliseconds, one tick more of each process looks like several cores.
+const MIN_WINDOW: Duration = Duration::from_millis(50);
+
 /// A moment, on the two clocks that matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -50,11 +54,13 @@ impl Meter {
         self.last = None;
     }
 
-    /// Takes the next sample, sorted by process number. Tells the use since the one before, if there is one and time has
-    /// passed.
+    /// Takes the next sample, sorted by process number. Tells the use since the one before, if there is one and it is long
+    /// enough ago; one that comes too soon is left out, and the window goes on.
     pub fn fold(&mut self, now: Moment, samples: Vec<ProcessSample>, ticks_per_second: u64) -> Option<Usage> {
         let usage = match &self.last {
-            Some((then, before)) if now.at > then.at => Some(usage(*then, before, now, &samples, ticks_per_second)),
+            Some((then, before)) if now.at >= then.at + MIN_WINDOW => {
+                Some(usage(*then, before, now, &samples, ticks_per_second))
+            }
             Some(_) => return None,
             None => None,
         };
@@ -182,10 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_gives_nothing() {
+    fn a_window_of_no_length_or_nearly_none_goes_on() {
         let mut meter = Meter::default();
         meter.fold(moment(1_000), vec![process(1, 1, 0, 0)], TICKS);
         assert_eq!(meter.fold(moment(1_000), vec![process(1, 1, 9, 0)], TICKS), None);
+        // One tick, as it may fall between two looks that are 2 ms apart, is not five cores.
+        assert_eq!(meter.fold(moment(1_002), vec![process(1, 1, 10, 0)], TICKS), None);
+        let usage = meter.fold(moment(1_100), vec![process(1, 1, 10, 0)], TICKS).unwrap();
+        assert_eq!(usage.cpu_percent, 100.0);
     }
 
     fn processes() -> impl Strategy<Value = Vec<ProcessSample>> {

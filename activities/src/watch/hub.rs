@@ -364,10 +364,10 @@ impl State {
     fn sampled(&mut self, sampled: Sampled) {
         self.sampling = false;
         let now = self.clock.now();
-        for (id, processes) in sampled.services {
+        for (id, moment, processes) in sampled {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             let opens = entry.meter.is_new();
-            if let Some(usage) = entry.meter.fold(sampled.moment, processes, self.ticks_per_second) {
+            if let Some(usage) = entry.meter.fold(moment, processes, self.ticks_per_second) {
                 entry.used(&usage, now);
                 entry.report();
             } else if opens {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use procfs::Current;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::Instant;
 
@@ -24,14 +24,8 @@ pub(super) struct Wanted {
     pub(super) unit: Option<String>,
 }
 
-/// What was read.
-#[derive(Debug)]
-pub(super) struct Sampled {
-    /// When.
-    pub(super) moment: Moment,
-    /// Processes of each service that could be asked about.
-    pub(super) services: Vec<(u64, Vec<ProcessSample>)>,
-}
+/// What was read: the processes of each service that could be asked about, and when that was.
+pub(super) type Sampled = Vec<(u64, Moment, Vec<ProcessSample>)>;
 
 /// Reads all processes of all services. A service whose processes cannot be found out is left out, and sampled next time.
 pub(super) async fn sample(manager: Arc<dyn UnitManager>, origin: Instant, wanted: Vec<Wanted>) -> Sampled {
@@ -50,22 +44,42 @@ pub(super) async fn sample(manager: Arc<dyn UnitManager>, origin: Instant, wante
     }
     let read = spawn_blocking(move || {
         let mut sampler = Sampler::default();
-        // One moment for all: reading thousands takes a few hundredths of a second, which is little beside the window.
-        let moment = Moment { at: origin.elapsed(), boot_ticks: boot_ticks() };
-        let services = found.into_iter().map(|(id, pids)| (id, sampler.sample(&pids))).collect();
-        Sampled { moment, services }
+        let read = |(id, pids): (u64, Vec<u32>)| {
+            let (moment, processes) = sample_now(&mut sampler, origin, &pids);
+            (id, moment, processes)
+        };
+        found.into_iter().map(read).collect()
     });
     // The runtime is ending: nobody will look at it.
-    read.await
-        .unwrap_or_else(|_| Sampled { moment: Moment { at: Duration::ZERO, boot_ticks: 0 }, services: Vec::new() })
+    read.await.unwrap_or_default()
 }
 
-/// Time since boot in clock ticks, on the clock of processes' start times; 0 when it cannot be read, which makes every
-/// process that appears count as one that was started meanwhile.
-pub(crate) fn boot_ticks() -> u64 {
-    let seconds = procfs::Uptime::current().map_or(0.0, |uptime| uptime.uptime);
-    // `/proc/uptime` has two decimals and is never negative.
-    let uptime = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    let ticks = uptime.as_millis() * u128::from(procfs::ticks_per_second()) / 1_000;
+/// Reads processes, and when that was: each service at its own moment, for reading thousands takes a while.
+pub(crate) fn sample_now(sampler: &mut Sampler, origin: Instant, pids: &[u32]) -> (Moment, Vec<ProcessSample>) {
+    let moment = Moment { at: origin.elapsed(), boot_ticks: boot_ticks() };
+    (moment, sampler.sample(pids))
+}
+
+/// Time since boot in clock ticks, on the clock of processes' start times.
+fn boot_ticks() -> u64 {
+    let now = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default();
+    let ticks = now.as_nanos() * u128::from(procfs::ticks_per_second()) / 1_000_000_000;
     u64::try_from(ticks).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_clock_is_that_of_start_times() {
+        let before = boot_ticks();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let (moment, read) = sample_now(&mut Sampler::default(), Instant::now(), &[child.id()]);
+        assert!((before..=moment.boot_ticks).contains(&read[0].start_ticks), "{before} {read:?} {moment:?}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }

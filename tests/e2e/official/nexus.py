@@ -41,7 +41,7 @@ class Wanted:
     schedule_to_start: float | None = None
     start_to_close: float | None = None
     cancellation: str = "WAIT_COMPLETED"
-    cancel: str = ""
+    cancels: bool = False
 
 
 @nexusrpc.service
@@ -60,15 +60,26 @@ class Shop:
 class Handled:
     """What stands behind an operation: ends as it is told."""
 
+    def __init__(self) -> None:
+        self.may_end = False
+
+    @workflow.signal
+    def end(self) -> None:
+        self.may_end = True
+
     @workflow.run
     async def run(self, how: str) -> str:
         if how == "fail":
             raise ApplicationError("it failed", "what was wrong", type="Sold")
-        if how in ("wait", "shield"):
+        if how in ("wait", "linger", "shield"):
             try:
                 await workflow.wait_condition(lambda: False)
             except asyncio.CancelledError:
                 if how == "wait":
+                    raise
+                # The operation's end and the handler's answer to the cancellation would otherwise race.
+                await workflow.wait_condition(lambda: self.may_end)
+                if how == "linger":
                     raise
                 return "would not stop"
         if how == "again" and not workflow.info().continued_run_id:
@@ -157,28 +168,25 @@ class Caller:
     async def run(self, wanted: Wanted) -> list:
         client = workflow.create_nexus_client(service=Shop, endpoint=wanted.endpoint)
         limit = lambda seconds: None if seconds is None else timedelta(seconds=seconds)  # noqa: E731
-        call = asyncio.create_task(client.start_operation(
-            wanted.operation, wanted.input, output_type=str, summary="a call", headers={"Tenant": "one"},
-            schedule_to_close_timeout=limit(wanted.schedule_to_close),
-            schedule_to_start_timeout=limit(wanted.schedule_to_start),
-            start_to_close_timeout=limit(wanted.start_to_close),
-            cancellation_type=NexusOperationCancellationType[wanted.cancellation],
-        ))  # fmt: skip
         found = []
         try:
-            if wanted.cancel == "before it starts":
-                await workflow.wait_condition(lambda: self.signals == 1)
-                call.cancel()
-            handle = await call
+            handle = await client.start_operation(
+                wanted.operation, wanted.input, output_type=str, summary="a call", headers={"Tenant": "one"},
+                schedule_to_close_timeout=limit(wanted.schedule_to_close),
+                schedule_to_start_timeout=limit(wanted.schedule_to_start),
+                start_to_close_timeout=limit(wanted.start_to_close),
+                cancellation_type=NexusOperationCancellationType[wanted.cancellation],
+            )  # fmt: skip
             found.append("a token" if handle.operation_token else "no token")
-            if wanted.cancel == "when it has started":
+            if wanted.cancels:
                 await workflow.wait_condition(lambda: self.signals == 1)
                 handle.cancel()
             found.append(await handle)
         except (FailureError, asyncio.CancelledError) as error:
             found.append(chain(error))
-        # What was asked for on the way out is to be there, too.
-        await workflow.sleep(timedelta(milliseconds=500))
+        if wanted.cancels:
+            # What was asked for on the way out is to be there, too.
+            await workflow.wait_condition(lambda: self.signals == 2)
         return found
 
 
@@ -249,6 +257,14 @@ class Test:
             await asyncio.sleep(0.05)
         raise AssertionError(f"{id}: {told}")
 
+    async def happened(self, id: str, *kinds: str) -> None:
+        """Waits for an event of one of these kinds."""
+        for _ in range(600):
+            if any(event["eventType"].endswith(kinds) for event in await self.events(id)):
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{id}: no {kinds}: {await self.events(id)}")
+
     async def handled(self, id: str) -> dict:
         """The history of what stands behind an operation, and who was told of its end."""
         events = await self.events(id, "WORKFLOW_EXECUTION")
@@ -309,24 +325,25 @@ async def limits(test):
 
 
 async def cancellations(test):
-    async def one(kind: str, operation: str, input: str, when: str) -> dict:
-        caller = await test.start(f"{operation}-{kind}", Wanted(operation, input, cancellation=kind, cancel=when))
-        if when == "when it has started":
-            await test.started(caller.id)
+    async def one(kind: str, operation: str, input: str) -> dict:
+        wanted = Wanted(operation, input, cancellation=kind, cancels=True)
+        caller = await test.start(f"{operation}-{kind}-{input[:2]}", wanted)
+        await test.started(caller.id)
         await caller.signal(Caller.go)
-        found = await test.end(caller)
-        # Whether the handler's answer or the operation's end is first is not for anybody to say.
-        found["events"].sort(key=lambda event: event["eventType"])
-        if kind == "TRY_CANCEL":
-            found["events"] = [event for event in found["events"] if "CANCELED" not in event["eventType"]]
-        return found
+        if kind != "ABANDON":
+            await test.happened(caller.id, "CANCEL_REQUEST_COMPLETED", "CANCEL_REQUEST_FAILED")
+            if operation == "run":
+                await test.client.get_workflow_handle(input.split(":")[0]).signal(Handled.end)
+                await test.happened(caller.id, "OPERATION_CANCELED", "OPERATION_COMPLETED")
+        await caller.signal(Caller.go)
+        return await test.end(caller)
 
     found = {}
     for kind in ("ABANDON", "TRY_CANCEL", "WAIT_REQUESTED", "WAIT_COMPLETED"):
-        found[f"{kind}: a workflow"] = await one(kind, "run", f"of-{kind}:wait", "when it has started")
+        found[f"{kind}: a workflow"] = await one(kind, "run", f"of-{kind}:linger")
         if kind != "WAIT_COMPLETED":
-            found[f"{kind}: refused"] = await one(kind, "stubborn", "a", "when it has started")
-    found["that is not heeded"] = await one("WAIT_COMPLETED", "run", "unheeded:shield", "when it has started")
+            found[f"{kind}: refused"] = await one(kind, "stubborn", "a")
+    found["that is not heeded"] = await one("WAIT_COMPLETED", "run", "unheeded:shield")
     return found
 
 
