@@ -12,6 +12,7 @@ use dixmgr_activities::metrics::Metrics;
 use dixmgr_activities::watch::board::Board;
 use dixmgr_model::Mode;
 use temporalio_client::Client;
+use temporalio_common::telemetry::TelemetryOptions;
 use temporalio_sdk::runtime::RuntimeOptions;
 use temporalio_sdk::{Runtime, WorkerOptions};
 use tokio::signal::unix::Signal;
@@ -195,7 +196,7 @@ impl Daemon {
     async fn work(&self, client: Client, signals: &mut Signals) -> Result<(), RunError> {
         self.client.send_replace(Some(client.clone()));
         let options = self.worker_options()?;
-        let runtime = sdk_runtime()?;
+        let runtime = sdk_runtime(&self.metrics)?;
         if self.home.is_cluster() {
             reclaim::reclaim(&client, &self.settings.task_queue, &self.identity).await;
         }
@@ -313,10 +314,12 @@ fn metrics(settings: &Settings) -> Result<Metrics, RunError> {
     Ok(metrics)
 }
 
-/// The SDK on the runtime that we are in. Its own telemetry stays off: the daemon's metrics are recorded where facts arise.
-fn sdk_runtime() -> Result<Runtime, RunError> {
+/// The SDK on the runtime that we are in. What it counts of its own is on our page; it logs nothing by itself.
+fn sdk_runtime(metrics: &Metrics) -> Result<Runtime, RunError> {
     let failed = |detail: String| RunError::Setup { what: "the Temporal SDK", detail };
-    let options = RuntimeOptions::builder().heartbeat_interval(None).build().map_err(failed)?;
+    let telemetry = TelemetryOptions::builder().metrics(metrics.sdk_meter()).attach_service_name(false).build();
+    let options = RuntimeOptions::builder().telemetry_options(telemetry).heartbeat_interval(None).build();
+    let options = options.map_err(failed)?;
     Runtime::from_current_tokio(options).map_err(|error| failed(error.to_string()))
 }
 

@@ -12,6 +12,8 @@ use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, Re
 use temporalio_common::protos::temporal::api::workflowservice::v1::{
     DescribeNamespaceRequest, RegisterNamespaceRequest,
 };
+use temporalio_common::telemetry::TaskQueueLabelStrategy;
+use temporalio_common::telemetry::metrics::{NewAttributes, TemporalMeter};
 use url::Url;
 
 use crate::config::Synchronous;
@@ -44,8 +46,8 @@ pub(crate) const WATCH_DATABASE: &str = "watch.db";
 pub(crate) enum Home {
     /// In this process; the engine closes when this is dropped or shut down.
     Embedded(Engine, Option<Listener>),
-    /// At `host:port`.
-    Cluster(String),
+    /// At `host:port`; the SDK counts requests there. (The embedded engine counts its own.)
+    Cluster(String, TemporalMeter),
 }
 
 impl Home {
@@ -63,14 +65,16 @@ impl Home {
         if settings.listen.is_some() {
             tracing::warn!("[engine] listen is not used: workflows live on the Temporal cluster at {host}");
         }
-        Ok(Self::Cluster(host.clone()))
+        let meter =
+            TemporalMeter::new(metrics.sdk_meter(), NewAttributes::default(), TaskQueueLabelStrategy::UseNormal);
+        Ok(Self::Cluster(host.clone(), meter))
     }
 
     /// Where others reach the embedded engine.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Embedded(_, listener) => listener.as_ref().map(Listener::address),
-            Self::Cluster(_) => None,
+            Self::Cluster(..) => None,
         }
     }
 
@@ -78,7 +82,7 @@ impl Home {
     pub(crate) fn engine(&self) -> Option<Engine> {
         match self {
             Self::Embedded(engine, _) => Some(engine.clone()),
-            Self::Cluster(_) => None,
+            Self::Cluster(..) => None,
         }
     }
 
@@ -86,12 +90,12 @@ impl Home {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Embedded(..) => "the embedded engine".to_owned(),
-            Self::Cluster(host) => format!("the Temporal cluster at {host}"),
+            Self::Cluster(host, _) => format!("the Temporal cluster at {host}"),
         }
     }
 
     pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self, Self::Cluster(_))
+        matches!(self, Self::Cluster(..))
     }
 
     /// Closes the engine: what was promised is on disk already, so nothing waits here.
@@ -125,7 +129,7 @@ impl Home {
         let options = self.connection_options(identity).map_err(Attempt::Hopeless)?;
         let refused = |detail: String| match self {
             Self::Embedded(..) => Attempt::Hopeless(RunError::Temporal { what: self.name(), detail }),
-            Self::Cluster(_) => Attempt::Later(detail),
+            Self::Cluster(..) => Attempt::Later(detail),
         };
         let connection = Connection::connect(options).await.map_err(|error| refused(error.to_string()))?;
         let client = Client::new(connection, ClientOptions::new(namespace).build())
@@ -141,14 +145,19 @@ impl Home {
         let unusable = |detail: String| RunError::Temporal { what: self.name(), detail };
         let (target, service) = match self {
             Self::Embedded(engine, _) => ("http://embedded.invalid".to_owned(), Some(engine.grpc_service())),
-            Self::Cluster(host) if host.contains("://") => (host.clone(), None),
-            Self::Cluster(host) => (format!("http://{host}"), None),
+            Self::Cluster(host, _) if host.contains("://") => (host.clone(), None),
+            Self::Cluster(host, _) => (format!("http://{host}"), None),
+        };
+        let meter = match self {
+            Self::Embedded(..) => None,
+            Self::Cluster(_, meter) => Some(meter.clone()),
         };
         let target = Url::parse(&target)
             .map_err(|error| unusable(format!("{error}; write -temporal-host like \"localhost:7233\"")))?;
         Ok(ConnectionOptions::new(target)
             .identity(identity)
             .maybe_service_override(service)
+            .maybe_metrics_meter(meter)
             .dns_load_balancing(None)
             .connect_timeout(CONNECT_TIMEOUT)
             .retry_options(patient())

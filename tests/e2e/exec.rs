@@ -31,6 +31,11 @@ fn a_killed_unit_is_restarted_exactly_once_and_metrics_show_it() {
         after.get("dixmgr_activity_executions_total", &[("activity", "restart_unit"), ("status", "completed")]),
         Some(1.0)
     );
+    // What the SDK counts of its worker.
+    let slots = after.get("temporal_worker_task_slots_available", &[("worker_type", "WorkflowWorker")]);
+    assert!(slots.is_some_and(|slots| slots > 0.0), "{slots:?}");
+    let restarts = [("activity_type", "restart_unit"), ("namespace", "dotidx")];
+    assert_eq!(after.get("temporal_activity_execution_latency_seconds_count", &restarts), Some(1.0));
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub(crate) mod label;
 mod own;
 mod pieces;
 mod registry;
+mod sdk;
 mod service;
 mod text;
 mod watching;
@@ -32,6 +33,7 @@ use dixmgr_alerting::fold::AlertFold;
 use dixmgr_model::{AlertPolicy, ServiceSpec};
 use prometheus::core::Collector;
 use prometheus::{Gauge, IntGaugeVec, Opts, Registry};
+use temporalio_common::telemetry::metrics::CoreMeter;
 
 use crate::breakers::BreakerMetrics;
 pub use alerts::{AlertMetrics, ChannelMetrics};
@@ -39,6 +41,7 @@ pub use executions::{ActivityMetrics, ActivityStatus, ErrorType, WorkflowMetrics
 use executions::{ActivityVecs, WorkflowVecs};
 pub(crate) use fired::Fired;
 pub use pieces::Pieces;
+use sdk::{SdkMeter, SdkSeries};
 use service::Entry;
 pub use service::ServiceMetrics;
 pub use text::Format;
@@ -79,6 +82,7 @@ struct Inner {
     own_alerts: Fired,
     watching: Arc<WatchMetrics>,
     breakers: Arc<BreakerMetrics>,
+    sdk: SdkSeries,
     /// Since when all of this counts, in seconds since the epoch.
     created: OnceLock<f64>,
     data_dir: OnceLock<PathBuf>,
@@ -122,6 +126,8 @@ impl Metrics {
             "When the configuration was last loaded with success, in seconds since the epoch.",
         ))?;
         register(&registry, &reload_timestamp)?;
+        let sdk = SdkSeries::default();
+        register(&registry, &sdk)?;
 
         Ok(Self {
             inner: Arc::new(Inner {
@@ -134,6 +140,7 @@ impl Metrics {
                 created: OnceLock::new(),
                 data_dir: OnceLock::new(),
                 lengths: Default::default(),
+                sdk,
                 namespace: namespace.to_owned(),
                 registry,
                 services: RwLock::default(),
@@ -148,7 +155,7 @@ impl Metrics {
         &self.inner.namespace
     }
 
-    /// Where others register series of their own (the SDK's worker metrics, the engine's). They appear on the page of
+    /// Where others register series of their own (the engine). They appear on the page of
     /// [`Metrics::encode`]; the services' series do not appear in what this registry gathers.
     pub fn registry(&self) -> &Registry {
         &self.inner.registry
@@ -221,6 +228,11 @@ impl Metrics {
     /// The series of circuit breakers.
     pub fn breakers(&self) -> Arc<BreakerMetrics> {
         Arc::clone(&self.inner.breakers)
+    }
+
+    /// What the SDK counts its own with: `temporal_…`, on the same page.
+    pub fn sdk_meter(&self) -> Arc<dyn CoreMeter> {
+        Arc::new(SdkMeter(self.inner.sdk.clone()))
     }
 
     /// Says once when counting began, in time since the epoch: what OpenMetrics calls the creation of every counter.
