@@ -91,7 +91,7 @@ install_cargo_deb() {
         missing="$missing cargo;"
         return
     fi
-    [ "$(cargo deb --version 2>/dev/null)" != "$CARGO_DEB" ] || return 0
+    [ "$(cargo deb --version 2>/dev/null)" != "cargo-deb $CARGO_DEB" ] || return 0
     say "installing cargo-deb $CARGO_DEB"
     cargo install --quiet --locked --version "$CARGO_DEB" cargo-deb || missing="$missing cargo-deb;"
 }

@@ -81,20 +81,20 @@ pub(crate) fn no_difference_in(script: &'static str, options: &[&str]) {
     }
 }
 
-/// Runs the TypeScript workflows against a server, and answers what they found. They are copied to where the SDK is, because
-/// that is where their imports look for it.
-fn found_by_typescript(address: &str) -> Value {
+/// Runs a program and its workflows for the TypeScript SDK, and answers what it found. They are copied to where the SDK is,
+/// because that is where their imports look for it.
+pub(crate) fn found_by_typescript(files: [&str; 2], arguments: &[&str]) -> Value {
     let from = package_directory().join("tests/e2e/official/typescript");
     let beside = tempfile::tempdir_in(typescript()).expect("a directory beside the SDK");
-    for file in ["driver.js", "workflows.js"] {
+    for file in files {
         fs::copy(from.join(file), beside.path().join(file)).expect("a copy");
     }
     let found = beside.path().join("found.json");
     let mut node = Command::new(node_program());
-    let node = node.arg(beside.path().join("driver.js")).args([address, NAMESPACE]).arg(&found).stdin(Stdio::null());
+    node.arg(beside.path().join(files[0])).args(arguments).arg(&found).env("DIXMGR", BINARY).stdin(Stdio::null());
     let output = node.output().expect("run Node.js");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{address}: {}: {said}", output.status);
+    assert!(output.status.success(), "{arguments:?}: {}: {said}", output.status);
     serde_json::from_slice(&fs::read(found).expect("the program writes a file")).expect("JSON")
 }
 
@@ -105,7 +105,9 @@ fn the_typescript_sdk_sees_no_difference() {
     }
     let Some(server) = TemporalServer::start() else { return };
     let engine = EngineServer::start(BINARY, &[]);
-    assert_same(&found_by_typescript(&server.address()), &found_by_typescript(&engine.address()));
+    let [server, engine] = [server.address(), engine.address()]
+        .map(|address| found_by_typescript(["driver.js", "workflows.js"], &[&address, NAMESPACE]));
+    assert_same(&server, &engine);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tests of workflows as users write them: Temporal's Python test environment skips time on the engine.
+//! Tests of workflows as users write them: the test environments of Temporal's SDKs skip time on the engine.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use dixmgr_testkit::{Component, package_directory, python_program, require};
 use serde_json::json;
 
 use crate::support::BINARY;
-use crate::wire::found_with;
+use crate::wire::{found_by_typescript, found_with};
 
 #[test]
 fn the_python_test_environment_skips_time() {
@@ -36,6 +36,26 @@ fn the_python_test_environment_skips_time() {
             "quick": true,
         },
         "unlocked": "FAILED_PRECONDITION",
+    });
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_typescript_test_environment_skips_time() {
+    if !require(Component::TypeScript) {
+        return;
+    }
+    let program = package_directory().join("conf/temporal-test-server");
+    let program = program.display().to_string();
+    let found = found_by_typescript(["skipping.js", "sleepers.js"], &[&program]);
+    let expected = json!({
+        "a month": 30,
+        "a child": 10,
+        "attempts": [3, 2],
+        "timed out": "nobody told",
+        "slept": 80,
+        "told": "in time",
+        "quick": true,
     });
     assert_eq!(found, expected);
 }
