@@ -37,6 +37,9 @@ const ACTIVITY: &str = "watch_service";
 /// The first sampling window of a service. Later ones last from tick to tick: half the reads, and nothing missed.
 const FIRST_WINDOW: Duration = Duration::from_millis(100);
 
+/// Time in which those who begin to watch are gathered for one look: at a start they come by the thousand, one by one.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// Wait before a look that failed is made again. A manager that comes back announces that itself, sooner.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -123,6 +126,8 @@ struct State {
     routine: Queue,
     /// When each interval is due next.
     ticks: HashMap<Duration, Instant>,
+    /// Services whose watch has just begun, and when they are looked at.
+    begun: (BTreeSet<Id>, Option<Instant>),
     /// Units that talk without changing, and when they are looked at.
     chatter: (BTreeSet<Id>, Option<Instant>),
     /// Services that have to be looked at again, such as those of looks that failed, and when.
@@ -177,6 +182,7 @@ impl State {
             urgent: Queue::default(),
             routine: Queue::default(),
             ticks: HashMap::new(),
+            begun: Default::default(),
             chatter: Default::default(),
             retry: Default::default(),
             checks: BinaryHeap::new(),
@@ -213,7 +219,8 @@ impl State {
         if check {
             self.schedule_checks(id);
         }
-        self.urgent.wanted.insert(id);
+        self.begun.0.insert(id);
+        self.begun.1.get_or_insert_with(|| Instant::now() + GATHER);
     }
 
     fn add(&mut self, registration: &Registration) -> Id {

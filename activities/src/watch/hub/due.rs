@@ -20,7 +20,8 @@ impl State {
     pub(super) fn next_wake(&self) -> Instant {
         let check = self.checks.peek().map(|Reverse((at, ..))| *at);
         let ticks = self.ticks.values().copied();
-        let others = [check, self.chatter.1, self.retry.1, self.windows.1, self.leaving.1, self.asking.due()];
+        let others =
+            [check, self.begun.1, self.chatter.1, self.retry.1, self.windows.1, self.leaving.1, self.asking.due()];
         let soonest = others.into_iter().flatten().chain(ticks).min();
         soonest.unwrap_or_else(|| Instant::now() + LINGER)
     }
@@ -28,6 +29,7 @@ impl State {
     /// Takes in all that is due.
     pub(super) fn take_due(&mut self, now: Instant) {
         self.ask_history(now);
+        move_due(&mut self.begun, &mut self.urgent.wanted, now);
         move_due(&mut self.chatter, &mut self.urgent.wanted, now);
         move_due(&mut self.retry, &mut self.urgent.wanted, now);
         move_due(&mut self.windows, &mut self.to_sample, now);
