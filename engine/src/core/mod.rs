@@ -154,8 +154,6 @@ pub(crate) struct Core {
     warm: VecDeque<(u64, i64)>,
     effects: VecDeque<(i64, Effect)>,
     outbox: Vec<Completion>,
-    /// A message that was taken already, and begins the next batch.
-    carried: Option<Message>,
     /// Why the batch under way cannot be committed.
     fault: Option<Status>,
     next_query_id: u64,
@@ -273,7 +271,6 @@ impl Core {
             warm: VecDeque::new(),
             effects: VecDeque::new(),
             outbox: Vec::new(),
-            carried: None,
             fault: None,
             next_query_id: 1,
             closed_queries: HashMap::new(),

@@ -51,7 +51,7 @@ impl Core {
     /// Takes one batch of messages, for the first of which it waits no longer than `patience`, and what is due.
     pub(super) fn turn(&mut self, inbox: &Inbox, patience: Duration) -> Turn {
         let mut stopping = None;
-        match self.carried.take().map_or_else(|| self.wait(inbox, patience), Ok) {
+        match self.wait(inbox, patience) {
             Ok(message) => self.take(message, &mut stopping),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return Turn::Abandoned,
@@ -60,7 +60,7 @@ impl Core {
             let Ok(message) = inbox.try_next() else { break };
             self.take(message, &mut stopping);
         }
-        self.finish_batch(inbox);
+        self.finish_batch();
         stopping.map_or(Turn::Done, Turn::Stop)
     }
 
@@ -95,7 +95,7 @@ impl Core {
     }
 
     /// Fires what is due, commits, and lets the answers go.
-    fn finish_batch(&mut self, inbox: &Inbox) {
+    fn finish_batch(&mut self) {
         let now = self.now();
         while let Some((deadline, key)) = self.deadlines.pop_due(now) {
             self.metrics.timer(Duration::from_nanos(now.abs_diff(deadline)));
@@ -121,22 +121,17 @@ impl Core {
         }
         self.delete_namespaces_step(now);
         let failed = self.commit();
-        self.flush(failed.as_ref(), inbox);
+        self.flush(failed.as_ref());
     }
 
-    /// Lets answers go. What they in turn leave behind (a waiting worker that gets a task) belongs to the next commit: that of
-    /// the next batch, if somebody asks for something already.
-    fn flush(&mut self, failed: Option<&Status>, inbox: &Inbox) {
+    /// Lets answers go. What they in turn leave behind (a waiting worker that gets a task) belongs to the next commit.
+    fn flush(&mut self, failed: Option<&Status>) {
         let mut failed = failed.cloned();
         while !self.outbox.is_empty() || self.has_changes() {
             for completion in std::mem::take(&mut self.outbox) {
                 completion(self, failed.as_ref());
             }
             self.pump();
-            if let Ok(message) = inbox.try_next() {
-                self.carried = Some(message);
-                return;
-            }
             failed = self.commit();
         }
     }
