@@ -1,4 +1,4 @@
-//! Memory that a burst of work leaves behind is given back to the system.
+//! Memory that a burst of work leaves behind is given back to the system, and so is code that only a start runs.
 
 use std::time::Duration;
 
@@ -11,9 +11,18 @@ const LATER: Duration = Duration::from_mins(1);
 
 /// Gives back what is free now and then. Never ends.
 pub(crate) async fn keep_small() {
-    for wait in AFTER_START.into_iter().chain(std::iter::repeat(LATER)) {
+    for wait in AFTER_START {
         sleep(wait).await;
-        // It walks the heap: not on a thread that others wait for.
-        let _ = tokio::task::spawn_blocking(dixmgr_heap::trim).await;
+        trim().await;
+        dixmgr_heap::release_code();
     }
+    loop {
+        sleep(LATER).await;
+        trim().await;
+    }
+}
+
+async fn trim() {
+    // It walks the heap: not on a thread that others wait for.
+    let _ = tokio::task::spawn_blocking(dixmgr_heap::trim).await;
 }
