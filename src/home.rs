@@ -143,14 +143,10 @@ impl Home {
 
     fn connection_options(&self, identity: &str) -> Result<ConnectionOptions, RunError> {
         let unusable = |detail: String| RunError::Temporal { what: self.name(), detail };
-        let (target, service) = match self {
-            Self::Embedded(engine, _) => ("http://embedded.invalid".to_owned(), Some(engine.grpc_service())),
-            Self::Cluster(host, _) if host.contains("://") => (host.clone(), None),
-            Self::Cluster(host, _) => (format!("http://{host}"), None),
-        };
-        let meter = match self {
-            Self::Embedded(..) => None,
-            Self::Cluster(_, meter) => Some(meter.clone()),
+        let (target, service, meter) = match self {
+            Self::Embedded(engine, _) => ("http://embedded.invalid".to_owned(), Some(engine.grpc_service()), None),
+            Self::Cluster(host, meter) if host.contains("://") => (host.clone(), None, Some(meter.clone())),
+            Self::Cluster(host, meter) => (format!("http://{host}"), None, Some(meter.clone())),
         };
         let target = Url::parse(&target)
             .map_err(|error| unusable(format!("{error}; write -temporal-host like \"localhost:7233\"")))?;

@@ -60,13 +60,13 @@ impl Collector for SdkSeries {
 
     /// A family for each series. The registry puts those of one name together.
     fn collect(&self) -> Vec<MetricFamily> {
-        let all = self.series.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let all: Vec<Series> = self.series.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let collect = |series: &Series| match series {
             Series::Counter(counter) => counter.collect(),
             Series::Gauge(gauge) => gauge.collect(),
             Series::Histogram(histogram) => histogram.collect(),
         };
-        all.values().flat_map(collect).collect()
+        all.iter().flat_map(collect).collect()
     }
 }
 
